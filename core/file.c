@@ -1,0 +1,172 @@
+#include "core/file.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+int file_write_all(int fd, const void *p, size_t n)
+{
+	const uint8_t *at = p;
+
+	while (n > 0) {
+		ssize_t w = write(fd, at, n);
+
+		if (w < 0 && errno == EINTR)
+			continue;
+		if (w < 0)
+			return -errno;
+		at += w;
+		n -= (size_t)w;
+	}
+	return 0;
+}
+
+int file_pwrite_all(int fd, const void *p, size_t n, off_t at)
+{
+	const uint8_t *from = p;
+
+	while (n > 0) {
+		ssize_t w = pwrite(fd, from, n, at);
+
+		if (w < 0 && errno == EINTR)
+			continue;
+		if (w < 0)
+			return -errno;
+		from += w;
+		at += w;
+		n -= (size_t)w;
+	}
+	return 0;
+}
+
+int file_pread_all(int fd, void *p, size_t n, off_t at)
+{
+	uint8_t *to = p;
+
+	while (n > 0) {
+		ssize_t r = pread(fd, to, n, at);
+
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r < 0)
+			return -errno;
+		if (r == 0)
+			return -EBADMSG;
+		to += r;
+		at += r;
+		n -= (size_t)r;
+	}
+	return 0;
+}
+
+int file_read_fd(int fd, const char *name, size_t limit, char **ret, size_t *ret_len, struct err *e)
+{
+	auto_free char *data = NULL;
+	struct stat st;
+	int r;
+
+	if (fstat(fd, &st) < 0)
+		return err_set(e, -errno, "%s: %s", name, strerror(errno));
+	if (!S_ISREG(st.st_mode))
+		return err_set(e, -EINVAL, "%s: not a regular file", name);
+	if ((uint64_t)st.st_size > limit)
+		return err_set(e, -E2BIG, "%s: %lld bytes, more than the limit of %zu", name,
+			       (long long)st.st_size, limit);
+	data = malloc((size_t)st.st_size + 1);
+	if (!data)
+		return err_set(e, -ENOMEM, "%s: out of memory", name);
+	r = file_pread_all(fd, data, (size_t)st.st_size, 0);
+	if (r < 0)
+		return err_set(e, r, "%s: %s", name,
+			       r == -EBADMSG ? "it shrank while it was read" : strerror(-r));
+	data[st.st_size] = '\0';
+	*ret_len = (size_t)st.st_size;
+	*ret = take(&data);
+	return 0;
+}
+
+int file_read_all(int dirfd, const char *path, size_t limit, char **ret, size_t *ret_len,
+		  struct err *e)
+{
+	auto_close int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0)
+		return err_set(e, -errno, "%s: %s", path, strerror(errno));
+	return file_read_fd(fd, path, limit, ret, ret_len, e);
+}
+
+static int sync_folder_of(const char *path)
+{
+	auto_free char *folder = strdup(path);
+	char *slash = folder ? strrchr(folder, '/') : NULL;
+
+	if (!folder)
+		return -ENOMEM;
+	if (slash)
+		slash[slash == folder] = '\0';
+
+	auto_close int fd = open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	/* Some file systems cannot sync a folder (EINVAL); the rename stands all the same. */
+	if (fd < 0 || (fsync(fd) < 0 && errno != EINVAL))
+		return -errno;
+	return 0;
+}
+
+int file_replace(const char *path, const void *p, size_t n, mode_t mode, struct err *e)
+{
+	auto_free char *tmp = NULL;
+	int r = 0;
+
+	if (asprintf(&tmp, "%s.XXXXXX", path) < 0) {
+		tmp = NULL;
+		return err_set(e, -ENOMEM, "%s: out of memory", path);
+	}
+
+	auto_close int fd = mkostemp(tmp, O_CLOEXEC);
+
+	if (fd < 0)
+		return err_set(e, -errno, "cannot write beside %s: %s", path, strerror(errno));
+	if (fchmod(fd, mode) < 0)
+		r = -errno;
+	if (r == 0)
+		r = file_write_all(fd, p, n);
+	if (r == 0 && fsync(fd) < 0)
+		r = -errno;
+	if (r == 0 && rename(tmp, path) < 0)
+		r = -errno;
+	if (r < 0) {
+		(void)unlink(tmp);
+		return err_set(e, r, "cannot write %s: %s", path, strerror(-r));
+	}
+	r = sync_folder_of(path);
+	if (r < 0)
+		return err_set(e, r, "cannot sync the folder of %s: %s", path, strerror(-r));
+	return 0;
+}
+
+int mkdir_p(const char *path, mode_t mode, struct err *e)
+{
+	char part[PATH_MAX];
+	size_t len = strlen(path);
+
+	if (len == 0 || len >= sizeof part)
+		return err_set(e, -ENAMETOOLONG, "%s: path too long or empty", path);
+	for (size_t i = 1; i <= len; i++) {
+		if (path[i] != '/' && path[i] != '\0')
+			continue;
+		memcpy(part, path, i);
+		part[i] = '\0';
+		if (mkdir(part, mode) < 0 && errno != EEXIST && errno != EISDIR) {
+			int saved = errno;
+			struct stat st;
+
+			if (stat(part, &st) == 0 && S_ISDIR(st.st_mode))
+				continue;
+			return err_set(e, -saved, "cannot make the folder %s: %s", part,
+				       strerror(saved));
+		}
+	}
+	return 0;
+}

@@ -1,0 +1,32 @@
+/* file.h - files read whole with a limit, and files replaced in one step.
+ *
+ * Functions that a person's path reaches take a `struct err`; its sentence names
+ * the file. All descriptors are close-on-exec. */
+#pragma once
+#include "core/buf.h"
+#include "core/err.h"
+
+/* The whole of a regular file, NUL-terminated for convenience (the NUL is not
+ * counted in *ret_len); the caller frees. -ENOENT, -E2BIG past `limit` bytes,
+ * -EINVAL when it is no regular file, other errno of open and read. `dirfd` may
+ * be AT_FDCWD. */
+int file_read_all(int dirfd, const char *path, size_t limit, char **ret, size_t *ret_len,
+		  struct err *e) must_check;
+
+/* The same from an open descriptor, from its start. */
+int file_read_fd(int fd, const char *name, size_t limit, char **ret, size_t *ret_len,
+		 struct err *e) must_check;
+
+/* Write all of it, in spite of short writes and signals; 0 or -errno. */
+int file_write_all(int fd, const void *p, size_t n) must_check;
+int file_pwrite_all(int fd, const void *p, size_t n, off_t at) must_check;
+
+/* Read exactly n bytes at `at`; -EBADMSG when the file ends before. */
+int file_pread_all(int fd, void *p, size_t n, off_t at) must_check;
+
+/* Replaces `path` by these bytes: a temporary file beside it, write, fsync, rename,
+ * fsync of the folder. At any moment `path` is the old file or the new one. */
+int file_replace(const char *path, const void *p, size_t n, mode_t mode, struct err *e) must_check;
+
+/* Makes a folder and its parents (mode for those that it makes); 0 when it stands. */
+int mkdir_p(const char *path, mode_t mode, struct err *e) must_check;

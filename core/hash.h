@@ -1,0 +1,34 @@
+/* hash.h - XXH3-128: names blobs, checks files, indexes and locks.
+ *
+ * Fast and well mixed, but not safe against an attacker: what comes from outside
+ * is admitted by its SHA-512 (core/sri.h) and only named and re-checked by this.
+ * The vector instructions are chosen at run time by xxHash's dispatcher.
+ * Bytes are the canonical (big-endian) form, so they may be stored and printed. */
+#pragma once
+#include "core/buf.h"
+
+struct hash128 {
+	uint8_t b[16];
+};
+
+#define HASH128_HEX_LEN 32
+
+struct hash128 hash128(const void *p, size_t n);
+
+/* Incremental; the state is large (576 bytes, 64-byte aligned), so it is allocated.
+ * hasher_new() returns NULL when memory is out. */
+struct hasher;
+struct hasher *hasher_new(void);
+void hasher_free(struct hasher *h); /* NULL is fine */
+void hasher_reset(struct hasher *h);
+void hasher_add(struct hasher *h, const void *p, size_t n);
+struct hash128 hasher_end(const struct hasher *h);
+
+/* Lower-case hex, NUL-terminated. */
+void hash128_hex(struct hash128 h, char ret[HASH128_HEX_LEN + 1]);
+int hash128_from_hex(struct hash128 *ret, struct slice hex) must_check; /* -EINVAL */
+
+static inline bool hash128_eq(struct hash128 a, struct hash128 b)
+{
+	return memcmp(a.b, b.b, sizeof a.b) == 0;
+}

@@ -1,0 +1,127 @@
+/* store.h - package blobs on disk, found by the digest that a lock names.
+ *
+ *   <dir>/ab/cd/abcd....dxp   blobs, named by their content hash, mode 0444
+ *   <dir>/index               the DXSTORE table: digest -> blob (a cache, rebuildable)
+ *   <dir>/tmp/                files being written
+ *   <dir>/quarantine/         blobs that failed a check
+ *   <dir>/roots/              what mounts and locks name, for gc; each file under flock
+ *
+ * Several processes may use one store at once. Behind the writable one there may be
+ * read-only stores, searched in turn. A folder, index or blob that is not owned by the caller
+ * or root, or that group or others may write, is refused (-EPERM).
+ *
+ * There is no fsync per package: a record is trusted if it was made in this boot or marked
+ * synced (after syncfs); any other blob is verified in full before its first use. A power cut
+ * may cost a new download, never wrong bytes. */
+#pragma once
+#include "core/dxp.h"
+
+struct store;
+
+struct store_options {
+	const char *dir;           /* NULL: store_default_dir() */
+	const char *const *behind; /* read-only stores, NULL-terminated; may be NULL */
+	bool read_only;            /* never write to `dir` either */
+	unsigned open_max;         /* descriptors kept open; 0: STORE_OPEN_MAX */
+};
+#define STORE_OPEN_MAX 100
+
+/* $DX_STORE, else $XDG_DATA_HOME/dx/store, else $HOME/.local/share/dx/store; caller frees. */
+char *store_default_dir(void) must_check;
+
+/* Makes the folder and index if they are not there. A damaged index is rebuilt from the
+ * blobs; one of a later version is refused (-EPROTONOSUPPORT). */
+int store_open(struct store **ret, const struct store_options *o, struct err *e) must_check;
+void store_close(struct store *s); /* NULL is fine; packages must have been released */
+const char *store_dir(const struct store *s);
+
+/* ---- packages ---- */
+
+/* An open package of a store, shared and counted. Its index stays in memory while the store
+ * is open; its descriptor comes and goes (least recently used first, never while a read is
+ * under way). */
+struct pkg;
+
+/* Is it here (in any of the stores)? Looks only in the indexes: no blob is opened. */
+bool store_has(struct store *s, const struct digest *key);
+
+/* -ENOENT: not here. -EBADMSG: it was here and bad; it has been quarantined and the next
+ * access may fetch it anew. The blob's header must carry `key`. Thread-safe. */
+int store_get(struct store *s, const struct digest *key, struct pkg **ret,
+	      struct err *e) must_check;
+void pkg_release(struct pkg *p);
+const struct dxp *pkg_dxp(const struct pkg *p);
+
+/* As dxp_read; on -EBADMSG the blob has been quarantined. */
+ssize_t pkg_read(struct pkg *p, uint32_t entry, enum dxp_form form, void *buf, size_t n,
+		 uint64_t off, struct err *e) must_check;
+
+/* ---- changing ---- */
+
+#define STORE_PUT_UNPINNED 1u /* the key is DIGEST_UNPINNED: found by it, proven by nothing */
+
+/* Writes a package and its record: temporary file, rename, record. A package that is here
+ * already is checked and kept, and the new one dropped (*ret_existed). The same key with
+ * other content is refused: -EEXIST, the sentence names both. -ENOSPC, -EROFS, -EDQUOT from
+ * the file system leave the store as it was. Under `meta->key` (else `meta->sha512`). */
+int store_put(struct store *s, const struct dxp_meta *meta, const struct dxp_file *files,
+	      size_t count, unsigned flags, bool *ret_existed, struct err *e) must_check;
+
+/* syncfs, then every record made in this boot is marked synced. */
+int store_sync(struct store *s, struct err *e) must_check;
+
+struct store_item {
+	struct digest key;
+	struct hash128 content;
+	uint64_t size;  /* bytes of the blob */
+	int64_t used_s; /* last use, seconds since the epoch; coarse (an hour) */
+	bool synced, unpinned;
+	char name[256], version[128]; /* from the blob's header, only if store_list asks */
+};
+
+/* Every record of the writable store; with `open_blobs` each blob's header is read for name
+ * and version. fn returning non-zero stops with that. */
+int store_list(struct store *s, bool open_blobs,
+	       int (*fn)(void *arg, const struct store_item *item), void *arg,
+	       struct err *e) must_check;
+
+struct store_verify_result {
+	uint64_t blobs, bytes, bad;
+};
+/* Checks every blob in full with `threads` threads; a bad one is reported through fn (its
+ * name, what is wrong) and moved to quarantine; blobs without a record get one. Safe beside
+ * mounts and fetches. */
+int store_verify(struct store *s, unsigned threads,
+		 void (*fn)(void *arg, const char *blob, const char *what), void *arg,
+		 struct store_verify_result *ret, struct err *e) must_check;
+
+struct store_gc_options {
+	unsigned grace_s;    /* younger blobs stay; a day is usual */
+	unsigned root_age_s; /* roots whose owner is gone count for so long; 30 days is usual */
+	bool dry_run;
+};
+struct store_gc_result {
+	uint64_t kept, removed, removed_bytes;
+};
+int store_gc(struct store *s, const struct store_gc_options *o,
+	     void (*fn)(void *arg, const struct store_item *gone), void *arg,
+	     struct store_gc_result *ret, struct err *e) must_check;
+
+/* ---- roots ---- */
+
+/* A root says "these are needed": <dir>/roots/<id>, digests, held under flock while the owner
+ * lives. store_root_set replaces its content whole. Closing keeps the file (a project that is
+ * not mounted now is still wanted for a while); store_root_drop removes it. */
+struct store_root;
+int store_root_open(struct store_root **ret, struct store *s, const char *id,
+		    struct err *e) must_check;
+int store_root_set(struct store_root *r, const struct digest *keys, size_t count,
+		   struct err *e) must_check;
+void store_root_close(struct store_root *r);
+int store_root_drop(struct store *s, const char *id, struct err *e) must_check;
+
+struct store_stats {
+	uint64_t packages, bytes, quarantined;
+	uint64_t hits, misses, opens; /* of this process */
+};
+int store_stats(struct store *s, struct store_stats *ret, struct err *e) must_check;

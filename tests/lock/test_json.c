@@ -1,0 +1,45 @@
+#include "lock/json.h"
+#include "tests/lib/test.h"
+
+Test(json, of_duplicate_keys_the_last_wins)
+{
+	auto_json cJSON *j = NULL;
+
+	cr_assert_eq(json_parse(&j, SLICE("\xEF\xBB\xBF{\"a\":\"1\",\"a\":\"2\"}"), NULL), 0);
+	cr_assert_str_eq(json_str(j, "a"), "2");
+}
+
+Test(json, a_syntax_error_names_line_and_column)
+{
+	struct err e = { 0 };
+	cJSON *j = NULL;
+
+	cr_assert_eq(json_parse(&j, SLICE("{\n  \"a\": }"), &e), -EBADMSG);
+	cr_assert(strstr(e.msg, "line 2") != NULL);
+	cr_assert_eq(json_parse(&j, SLICE("{} x"), &e), -EBADMSG);
+	cr_assert_eq(json_parse(&j, SLICE(""), &e), -EBADMSG);
+}
+
+Test(json, depth_has_a_limit)
+{
+	uint8_t deep[1000];
+	cJSON *j = NULL;
+
+	memset(deep, '[', sizeof deep);
+	cr_assert_eq(json_parse(&j, (struct slice){ deep, sizeof deep }, NULL), -E2BIG);
+}
+
+Test(json, prints_as_json_stringify_does)
+{
+	auto_buf struct buf b = BUF_INIT(1024);
+	auto_json cJSON *j = NULL;
+	auto_free char *text = NULL;
+
+	cr_assert_eq(json_parse(&j,
+				SLICE("{\"a\":[1,1.5,true,null,\"q\\\"\\u001f/\\n\"],\"b\":{}}"),
+				NULL),
+		     0);
+	json_put(&b, j);
+	text = buf_steal_str(&b);
+	cr_assert_str_eq(text, "{\"a\":[1,1.5,true,null,\"q\\\"\\u001f/\\n\"],\"b\":{}}");
+}
