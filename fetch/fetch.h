@@ -1,0 +1,52 @@
+/* fetch.h - bring packages into a store: the only header of fetch/ that fs/ needs for that.
+ *
+ * One thread owns the network (curl multi); a few ingest workers check, unpack and put. A
+ * package that is wanted several times at once is downloaded once; a later want with a higher
+ * priority moves it forward. Whoever waits is told through the done function. */
+#pragma once
+#include "core/store.h"
+
+enum fetch_prio { FETCH_DEMAND, FETCH_GUESS, FETCH_BACKGROUND };
+
+/* What must be known to get a package. Strings are borrowed by fetch_want() only while it runs. */
+struct fetch_pkg {
+	struct digest key;     /* graph_node_key(): identity, and the store's key */
+	const char *name;      /* real name, for the standard URL, scope's registry, messages */
+	const char *version;   /* may be NULL for tarball URLs */
+	const char *resolved;  /* URL, "file:...", "git+..."; NULL: by name and version */
+	const char *integrity; /* the lock's, NULL if it has none */
+};
+
+/* Called on a fetch thread that holds no lock. result: 0; -ENOENT the registry does not have it
+ * (404), -EACCES it refused us, -ENETUNREACH offline, -ETIMEDOUT, -EBADMSG wrong bytes, -ENOSPC
+ * ...; `why` names package, URL without credentials, reason. */
+typedef void fetch_done_fn(void *arg, const struct digest *key, int result, const char *why);
+
+struct npmrc;
+struct fetch_config {
+	struct store *store;
+	const struct npmrc *npmrc; /* borrowed while the fetch lives */
+	const char *project_dir;   /* for file: and git; also where nothing may be written */
+	bool offline;              /* nothing is asked: -ENETUNREACH at once */
+	unsigned workers;          /* ingest threads; 0: number of processors, at most 8 */
+	unsigned failure_memory_s; /* how long a failure is remembered; 0: 5 seconds */
+	fetch_done_fn *done;
+	void *done_arg;
+};
+
+struct fetch_stats {
+	uint64_t fetched, failed, bytes; /* packages, packages, bytes from the network */
+	uint32_t queued, active;
+};
+
+struct fetch;
+int fetch_start(struct fetch **ret, const struct fetch_config *c, struct err *e) must_check;
+
+/* Never blocks. Every want is answered by one call of `done` for its key (joined wants by one
+ * call for all). A failure remembered is answered at once, from a fetch thread. */
+void fetch_want(struct fetch *f, const struct fetch_pkg *pkg, enum fetch_prio prio);
+
+void fetch_stats(struct fetch *f, struct fetch_stats *ret);
+
+/* Cancels what is queued or under way (reported as -ECANCELED), waits for the threads, frees. */
+void fetch_stop(struct fetch *f);

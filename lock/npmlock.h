@@ -1,0 +1,32 @@
+/* npmlock.h - package-lock.json and npm-shrinkwrap.json (lockfileVersion 1, 2, 3) into a graph.
+ *
+ * As `npm ci` reads them (npm 11.19): npm-shrinkwrap.json wins over package-lock.json; a BOM is
+ * skipped, git's conflict markers are refused with a sentence that says so; flags are ignored
+ * and recomputed; optional entries that lack a version are absent packages, not errors; a lock
+ * of version 4, or one that names patches or package extensions, is refused. */
+#pragma once
+#include "lock/catalog.h"
+#include "lock/graph.h"
+
+#define NPMLOCK_SIZE_MAX ((size_t)256 << 20) /* bytes of a lock file; real ones stay below 10 MB   \
+					      */
+#define MANIFEST_SIZE_MAX ((size_t)16 << 20) /* bytes of a package.json */
+
+struct npmlock_options {
+	struct graph_options graph;
+	/* Asked only for version 1 locks. NULL: such a lock is converted without manifests when
+	 * it names no package that needs one, else refused (-ENETUNREACH). */
+	const struct catalog *catalog;
+};
+
+/* Parses the text only: nodes in the lock's order, indexed (graph_index). The tops have no deps
+ * yet. The graph borrows nothing. */
+int npmlock_parse(struct graph **ret, struct slice text, const struct npmlock_options *o,
+		  struct err *e) must_check;
+
+/* The whole: reads the lock in the project folder `dirfd`, reads package.json of root, of its
+ * workspaces and of link targets inside the project, then graph_edges, graph_flags,
+ * graph_check. -ENOENT: no lock there. `*ret_tops` of the graph's nodes are tops whose
+ * package.json was read; a caller that fingerprints hashes those files. */
+int npmlock_read(struct graph **ret, int dirfd, const struct npmlock_options *o,
+		 struct err *e) must_check;
