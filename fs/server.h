@@ -1,0 +1,113 @@
+/* server.h - serve a lock: everything of a mount but the command line.
+ *
+ * One server serves all mounts of one project: node_modules and, where the lock has nested
+ * packages below other tops (workspaces, link targets), their node_modules too. They share one
+ * store, one slot table, one fetch, one view.
+ *
+ * The order of a mount:
+ *
+ *   server_new      opens the slot table, selects, lays the tree out; no threads, no network
+ *   server_mount    once for each of server_mount_count(); no threads yet. The kernel holds what
+ *                   is asked of the mount until the loop runs
+ *   (fork)          descriptors and memory go over as they are; the parent must only _exit
+ *   server_start    fetch, loops, timers: the threads
+ *   server_wait     or poll server_fd(): until node_modules has been unmounted, by whomever
+ *   server_free
+ *
+ * Threads: max(4, processors) for each mount's loop, one that runs each loop, one that ends
+ * waits (fs/park.h), one that tells the kernel what changed. All of them have every signal
+ * blocked, so signals come to the main's own thread. */
+#pragma once
+#include "core/store.h"
+#include "lock/lock.h"
+#include "lock/select.h"
+
+#include <sys/types.h>
+
+struct npmrc;
+struct server;
+
+enum server_prefetch {
+	PREFETCH_NONE,       /* only what is touched */
+	PREFETCH_BACKGROUND, /* all of the lock, at low priority, once the mount answers */
+	PREFETCH_ALL,        /* the same, and server_wait_local() waits for it */
+};
+
+/* Borrowed until server_free, unless said otherwise. */
+struct server_config {
+	struct store *store;
+	struct lock *lock;           /* handed over: closed by the server, also when
+					server_new fails */
+	struct select_params select; /* `failed` is not used */
+	const struct npmrc *npmrc;   /* NULL: no fetching at all; what is missing is EIO */
+	const char *project_dir;     /* real path; where node_modules stands */
+	const char *state_dir;       /* of this mount: the slot table; made if missing */
+	const char *root_id;         /* its name in <store>/roots; NULL: none is kept */
+	mode_t umask;                /* of the user: npm's formula for modes needs it */
+	mode_t npm_umask;            /* npm's own setting "umask"; 0 is its default */
+	uid_t uid;                   /* owner of everything shown */
+	gid_t gid;
+	bool read_only;   /* the superblock is read-only */
+	bool allow_other; /* other users may look; for a user this needs /etc/fuse.conf */
+	bool offline;
+	enum server_prefetch prefetch;
+	unsigned deadline_s; /* of one wait for a package; 0: 120 */
+};
+
+/* -ENOEXEC (EBADPLATFORM), -EBUSY: another process holds this state_dir; the errors of select.h,
+ * lock.h and of the state folder. */
+int server_new(struct server **ret, const struct server_config *c, struct err *e) must_check;
+
+/* Unmounts nothing: a mount that still stands answers ENOTCONN afterwards. NULL is fine. */
+void server_free(struct server *s);
+
+/* The folders to be mounted, relative to the project: 0 is "node_modules", then for example
+ * "packages/a/node_modules". */
+unsigned server_mount_count(const struct server *s);
+const char *server_mount_path(const struct server *s, unsigned i);
+
+/* Mounts on <project_dir>/<path>, which is made if it is missing (and removed again at unmount
+ * if it was). Root opens /dev/fuse and calls mount(2); others go through fusermount3. A folder
+ * that is not empty, or is a mount already, is refused: -ENOTEMPTY, -EBUSY. */
+int server_mount(struct server *s, unsigned i, struct err *e) must_check;
+
+int server_start(struct server *s, struct err *e) must_check;
+
+/* Readable once the mount of node_modules has ended; never read from it. */
+int server_fd(const struct server *s);
+void server_wait(struct server *s);
+
+/* Waits until every package of the lock is here or has failed: 0, or -EIO when some failed.
+ * For PREFETCH_ALL; call it from the main's thread after server_start. */
+int server_wait_local(struct server *s, struct err *e) must_check;
+
+/* Unmounts, nested ones first. -EBUSY: in use (nothing has been unmounted then, or only nested
+ * ones); `lazy` detaches even so, and the server goes on for those who still hold it. Any
+ * thread; never one that stands inside the mount. */
+int server_unmount(struct server *s, bool lazy, struct err *e) must_check;
+
+/* ---- status ---- */
+
+#define SERVER_OPCODES     64 /* opcodes 0 .. 63; what is above counts as 0 */
+#define SERVER_ERRORS_KEPT 32
+
+struct server_error {
+	char package[256]; /* name@version */
+	char reason[256];  /* a sentence; no credentials */
+	int64_t time_s;    /* since the epoch */
+};
+
+struct server_status {
+	uint32_t packages, local, fetching, failed; /* distinct packages of the present view */
+	bool offline_safe;                          /* local == packages */
+	uint64_t bytes_fetched;                     /* from the network, by this daemon */
+	uint64_t messages[SERVER_OPCODES];          /* from the kernel, all mounts together */
+	uint32_t parked;                            /* requests that wait for a package now */
+	uint32_t generation;                        /* views shown so far, less one */
+	uint32_t error_count;
+	struct server_error errors[SERVER_ERRORS_KEPT]; /* oldest first */
+};
+void server_status(struct server *s, struct server_status *ret);
+
+/* "LOOKUP", "GETATTR" ...; NULL for a number that the protocol does not use. */
+const char *server_opcode_name(unsigned opcode);
