@@ -1,0 +1,20 @@
+# bash completion for dx
+_dx() {
+	local cur=${COMP_WORDS[COMP_CWORD]}
+	COMPREPLY=()
+	if [ "$COMP_CWORD" -eq 1 ]; then
+		mapfile -t COMPREPLY < <(compgen -W 'lock ls why fetch store semver --help --version' -- "$cur")
+		return
+	fi
+	case ${COMP_WORDS[1]} in
+	lock) mapfile -t COMPREPLY < <(compgen -W '--check show export --help' -- "$cur") ;;
+	ls) mapfile -t COMPREPLY < <(compgen -W '--all --json --help' -- "$cur") ;;
+	why)
+		[ -d node_modules ] && mapfile -t COMPREPLY < <(cd node_modules && compgen -d -- "$cur")
+		;;
+	fetch) mapfile -t COMPREPLY < <(compgen -W '--json --help' -- "$cur") ;;
+	store) mapfile -t COMPREPLY < <(compgen -W 'verify gc ls stats --dry-run --help' -- "$cur") ;;
+	semver) mapfile -t COMPREPLY < <(compgen -W '-r -l -p --batch --help' -- "$cur") ;;
+	esac
+}
+complete -F _dx dx

@@ -1,0 +1,20 @@
+/* doctor.h - what this machine allows, what is missing, how to mend it.
+ *
+ * Each check is one line: what was looked at, what was found, what to do. Nothing is changed,
+ * and nothing waits: the registry alone is given a second. */
+#pragma once
+#include "core/buf.h"
+
+enum finding { FINDING_OK, FINDING_NOTE, FINDING_BAD };
+
+struct doctor_check {
+	const char *name;     /* short: "/dev/fuse" */
+	enum finding finding; /* BAD: mounting will fail here; NOTE: something will be missed */
+	char found[200];      /* what it is */
+	char advice[256];     /* what to do; "" when there is nothing */
+};
+
+#define DOCTOR_CHECKS_MAX 24
+
+/* Runs all checks; the number of them. `project_dir` chooses .npmrc and the store. */
+unsigned doctor_run(struct doctor_check ret[DOCTOR_CHECKS_MAX], const char *project_dir);

@@ -1,0 +1,194 @@
+#include "fs/state.h"
+
+#include "core/file.h"
+#include "core/hash.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+static char *state_base(void)
+{
+	const char *xdg = getenv("XDG_STATE_HOME");
+	const char *home = getenv("HOME");
+	char *path = NULL;
+	int r;
+
+	if (xdg && xdg[0] == '/') {
+		r = asprintf(&path, "%s/dxfs", xdg);
+	} else {
+		if (!home || home[0] != '/') {
+			const struct passwd *pw = getpwuid(geteuid());
+
+			home = pw ? pw->pw_dir : "/";
+		}
+		r = asprintf(&path, "%s/.local/state/dxfs", home);
+	}
+	return r < 0 ? NULL : path;
+}
+
+/* The real path of the parent and the last name: the mount point itself may be a dead mount,
+ * on which every look fails. */
+static int absolute_mountpoint(const char *given, char **ret, struct err *e)
+{
+	auto_free char *copy = strdup(given);
+	auto_free char *parent = NULL;
+	const char *name;
+	char *slash;
+	size_t len;
+
+	if (!copy)
+		return err_set(e, -ENOMEM, "out of memory");
+	len = strlen(copy);
+	while (len > 1 && copy[len - 1] == '/')
+		copy[--len] = '\0';
+	slash = strrchr(copy, '/');
+	name = slash ? slash + 1 : copy;
+	if (name[0] == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+		return err_set(e, -EINVAL,
+			       "%s: name the node_modules folder itself, not '.' or '/'", given);
+	if (slash)
+		*slash = '\0';
+	parent = realpath(!slash ? "." : copy[0] ? copy : "/", NULL);
+	if (!parent)
+		return err_set(e, -errno, "%s: its folder: %s", given, strerror(errno));
+	if (asprintf(ret, "%s/%s", strcmp(parent, "/") == 0 ? "" : parent, name) < 0) {
+		*ret = NULL;
+		return err_set(e, -ENOMEM, "out of memory");
+	}
+	return 0;
+}
+
+static int open_private(const char *dir, int *ret, struct err *e)
+{
+	auto_close int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	struct stat st;
+
+	if (fd < 0)
+		return err_set(e, -errno, "%s: %s", dir, strerror(errno));
+	if (fstat(fd, &st) < 0)
+		return err_set(e, -errno, "%s: %s", dir, strerror(errno));
+	if (st.st_uid != geteuid() || (st.st_mode & 022))
+		return err_set(e, -EPERM,
+			       "%s: belongs to somebody else or others may write it; "
+			       "make it yours and mode 0700",
+			       dir);
+	*ret = fd;
+	fd = -1;
+	return 0;
+}
+
+int state_open(struct state *ret, const char *mountpoint, bool create, struct err *e)
+{
+	auto_free char *base = state_base();
+	struct state s = STATE_INIT;
+	char hex[HASH128_HEX_LEN + 1];
+	int r;
+
+	if (!base)
+		return err_set(e, -ENOMEM, "out of memory");
+	r = absolute_mountpoint(mountpoint, &s.mountpoint, e);
+	if (r < 0)
+		return r;
+	hash128_hex(hash128(s.mountpoint, strlen(s.mountpoint)), hex);
+	memcpy(s.id, hex, STATE_ID_LEN);
+	if (asprintf(&s.dir, "%s/%s", base, s.id) < 0) {
+		s.dir = NULL;
+		r = err_set(e, -ENOMEM, "out of memory");
+	}
+	if (r == 0 && create)
+		r = mkdir_p(s.dir, 0700, e);
+	if (r == 0)
+		r = open_private(s.dir, &s.dirfd, e);
+	if (r == 0 && create && faccessat(s.dirfd, "mountpoint", F_OK, 0) < 0) {
+		auto_free char *file = state_path(&s, "mountpoint");
+		auto_free char *line = NULL;
+
+		if (!file || asprintf(&line, "%s\n", s.mountpoint) < 0)
+			r = err_set(e, -ENOMEM, "out of memory");
+		else
+			r = file_replace(file, line, strlen(line), 0600, e);
+	}
+	if (r < 0) {
+		state_release(&s);
+		return r;
+	}
+	*ret = s;
+	return 0;
+}
+
+void state_release(struct state *s)
+{
+	if (s->dirfd >= 0)
+		(void)close(s->dirfd);
+	if (s->lock_fd >= 0)
+		(void)close(s->lock_fd);
+	free(s->dir);
+	free(s->mountpoint);
+	*s = (struct state)STATE_INIT;
+}
+
+int state_lock(struct state *s, unsigned wait_ms, struct err *e)
+{
+	auto_close int fd =
+		openat(s->dirfd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	unsigned waited = 0;
+
+	if (fd < 0)
+		return err_set(e, -errno, "%s/lock: %s", s->dir, strerror(errno));
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return err_set(e, -errno, "%s/lock: %s", s->dir, strerror(errno));
+		if (waited >= wait_ms)
+			return err_set(e, -EBUSY, "%s is served by another process", s->mountpoint);
+		(void)poll(NULL, 0, 2);
+		waited += 2;
+	}
+	s->lock_fd = fd;
+	fd = -1;
+	return 0;
+}
+
+int state_each(int (*fn)(void *arg, const char *mountpoint), void *arg, struct err *e)
+{
+	auto_free char *base = state_base();
+	struct dirent *de;
+	DIR *dir;
+	int r = 0;
+
+	if (!base)
+		return err_set(e, -ENOMEM, "out of memory");
+	dir = opendir(base);
+	if (!dir)
+		return errno == ENOENT ? 0 : err_set(e, -errno, "%s: %s", base, strerror(errno));
+	while (r == 0 && (de = readdir(dir))) {
+		auto_free char *file = NULL, *text = NULL;
+		size_t len = 0;
+
+		if (strlen(de->d_name) != STATE_ID_LEN)
+			continue;
+		if (asprintf(&file, "%s/mountpoint", de->d_name) < 0) {
+			file = NULL;
+			r = -ENOMEM;
+			break;
+		}
+		if (file_read_all(dirfd(dir), file, PATH_MAX, &text, &len, NULL) < 0 || len < 2)
+			continue;
+		text[len - 1] = '\0';
+		r = fn(arg, text);
+	}
+	closedir(dir);
+	return r;
+}
+
+char *state_path(const struct state *s, const char *name)
+{
+	char *path;
+
+	return asprintf(&path, "%s/%s", s->dir, name) < 0 ? NULL : path;
+}

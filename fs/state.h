@@ -1,0 +1,43 @@
+/* state.h - where a mount keeps what outlives its daemon.
+ *
+ *   $XDG_STATE_HOME/dxfs/<id>/        (default $HOME/.local/state; mode 0700)
+ *     mountpoint   the absolute path, one line
+ *     lock         under flock while a daemon serves the mount
+ *     ctl          the daemon's control socket (fs/ctl.h)
+ *     log          what the daemon had to say
+ *     slots, lock.dxl, ...             fs/slots.h, lock/project.h
+ *
+ * <id> is 16 hex digits of the XXH3-128 of the mount point's path, so that the same place finds
+ * its state again. A folder that is not ours, or that others may write, is refused. */
+#pragma once
+#include "core/err.h"
+
+#define STATE_ID_LEN 16
+
+struct state {
+	int dirfd;        /* owned */
+	int lock_fd;      /* owned; -1 until state_lock() */
+	char *dir;        /* owned */
+	char *mountpoint; /* owned: absolute, symlinks resolved but for the last name */
+	char id[STATE_ID_LEN + 1];
+};
+#define STATE_INIT                                                                                 \
+	{                                                                                          \
+		.dirfd = -1, .lock_fd = -1                                                         \
+	}
+
+/* The state of a mount point, whose parent folder must exist. `create` makes the folder;
+ * without it a mount point that was never used gives -ENOENT. Works on a mount point whose
+ * daemon is dead: the mount point itself is never touched. */
+int state_open(struct state *ret, const char *mountpoint, bool create, struct err *e) must_check;
+void state_release(struct state *s);
+
+/* Takes the lock that says "I serve this mount" (and is inherited over fork). -EBUSY: somebody
+ * else has it. `wait_ms` > 0 waits so long for it. */
+int state_lock(struct state *s, unsigned wait_ms, struct err *e) must_check;
+
+/* Calls fn for every mount point that has a state folder; stops when fn returns non-zero. */
+int state_each(int (*fn)(void *arg, const char *mountpoint), void *arg, struct err *e) must_check;
+
+/* "<dir>/<name>"; the caller frees. */
+char *state_path(const struct state *s, const char *name) must_check;
