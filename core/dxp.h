@@ -1,6 +1,30 @@
 /* dxp.h - a package, unpacked, in one file: reader and writer of the .dxp format.
  *
- * (H1 draws the layout here.)
+ *   0    "DXP\0"                         4    magic
+ *   4    u32 version                     4    1
+ *   8    content hash                   16    of every byte of the file but these 16
+ *   24   index hash                     16    of header and index but these 16 and those 16
+ *   40   u64 size                        8    of the whole file, a multiple of 512
+ *   48   u32 entries, mended            4+4
+ *   56   u32 bytes of names              4
+ *   60   u16 bytes of name, of version  2+2   of the package
+ *   64   digest sha512                  72    u8 algorithm, u8 length, 6 zero, 64 bytes
+ *   136  digest key                     72    the same; zero when the lock names the sha512
+ *   208  entries                        40 each:
+ *          u32 name offset, u8 name length, u8 flags (1 directory, 2 has a mended form),
+ *          u16 mode, u32 parent, u32 first block of 512 (directory: first child),
+ *          u64 size (directory: number of children), 16 XXH3-128 of the bytes
+ *        mended forms                   32 each, sorted by entry:
+ *          u32 entry, u32 first block, u64 size, 16 XXH3-128
+ *        names                          of the entries, in their order, without separators
+ *        name NUL, version NUL          of the package
+ *        zeros to a multiple of 512
+ *        payloads                       each followed by zeros to a multiple of 512
+ *
+ * Integers are little-endian, hashes in canonical form. Entries stand breadth first. An empty
+ * payload has block 0; an empty directory has first child 0. Payloads follow one another
+ * without gaps, in the order of the entries that first use them (a mended form after its
+ * plain one).
  *
  * A blob is immutable. Entry 0 is the package's root directory; a directory's children are
  * one contiguous run, sorted by name bytes. Payloads are uncompressed, start at multiples of
@@ -39,9 +63,11 @@ struct dxp_meta {
 };
 
 /* Writes a blob to `fd` (an empty file) and gives its content hash. Deterministic: the same
- * files in any order and the same meta give the same bytes. -EINVAL for a path that is not
- * clean or stands twice, or a file used as a directory; -E2BIG past DXP_ENTRIES_MAX;
- * -ENOSPC and the like from write. Memory: a few dozen bytes an entry. */
+ * files in any order and the same meta give the same bytes. Directories that no file names
+ * have mode 0755. -EINVAL for a path that is not clean (a name has at most 255 bytes) or
+ * stands twice, or a file used as a directory; -E2BIG past DXP_ENTRIES_MAX; -ENOSPC and the
+ * like from write. Payloads are written from where they lie. Memory: about a hundred bytes
+ * an entry. */
 int dxp_write(int fd, const struct dxp_meta *meta, const struct dxp_file *files, size_t count,
 	      struct hash128 *ret_content, struct err *e) must_check;
 
