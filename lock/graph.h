@@ -39,10 +39,14 @@ enum edge_type {
 enum {
 	/* as the lock has them */
 	NODE_LINK = 1u << 0,
+	/* Bundled by a dependency: comes with the bundler's tarball, has no package of its own.
+	 * From the lock first; graph_flags() computes it anew (npm.md §2.9). What root alone
+	 * bundles is fetched like any other package and does not have the flag. */
 	NODE_IN_BUNDLE = 1u << 1,
 	NODE_HAS_SCRIPT = 1u << 2,
 	NODE_HAS_SHRINKWRAP = 1u << 3,
-	NODE_TOP = 1u << 4, /* stands in no node_modules */
+	NODE_TOP = 1u << 4,       /* has no parent: see `parent` */
+	NODE_WORKSPACE = 1u << 5, /* a top that root's package.json names in `workspaces` */
 	/* computed by graph_flags(), never taken from the lock */
 	NODE_DEV = 1u << 8,
 	NODE_OPTIONAL = 1u << 9,
@@ -77,7 +81,9 @@ struct graph_node {
 				 root */
 	const char *version, *resolved, *integrity;
 
-	uint32_t parent;    /* node whose node_modules it stands in; GRAPH_NONE for tops */
+	/* Node whose node_modules it stands in; GRAPH_NONE for tops. An entry whose parent the lock
+	 * does not have (or has as a link) is a top as for npm, and extraneous. */
+	uint32_t parent;
 	uint32_t fs_parent; /* tops but root: the node whose folder contains it; else GRAPH_NONE */
 	uint32_t link_target; /* links: the target's node; else GRAPH_NONE */
 	uint32_t flags;
@@ -93,10 +99,17 @@ struct graph_node {
 	struct graph_strings bundled; /* bundleDependencies, `true` resolved to names */
 	struct graph_strings accept;  /* acceptDependencies as name, range, name, range ... */
 
-	/* Canonical compact JSON object of everything else that the lock's entry has, and of every
-	 * field above whose structured form would not print back as it stood ("" when there is
-	 * nothing). For tops it is the lock's whole entry, since their fields above come from
-	 * package.json. render.h prints entries from the fields and this alone. */
+	/* Compact JSON object, keys in byte order at every level, of everything else that the
+	 * lock's entry has, and of every field above whose structured form would not print back as
+	 * it stood; "" when there is nothing. render.h prints an entry so: a member that stands
+	 * here wins; the others come from the fields: `name` (if pkg_name is not the folder's
+	 * name), `version`, `resolved`, `integrity`, `link`, `inBundle`, `hasInstallScript`,
+	 * `hasShrinkwrap`, the dependencies by section, `bin`, `os`, `cpu`, `libc`,
+	 * `bundleDependencies`. The five computed flags are never in here and print from `flags`.
+	 * `engines`, `peerDependenciesMeta` and `acceptDependencies` always stand here when the
+	 * lock has them, for the fields above say only a part. For tops (root too) it is the lock's
+	 * whole entry but for the computed flags, and their other fields, which come from
+	 * package.json, do not print. */
 	const char *residue;
 
 	/* After graph_edges(): this node's edges out are edges[first_edge .. +edge_count-1]. */
@@ -118,6 +131,8 @@ struct json_style {
 	bool no_final_newline;
 };
 
+struct overrides; /* lock/overrides.h */
+
 struct graph {
 	struct arena arena;
 	struct graph_node *nodes;
@@ -131,8 +146,18 @@ struct graph {
 	const char *top_residue; /* JSON object of the other top-level keys of the lock, "" if none
 				  * (for v2 also its legacy "dependencies") */
 	struct json_style style;
-	uint32_t *by_path; /* private to graph.c: hash of paths */
-	uint32_t by_path_mask;
+
+	/* From root's package.json; only graph_edges() and graph_check() ask for these. */
+	const struct overrides *overrides; /* NULL: none */
+	/* Its workspaces that the lock does not have as a link at root: name, path, name, path ...
+	 */
+	struct graph_strings lost_workspaces;
+
+	/* Private to graph.c: hashes of all paths, tables path -> node and (parent, name) -> node.
+	 */
+	uint64_t *path_hash;
+	uint32_t *by_path, *by_child;
+	uint32_t table_mask;
 };
 
 /* An empty graph with an arena limit; graph_free() takes NULL. */
