@@ -1,0 +1,280 @@
+#include "fetch/gunzip.h"
+
+#include "core/file.h"
+
+#include <fcntl.h>
+#include <libdeflate.h>
+#include <sys/mman.h>
+#include <zlib.h>
+
+#define PIECE       65536 /* of input, between two looks at the ratio */
+#define FIRST_GUESS 4     /* output : input of ordinary packages */
+#define GZIP_MIN    18    /* header and trailer */
+#define FLAG_HCRC   2     /* libdeflate does not check a header's own checksum */
+#define WINDOW_AUTO (15 + 32)
+
+static int too_dense(struct err *e)
+{
+	return err_set(e, -EBADMSG,
+		       "the archive expands to more than %d times its size; it is refused as a "
+		       "decompression bomb",
+		       GUNZIP_RATIO_MAX);
+}
+
+static int too_large(struct err *e, uint64_t max)
+{
+	return err_set(e, -E2BIG, "the archive unpacks to more than %llu bytes, which is the limit",
+		       (unsigned long long)max);
+}
+
+/* ---- in memory ---- */
+
+/* How much to make room for at first. The last four bytes of a single member tell its size; of
+ * anything else they tell nothing, so they are only believed when they are plausible. */
+static size_t first_cap(struct slice in, size_t max)
+{
+	const uint8_t *t = in.ptr + in.len - 4;
+	size_t told = (size_t)t[0] | (size_t)t[1] << 8 | (size_t)t[2] << 16 | (size_t)t[3] << 24;
+	size_t cap = in.len * FIRST_GUESS;
+
+	if (told >= in.len / 2 && told / GUNZIP_RATIO_MAX <= in.len)
+		cap = told;
+	return cap > max ? max : cap ? cap : 1;
+}
+
+/* One member of gzip (or zlib, which zlib's detection lets follow). */
+static enum libdeflate_result member(struct libdeflate_decompressor *d, struct slice in,
+				     uint8_t *out, size_t room, size_t *used, size_t *made)
+{
+	if (in.len >= 2 && in.ptr[0] == 0x1f && in.ptr[1] == 0x8b) {
+		if (in.len >= GZIP_MIN && (in.ptr[3] & FLAG_HCRC))
+			return LIBDEFLATE_BAD_DATA;
+		return libdeflate_gzip_decompress_ex(d, in.ptr, in.len, out, room, used, made);
+	}
+	return libdeflate_zlib_decompress_ex(d, in.ptr, in.len, out, room, used, made);
+}
+
+static int grow(uint8_t **p, size_t *cap, size_t max)
+{
+	size_t n = *cap > max / 2 ? max : *cap * 2;
+	uint8_t *q;
+
+	if (*cap >= max)
+		return -E2BIG;
+	q = realloc(*p, n);
+	if (!q)
+		return -ENOMEM;
+	*p = q;
+	*cap = n;
+	return 0;
+}
+
+/* 0, -ENOMEM, or -EAGAIN: zlib shall decide. */
+static int all_members(struct libdeflate_decompressor *d, struct slice in, size_t max,
+		       uint8_t **out, size_t *ret_len)
+{
+	size_t cap = first_cap(in, max), len = 0, used, made;
+
+	*out = malloc(cap);
+	if (!*out)
+		return -ENOMEM;
+	while (in.len > 0 && in.ptr[0] != 0) {
+		enum libdeflate_result res = member(d, in, *out + len, cap - len, &used, &made);
+
+		if (res == LIBDEFLATE_INSUFFICIENT_SPACE) {
+			int r = grow(out, &cap, max);
+
+			if (r < 0)
+				return r == -E2BIG ? -EAGAIN : r;
+			continue;
+		}
+		if (res != LIBDEFLATE_SUCCESS)
+			return -EAGAIN;
+		len += made;
+		in.ptr += used;
+		in.len -= used;
+	}
+	*ret_len = len;
+	return 0;
+}
+
+static int in_memory(struct gunzipped *ret, struct slice in, uint64_t max, struct err *e)
+{
+	struct libdeflate_decompressor *d = libdeflate_alloc_decompressor();
+	auto_free uint8_t *out = NULL;
+	size_t len = 0;
+	int r = -ENOMEM;
+
+	if (max > GUNZIP_MEMORY_MAX)
+		max = GUNZIP_MEMORY_MAX;
+	if (d)
+		r = all_members(d, in, max, &out, &len);
+	libdeflate_free_decompressor(d);
+	if (r == -ENOMEM)
+		return err_set(e, r, "no memory to unpack the archive");
+	if (r < 0)
+		return r;
+	if (len > (uint64_t)GUNZIP_RATIO_MAX * in.len)
+		return too_dense(e);
+	ret->bytes = (struct slice){ out, len };
+	ret->heap = take(&out);
+	return 0;
+}
+
+/* ---- through a file ---- */
+
+struct stream {
+	z_stream z;
+	struct slice in;
+	size_t fed;    /* of `in` */
+	uint64_t made; /* bytes written */
+	int fd;
+	uint64_t max;
+	bool over; /* a zero byte followed a member */
+	bool done; /* at the end of a member */
+};
+
+static int temp_file(const char *dir, struct err *e)
+{
+	int fd = dir ? open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600)
+		     : memfd_create("dx-unpack", MFD_CLOEXEC);
+
+	if (fd < 0 && dir && (errno == EOPNOTSUPP || errno == EISDIR))
+		fd = memfd_create("dx-unpack", MFD_CLOEXEC);
+	if (fd < 0)
+		return err_set(e, -errno, "no temporary file to unpack into in %s: %s",
+			       dir ? dir : "memory", strerror(errno));
+	return fd;
+}
+
+static int bad_stream(struct stream *s, int zr, struct err *e)
+{
+	if (zr == Z_MEM_ERROR)
+		return err_set(e, -ENOMEM, "no memory to unpack the archive");
+	return err_set(e, -EBADMSG, "the archive is damaged: %s", s->z.msg ? s->z.msg : "bad gzip");
+}
+
+static int emit(struct stream *s, const uint8_t *out, size_t n, struct err *e)
+{
+	int r;
+
+	s->made += n;
+	if (s->made > (uint64_t)GUNZIP_RATIO_MAX * s->fed)
+		return too_dense(e);
+	if (s->made > s->max)
+		return too_large(e, s->max);
+	r = file_write_all(s->fd, out, n);
+	return r < 0 ? err_set(e, r, "writing the temporary file: %s", strerror(-r)) : 0;
+}
+
+/* Inflates what of the current piece there is. */
+static int inflate_piece(struct stream *s, uint8_t *out, size_t size, struct err *e)
+{
+	do {
+		int zr, r;
+
+		if (s->done && s->z.avail_in > 0) {
+			if (*s->z.next_in == 0)
+				s->over = true;
+			if (s->over)
+				return 0;
+			(void)inflateReset(&s->z);
+			s->done = false;
+		}
+		s->z.next_out = out;
+		s->z.avail_out = (uInt)size;
+		zr = inflate(&s->z, Z_NO_FLUSH);
+		if (zr != Z_OK && zr != Z_STREAM_END && zr != Z_BUF_ERROR)
+			return bad_stream(s, zr, e);
+		s->done = zr == Z_STREAM_END;
+		r = emit(s, out, size - s->z.avail_out, e);
+		if (r < 0)
+			return r;
+	} while (s->z.avail_in > 0 || s->z.avail_out == 0);
+	return 0;
+}
+
+static int inflate_all(struct stream *s, struct err *e)
+{
+	auto_free uint8_t *out = malloc(PIECE);
+
+	if (!out)
+		return err_set(e, -ENOMEM, "no memory to unpack the archive");
+	while (s->fed < s->in.len && !s->over) {
+		size_t n = s->in.len - s->fed < PIECE ? s->in.len - s->fed : PIECE;
+		int r;
+
+		s->z.next_in = (Bytef *)(uintptr_t)(s->in.ptr + s->fed);
+		s->z.avail_in = (uInt)n;
+		s->fed += n;
+		r = inflate_piece(s, out, PIECE, e);
+		if (r < 0)
+			return r;
+	}
+	if (!s->done)
+		return err_set(e, -EBADMSG, "the archive is truncated: its gzip stream has no end");
+	return 0;
+}
+
+static int map_output(struct gunzipped *ret, int fd, uint64_t len, struct err *e)
+{
+	void *p;
+
+	if (len == 0) {
+		ret->bytes = (struct slice){ NULL, 0 };
+		return 0;
+	}
+	p = mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0);
+	if (p == MAP_FAILED)
+		return err_set(e, -errno, "mapping the unpacked archive: %s", strerror(errno));
+	ret->map = p;
+	ret->map_len = len;
+	ret->bytes = (struct slice){ p, len };
+	return 0;
+}
+
+static int through_file(struct gunzipped *ret, struct slice in, const char *tmp_dir, uint64_t max,
+			struct err *e)
+{
+	struct stream s = { .in = in, .max = max };
+	auto_close int fd = temp_file(tmp_dir, e);
+	int r;
+
+	if (fd < 0)
+		return fd;
+	s.fd = fd;
+	if (inflateInit2(&s.z, WINDOW_AUTO) != Z_OK)
+		return err_set(e, -ENOMEM, "no memory to unpack the archive");
+	r = inflate_all(&s, e);
+	(void)inflateEnd(&s.z);
+	return r < 0 ? r : map_output(ret, fd, s.made, e);
+}
+
+/* ---- */
+
+int gunzip(struct gunzipped *ret, struct slice in, const struct gunzip_options *o, struct err *e)
+{
+	uint64_t max = o && o->output_max ? o->output_max : GUNZIP_OUTPUT_MAX;
+
+	if (in.len >= 4 && memcmp(in.ptr, "\x28\xb5\x2f\xfd", 4) == 0)
+		return err_set(e, -EBADMSG, "zstd archives are not supported");
+	if (in.len < 4 || memcmp(in.ptr, "\x1f\x8b", 2) != 0) {
+		ret->bytes = in;
+		return 0;
+	}
+	if (in.len <= GUNZIP_INPUT_MAX) {
+		int r = in_memory(ret, in, max, e);
+
+		if (r != -EAGAIN)
+			return r;
+	}
+	return through_file(ret, in, o ? o->tmp_dir : NULL, max, e);
+}
+
+void gunzip_release(struct gunzipped *g)
+{
+	free(g->heap);
+	if (g->map)
+		(void)munmap(g->map, g->map_len);
+	*g = (struct gunzipped){ 0 };
+}
