@@ -130,13 +130,12 @@ static void add_dist(const struct catalog *c, struct version *v, struct slice by
 /* The side file if there is one, else what the tarball holds. */
 static int read_manifest(const char *path, struct slice bytes, cJSON **ret, struct err *e)
 {
-	auto_free char *side = strdup(path), *text = NULL;
+	auto_free char *side = NULL, *text = NULL;
 	size_t len = 0;
 	int r;
 
-	if (!side)
+	if (asprintf(&side, "%.*s.json", (int)strlen(path) - 4, path) < 0)
 		return -ENOMEM;
-	strcpy(side + strlen(side) - 4, ".json");
 	r = file_read_all(AT_FDCWD, side, MANIFEST_MAX, &text, &len, NULL);
 	if (r == -ENOENT)
 		r = peek_package_json(bytes, &text, &len, e);
