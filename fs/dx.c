@@ -1,6 +1,7 @@
 #include "fs/cmd.h"
 
 static const struct cmd commands[] = {
+	{ "semver", cmd_semver, "print the versions that satisfy ranges, in order" },
 	{ 0 },
 };
 
