@@ -196,8 +196,7 @@ static const char *name_in_path(const char *path, size_t *ret_holder)
 	return NULL;
 }
 
-/* npm's name of a folder: its base name, with the folder above when that is a scope. */
-static const char *folder_name(const char *path)
+const char *graph_folder_name(const char *path)
 {
 	const char *last = strrchr(path, '/');
 	const char *above;
@@ -301,7 +300,7 @@ static void place(struct graph *g, uint32_t i)
 		n->flags |= NODE_TOP;
 		if (i)
 			n->fs_parent = containing(g, n->path);
-		n->name = n->pkg_name ? n->pkg_name : folder_name(n->path);
+		n->name = n->pkg_name ? n->pkg_name : graph_folder_name(n->path);
 	}
 	if (!n->pkg_name && i)
 		n->pkg_name = n->name;

@@ -178,6 +178,9 @@ uint32_t graph_find(const struct graph *g, const char *path);
  * a sentence. Cycles cannot arise from paths. */
 int graph_index(struct graph *g, struct err *e) must_check;
 
+/* npm's name of a folder: its base name, with the folder above when that is a scope. */
+const char *graph_folder_name(const char *path);
+
 /* The child of `node` (not through fs_parent) named `name`, GRAPH_NONE; and npm's resolve():
  * own child, else that of the resolve parent (parent, else fs_parent), and so on up. */
 uint32_t graph_child(const struct graph *g, uint32_t node, const char *name);

@@ -3,7 +3,8 @@
 #include <math.h>
 #include <stdio.h>
 
-static int check_depth(struct slice text, struct err *e)
+/* Depth, and NULs: cJSON would end a string there, so that two different names became one. */
+static int check_text(struct slice text, struct err *e)
 {
 	unsigned depth = 0;
 	bool in_string = false;
@@ -11,11 +12,19 @@ static int check_depth(struct slice text, struct err *e)
 	for (size_t i = 0; i < text.len; i++) {
 		uint8_t c = text.ptr[i];
 
+		if (c == '\0')
+			return err_set(e, -EBADMSG, "not valid JSON: a zero byte at offset %zu", i);
 		if (in_string) {
-			if (c == '\\')
+			if (c == '\\') {
+				if (text.len - i >= 6 && memcmp(text.ptr + i, "\\u0000", 6) == 0)
+					return err_set(e, -EBADMSG,
+						       "a string in the JSON contains a NUL "
+						       "character (offset %zu)",
+						       i);
 				i++;
-			else if (c == '"')
+			} else if (c == '"') {
 				in_string = false;
+			}
 		} else if (c == '"') {
 			in_string = true;
 		} else if (c == '{' || c == '[') {
@@ -55,7 +64,7 @@ int json_parse(cJSON **ret, struct slice text, struct err *e)
 
 	if (text.len >= 3 && memcmp(text.ptr, "\xEF\xBB\xBF", 3) == 0)
 		text = (struct slice){ text.ptr + 3, text.len - 3 };
-	r = check_depth(text, e);
+	r = check_text(text, e);
 	if (r < 0)
 		return r;
 	j = cJSON_ParseWithLengthOpts((const char *)text.ptr, text.len, &end, 0);

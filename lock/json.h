@@ -1,7 +1,8 @@
 /* json.h - cJSON with limits in front of it and npm's reading habits.
  *
  * A BOM is skipped, and of duplicate keys the last wins (json_get). Depth and size are limited
- * before anything is parsed; a syntax error names line and column. Numbers are doubles. */
+ * before anything is parsed; a syntax error names line and column. Numbers are doubles. Zero bytes
+ * and \u0000 are refused, so that a C string is the whole string. */
 #pragma once
 #include "core/buf.h"
 #include "core/err.h"

@@ -8,7 +8,8 @@
 #include "lock/catalog.h"
 #include "lock/graph.h"
 
-#define NPMLOCK_SIZE_MAX ((size_t)256 << 20) /* bytes of a lock file; real ones stay below 10 MB   \
+#define NPMLOCK_SIZE_MAX                                                                           \
+	((size_t)256 << 20)                  /* bytes of a lock file; real ones stay below 10 MB   \
 					      */
 #define MANIFEST_SIZE_MAX ((size_t)16 << 20) /* bytes of a package.json */
 
