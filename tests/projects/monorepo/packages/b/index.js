@@ -1,0 +1,2 @@
+exports.a = require('@mono/a').versions;
+exports.at = require('semver/package.json').version;

@@ -1,0 +1,3 @@
+export default function About() {
+  return <p className="italic">Built from a mounted node_modules.</p>;
+}

@@ -1,0 +1,1 @@
+module.exports = { content: ['./app/**/*.js'], theme: { extend: {} }, plugins: [] };

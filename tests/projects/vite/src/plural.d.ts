@@ -1,0 +1,1 @@
+export function plural(n: number, noun: string): string;
