@@ -1,0 +1,184 @@
+#include "fs/source.h"
+
+#include "core/arena.h"
+
+#include <pthread.h>
+
+#define SOURCES_ARENA_MAX ((size_t)1 << 30) /* URLs and names of all packages ever seen */
+
+struct retired {
+	struct pkg *pkg;
+	struct retired *next;
+};
+
+struct sources {
+	struct store *store;
+	pthread_mutex_t mu;
+	/* guarded by mu */
+	struct arena arena;
+	struct source **hash; /* chains */
+	size_t size, count;
+	struct retired *retired;
+};
+
+struct sources *sources_new(struct store *store)
+{
+	struct sources *s = calloc(1, sizeof *s);
+
+	if (!s)
+		return NULL;
+	s->store = store;
+	s->arena = (struct arena)ARENA_INIT(SOURCES_ARENA_MAX);
+	s->size = 4096;
+	s->hash = calloc(s->size, sizeof(struct source *));
+	if (!s->hash) {
+		free(s);
+		return NULL;
+	}
+	(void)pthread_mutex_init(&s->mu, NULL);
+	return s;
+}
+
+void sources_free(struct sources *s)
+{
+	if (!s)
+		return;
+	for (size_t i = 0; i < s->size; i++)
+		for (struct source *src = s->hash[i]; src; src = src->next)
+			if (atomic_load(&src->pkg))
+				pkg_release(atomic_load(&src->pkg));
+	for (struct retired *r = s->retired; r; r = r->next)
+		pkg_release(r->pkg);
+	arena_release(&s->arena);
+	free(s->hash);
+	(void)pthread_mutex_destroy(&s->mu);
+	free(s);
+}
+
+/* The bytes are a digest: any four of them are as good as a hash. */
+static struct source **bucket(const struct sources *s, const struct digest *key)
+{
+	uint32_t h;
+
+	memcpy(&h, key->bytes, sizeof h);
+	return &s->hash[h & (s->size - 1)];
+}
+
+static struct source *find(const struct sources *s, const struct digest *key)
+{
+	struct source *src = *bucket(s, key);
+
+	while (src && !digest_eq(&src->key, key))
+		src = src->next;
+	return src;
+}
+
+static const char *copy(struct arena *a, const char *text)
+{
+	return text ? arena_strdup(a, text) : NULL;
+}
+
+static void grow(struct sources *s)
+{
+	struct source **old = s->hash, **grown = calloc(s->size * 4, sizeof(struct source *));
+	size_t old_size = s->size;
+
+	if (!grown)
+		return; /* longer chains will do */
+	s->hash = grown;
+	s->size *= 4;
+	for (size_t i = 0; i < old_size; i++) {
+		for (struct source *src = old[i], *next; src; src = next) {
+			struct source **b = bucket(s, &src->key);
+
+			next = src->next;
+			src->next = *b;
+			*b = src;
+		}
+	}
+	free(old);
+}
+
+static struct source *make(struct sources *s, const struct digest *key, const struct graph_node *n)
+{
+	struct source *src = arena_alloc(&s->arena, sizeof *src);
+
+	if (!src)
+		return NULL;
+	src->key = *key;
+	src->name = copy(&s->arena, n->pkg_name ? n->pkg_name : n->name);
+	src->version = copy(&s->arena, n->version);
+	src->resolved = copy(&s->arena, n->resolved);
+	src->integrity = copy(&s->arena, n->integrity);
+	if (arena_error(&s->arena))
+		return NULL;
+	if (s->count >= s->size)
+		grow(s);
+	src->next = *bucket(s, key);
+	*bucket(s, key) = src;
+	s->count++;
+	return src;
+}
+
+struct source *sources_add(struct sources *s, const struct digest *key, const struct graph_node *n)
+{
+	struct source *src;
+
+	(void)pthread_mutex_lock(&s->mu);
+	src = find(s, key);
+	if (!src)
+		src = make(s, key, n);
+	(void)pthread_mutex_unlock(&s->mu);
+	return src;
+}
+
+struct source *sources_find(struct sources *s, const struct digest *key)
+{
+	struct source *src;
+
+	(void)pthread_mutex_lock(&s->mu);
+	src = find(s, key);
+	(void)pthread_mutex_unlock(&s->mu);
+	return src;
+}
+
+bool source_here(const struct sources *s, const struct source *src)
+{
+	return atomic_load_explicit(&src->pkg, memory_order_acquire) ||
+	       store_has(s->store, &src->key);
+}
+
+int source_open(struct sources *s, struct source *src, struct pkg **ret, struct err *e)
+{
+	struct pkg *have = atomic_load_explicit(&src->pkg, memory_order_acquire), *mine;
+	int r;
+
+	if (have) {
+		*ret = have;
+		return 0;
+	}
+	r = store_get(s->store, &src->key, &mine, e);
+	if (r < 0)
+		return r;
+	if (!atomic_compare_exchange_strong(&src->pkg, &have, mine)) {
+		pkg_release(mine);
+		mine = have;
+	}
+	*ret = mine;
+	return 0;
+}
+
+void source_bad(struct sources *s, struct source *src, struct pkg *bad)
+{
+	struct retired *r;
+
+	if (!atomic_compare_exchange_strong(&src->pkg, &bad, NULL))
+		return; /* another thread saw it first */
+	(void)pthread_mutex_lock(&s->mu);
+	r = arena_alloc(&s->arena, sizeof *r);
+	if (r) {
+		*r = (struct retired){ .pkg = bad, .next = s->retired };
+		s->retired = r;
+	}
+	(void)pthread_mutex_unlock(&s->mu);
+}

@@ -1,0 +1,145 @@
+/* view.h - one lock as a mount shows it: names to node ids, and what a node id means.
+ *
+ * A node id is (slot << 21 | entry). The slot says what and where: a package at a place, a
+ * directory that the lock makes, a link. The entry is the file's number in the package's blob,
+ * 0 for all else and for the package's root folder. What a slot means never changes and is kept
+ * in `struct places` as long as the server lives, because the kernel may ask for an id of a view
+ * that is gone. A view only adds what is in which directory; a relock replaces it whole.
+ *
+ * Nothing here knows FUSE, waits, or locks. Questions are answered from the lock wherever it
+ * can; those that only the blob can answer give VIEW_WAIT and the source to wait for. No
+ * question about a child of a directory that the lock makes ever gives VIEW_WAIT: what is
+ * believed there meanwhile is corrected by view_corrections() once the blob has come. */
+#pragma once
+#include "fs/slots.h"
+#include "fs/source.h"
+#include "fs/tree.h"
+#include "lock/lock.h"
+
+#define VIEW_ENTRY_BITS 21
+#define VIEW_WAIT       1
+
+static inline uint64_t view_ino(uint32_t slot, uint32_t entry)
+{
+	return (uint64_t)slot << VIEW_ENTRY_BITS | entry;
+}
+static inline uint32_t view_ino_slot(uint64_t ino)
+{
+	return (uint32_t)(ino >> VIEW_ENTRY_BITS);
+}
+static inline uint32_t view_ino_entry(uint64_t ino)
+{
+	return (uint32_t)(ino & ((1u << VIEW_ENTRY_BITS) - 1));
+}
+
+/* ---- what slots mean ---- */
+
+/* One for each slot that a view of this server has named. */
+struct place {
+	uint32_t slot;
+	uint8_t kind; /* enum tree_kind */
+	int64_t time_ns;
+	struct source *source;   /* PACKAGE */
+	const char *const *bins; /* PACKAGE: paths in the blob that are shown as bins, sorted */
+	uint32_t bin_count;
+	_Atomic(uint32_t *) bin_entries; /* their numbers, sorted; made when the blob is opened */
+	const char *text;                /* LINK, BIN */
+	_Atomic(char *) hidden;          /* HIDDEN: the bytes, once rendered */
+	_Atomic size_t hidden_len;
+};
+
+struct places_config {
+	struct store *store;
+	const char *state_dir;
+	int project_dirfd; /* where workspaces' bins are looked for; -1: they are believed */
+	struct tree_modes modes;
+};
+
+struct places;
+int places_open(struct places **ret, const struct places_config *c, struct err *e) must_check;
+void places_close(struct places *p); /* after all views; NULL is fine */
+struct sources *places_sources(const struct places *p);
+
+/* What an id means; NULL for a slot that no view of this server has named. Thread-safe. */
+const struct place *places_get(const struct places *p, uint32_t slot);
+
+/* ---- views ---- */
+
+/* A lock and its graph, shared by the views made from it. */
+struct basis;
+/* `lock` is consumed, also on failure. */
+int basis_new(struct basis **ret, struct lock *lock, struct err *e) must_check;
+/* Over a graph that somebody else keeps alive longer. */
+int basis_of_graph(struct basis **ret, struct graph *g, struct err *e) must_check;
+void basis_unref(struct basis *b); /* NULL is fine */
+const struct graph *basis_graph(const struct basis *b);
+
+struct view;
+
+/* Gives numbers to everything in the tree of the nodes that are there (graph order, select.h)
+ * and saves them. Views are made by one thread at a time. The view counts as one user of the
+ * basis. */
+int view_new(struct view **ret, struct places *p, struct basis *b, const bool *present,
+	     struct err *e) must_check;
+struct view *view_ref(struct view *v);
+void view_unref(struct view *v); /* NULL is fine */
+const struct tree *view_tree(const struct view *v);
+struct basis *view_basis(const struct view *v);
+
+/* The distinct packages of the view. */
+struct source *const *view_sources(const struct view *v, size_t *ret_count);
+
+/* The id of the root folder `root` of the tree. It is stable over views. */
+uint64_t view_root_ino(const struct view *v, uint32_t root);
+
+/* ---- the shown view ---- */
+
+/* A place for the view that is shown now: the loops get it, one thread swaps it. */
+struct view_cell;
+struct view_cell *view_cell_new(struct view *v) must_check; /* takes the view over */
+void view_cell_free(struct view_cell *c);
+struct view *view_get(struct view_cell *c);                      /* a reference */
+struct view *view_swap(struct view_cell *c, struct view *fresh); /* takes, and gives the old */
+
+/* ---- questions ---- */
+
+struct view_attr {
+	uint64_t ino;
+	mode_t mode;
+	uint64_t size;
+	int64_t mtime_ns;
+};
+
+/* All of them: 0; VIEW_WAIT with the source in *ret_wait; -ENOENT not there; -ENOTDIR and the
+ * like; -ESTALE an id that this server never gave out; -EIO, with the sentence in e. */
+int view_attr(struct view *v, uint64_t ino, struct view_attr *ret, struct source **ret_wait,
+	      struct err *e) must_check;
+int view_lookup(struct view *v, uint64_t dir, struct slice name, struct view_attr *ret,
+		struct source **ret_wait, struct err *e) must_check;
+int view_readlink(struct view *v, uint64_t ino, const char **ret, struct err *e) must_check;
+
+/* The count of bytes read, 0 at the end, or as above; VIEW_WAIT comes as -EAGAIN here. */
+ssize_t view_read(struct view *v, uint64_t ino, void *buf, size_t n, uint64_t off,
+		  struct source **ret_wait, struct err *e) must_check;
+
+/* A directory after `cookie` (0: from the start), "." and ".." included. `fn` gets each entry
+ * with the cookie that continues after it, and returns false when it has no room for it. The
+ * ino of "..", of which attr has nothing else but the mode, is right for all but roots. */
+typedef bool view_emit_fn(void *arg, struct slice name, const struct view_attr *attr,
+			  uint64_t cookie);
+int view_list(struct view *v, uint64_t dir, uint64_t cookie, view_emit_fn *fn, void *arg,
+	      struct source **ret_wait, struct err *e) must_check;
+
+/* ---- what the kernel must be told ---- */
+
+/* A name in a directory means something else now (name NULL: the directory's listing and
+ * attributes do). `root` is the ino of the mount's root folder. */
+typedef void view_change_fn(void *arg, uint64_t root, uint64_t dir, const char *name,
+			    size_t name_len);
+
+/* Between two views. Directories first, then their names. */
+void view_changes(struct view *old, struct view *fresh, view_change_fn *fn, void *arg);
+
+/* The blob of `src` has come: where the lock had been believed, and the blob says otherwise. */
+int view_corrections(struct view *v, struct source *src, view_change_fn *fn, void *arg,
+		     struct err *e) must_check;
