@@ -139,7 +139,7 @@ static int check_segment(const char *path, const char *s, size_t len, bool in_nm
 }
 
 /* Clean, relative, ".." only in front, and names that can be folders in a node_modules. */
-static int check_path(const char *path, struct err *e)
+int graph_check_path(const char *path, struct err *e)
 {
 	size_t len = strlen(path);
 	bool after_nm = false, after_scope = false, leading = true;
@@ -245,7 +245,7 @@ static int index_paths(struct graph *g, struct err *e)
 		uint64_t h = hash_more(FNV_BASIS, path, len);
 
 		if (i > 0) {
-			r = *path ? check_path(path, e)
+			r = *path ? graph_check_path(path, e)
 				  : err_set(e, -EINVAL, "the lock has two entries for the root");
 			if (r < 0)
 				return r;
@@ -386,6 +386,43 @@ int graph_index(struct graph *g, struct err *e)
 			if (r < 0)
 				return r;
 		}
+	}
+	return 0;
+}
+
+int graph_index_placed(struct graph *g, const uint32_t *order, struct err *e)
+{
+	int r = make_tables(g, e);
+
+	if (r < 0)
+		return r;
+	for (uint32_t k = 0; k < g->count; k++) {
+		uint32_t i = order[k];
+		const struct graph_node *n = &g->nodes[i];
+		uint64_t name;
+
+		if (n->parent == GRAPH_NONE) {
+			g->path_hash[i] = hash_more(FNV_BASIS, n->path, strlen(n->path));
+		} else {
+			uint64_t h = g->path_hash[n->parent];
+
+			name = hash_more(FNV_BASIS, n->name, strlen(n->name));
+			put_in(g->by_child, g->table_mask, child_hash(n->parent, name), i);
+			if (g->nodes[n->parent].path[0])
+				h = hash_more(h, "/", 1);
+			h = hash_more(h, NM "/", NM_LEN + 1);
+			g->path_hash[i] = hash_more(h, n->name, strlen(n->name));
+			put_in(g->by_path, g->table_mask, g->path_hash[i], i);
+		}
+	}
+	/* Only a top can stand where another node stands too. */
+	for (uint32_t i = 0; i < g->count; i++) {
+		if (g->nodes[i].parent != GRAPH_NONE)
+			continue;
+		if (graph_find(g, g->nodes[i].path) != GRAPH_NONE)
+			return err_set(e, -EBADMSG, "the lock's entry \"%.120s\" stands there twice",
+				       g->nodes[i].path);
+		put_in(g->by_path, g->table_mask, g->path_hash[i], i);
 	}
 	return 0;
 }

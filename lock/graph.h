@@ -181,6 +181,13 @@ int graph_index(struct graph *g, struct err *e) must_check;
 /* npm's name of a folder: its base name, with the folder above when that is a scope. */
 const char *graph_folder_name(const char *path);
 
+/* For a graph whose every field stands already (lock_graph): makes the private hashes alone.
+ * `order` has all nodes, each parent before its children. -EBADMSG: a path stands twice. */
+int graph_index_placed(struct graph *g, const uint32_t *order, struct err *e) must_check;
+
+/* The rules of graph_index() for one path. -EINVAL */
+int graph_check_path(const char *path, struct err *e) must_check;
+
 /* The child of `node` (not through fs_parent) named `name`, GRAPH_NONE; and npm's resolve():
  * own child, else that of the resolve parent (parent, else fs_parent), and so on up. */
 uint32_t graph_child(const struct graph *g, uint32_t node, const char *name);

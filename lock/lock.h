@@ -1,12 +1,37 @@
 /* lock.h - DXL, the binary lock: builder and reader.
  *
- * (The layout is drawn here by lock_priv.h's author; design §4.3 has the sizes: header 128,
- * package 128, dependency 16, node 32, all little-endian; a hash table over packages with
- * linear probing; a metadata section; XXH3-128 over everything but the checksum field.)
- *
  * A lock is opened once, checked whole, and then read in place: no accessor can fail. The same
  * graph gives the same bytes on every machine. A DXL is neutral of platform: which nodes are
- * there on a machine is select.h's decision. */
+ * there on a machine is select.h's decision.
+ *
+ *   offset          size        what
+ *        0             4        magic "DXL\0"
+ *        4             4        format version, 1
+ *        8             8        size of the file
+ *       16            16        checksum: XXH3-128 (canonical form) of all but these 16 bytes
+ *       32            16        fingerprint: what the lock was made from (project.h)
+ *       48            64        eight sections {u32 offset, u32 count}, in the order below
+ *      112             4        flags: the lock's version in the low byte, 8 shrinkwrap,
+ *                               9 CR LF, 10 no newline at the end
+ *      116             4        root node: 0
+ *      120             4        word number of the top record: 0
+ *      124             4        string: indentation of the JSON
+ *      128         8 x 2^n      hash table: name -> package {u32 package, u32 tag}, linear
+ *                               probing, at most half full; empty slots are all ones
+ *               128 x packages  packages, each distinct one once: what an entry says wherever it
+ *                               stands
+ *                16 x deps      dependencies, a run for each package
+ *                32 x nodes     root, the other tops by path, then the children of each node in
+ *                               turn by name: the children of a node are one run
+ *                 8 x edges     what each dependency of each node resolves to, a run a node
+ *                 8 x bins      {u32 name, u32 target}, a run for each package
+ *                 4 x words     {name, version, residue} of the lock, {name, spec} of edges that
+ *                               are no dependency, records of engines, os, cpu, libc, bundles
+ *                     strings   NUL-terminated, sorted by bytes, each once; offset 0 is "none"
+ *
+ * All integers are little-endian. A section begins where the one before it ends, rounded up to
+ * eight bytes of zeros. The structs stand in lock_priv.h. What cannot be looked up in this order
+ * of nodes, the order of the lock that npm wrote, each node carries as a number. */
 #pragma once
 #include "core/hash.h"
 #include "lock/graph.h"
@@ -15,9 +40,9 @@
 
 struct lock;
 
-/* Maps the file (copied into a sealed memfd first: a file in a working tree may be rewritten
- * under us) and checks it. -ENOENT; -EBADMSG: not a whole, sound lock; -EPROTONOSUPPORT: made by
- * a later version. */
+/* Reads the file into private memory (a file in a working tree may be rewritten under us, so it
+ * is not mapped) and checks it. -ENOENT; -EBADMSG: not a whole, sound lock; -EPROTONOSUPPORT: made
+ * by a later version. */
 int lock_open(struct lock **ret, int dirfd, const char *path, struct err *e) must_check;
 /* The same over bytes that the caller keeps alive. */
 int lock_open_bytes(struct lock **ret, struct slice bytes, struct err *e) must_check;
@@ -32,7 +57,10 @@ struct slice lock_bytes(const struct lock *l);
 struct lock_pkg {
 	const char *name, *version, *resolved; /* borrowed; version and resolved may be NULL */
 	struct digest digest;                  /* DIGEST_NONE when the lock has none */
-	uint32_t flags;                        /* NODE_HAS_SCRIPT, NODE_HAS_SHRINKWRAP */
+	/* NODE_HAS_SCRIPT, NODE_HAS_SHRINKWRAP; NODE_TOP: the project itself or another folder of
+	 * the user's; NODE_LINK: what a link's entry says beyond its target. Only those that are
+	 * neither are found by name. */
+	uint32_t flags;
 	uint32_t first_dep, dep_count;
 };
 struct lock_dep {
@@ -55,7 +83,8 @@ uint32_t lock_get_version(const struct lock *l, struct slice name, struct slice 
 void lock_get_dependency(const struct lock *l, uint32_t i, uint32_t k, struct lock_dep *ret);
 
 /* The whole lock as a graph: strings borrow from the lock, which must outlive it. With edges
- * and flags, as after graph_edges() and graph_flags(). */
+ * and flags, as after graph_edges() and graph_flags(); without `overrides` and
+ * `lost_workspaces`, which only those need. -ENOMEM; -EBADMSG for two nodes at one path. */
 int lock_graph(const struct lock *l, struct graph **ret, struct err *e) must_check;
 
 /* ---- building ---- */
@@ -69,7 +98,12 @@ void lock_builder_free(struct lock_builder *b);
 int64_t lock_add_package(struct lock_builder *b, const struct graph_node *n,
 			 struct err *e) must_check;
 
-/* The lock of a whole graph (with edges and flags). */
+/* Appends the finished lock: the packages added so far, then those of `g` (with edges and
+ * flags), and its tree. Only lock_builder_free() may follow. */
+int lock_builder_finish(struct lock_builder *b, const struct graph *g, struct hash128 fingerprint,
+			struct buf *ret, struct err *e) must_check;
+
+/* The lock of a whole graph. */
 int lock_build(const struct graph *g, struct hash128 fingerprint, struct buf *ret,
 	       struct err *e) must_check;
 

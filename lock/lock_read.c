@@ -1,0 +1,298 @@
+#include "core/file.h"
+#include "lock/lock_priv.h"
+
+#include <assert.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#define AGAIN "make it anew with `dx lock`"
+
+int dxl_checksum(const void *bytes, size_t size, uint8_t ret[16])
+{
+	const size_t after = DXL_CHECKSUM_AT + 16;
+	struct hasher *h = hasher_new();
+	struct hash128 sum;
+
+	if (!h)
+		return -ENOMEM;
+	hasher_add(h, bytes, DXL_CHECKSUM_AT);
+	hasher_add(h, (const uint8_t *)bytes + after, size - after);
+	sum = hasher_end(h);
+	hasher_free(h);
+	memcpy(ret, sum.b, 16);
+	return 0;
+}
+
+static int check_header(const struct dxl_header *h, size_t size, struct err *e)
+{
+	if (size < sizeof *h || memcmp(h->magic, DXL_MAGIC, sizeof h->magic) != 0)
+		return err_set(e, -EBADMSG, "not a lock, or only its beginning; " AGAIN);
+	if (le32toh(h->version) != DXL_VERSION)
+		return err_set(e, -EPROTONOSUPPORT,
+			       "format version %u, and this program knows only %u; use a newer dx, "
+			       "or " AGAIN,
+			       le32toh(h->version), DXL_VERSION);
+	if (le64toh(h->size) != size)
+		return err_set(e, -EBADMSG, "cut off, or something was appended; " AGAIN);
+	return 0;
+}
+
+static int check_sum(const struct lock *l, struct err *e)
+{
+	uint8_t sum[16];
+	int r = dxl_checksum(l->header, l->size, sum);
+
+	if (r < 0)
+		return err_set(e, r, "out of memory");
+	if (memcmp(sum, l->header->checksum, sizeof sum) != 0)
+		return err_set(e, -EBADMSG, "its checksum does not fit: it was damaged; " AGAIN);
+	return 0;
+}
+
+/* Each section begins where the one before it ends, rounded up to eight bytes of zeros. */
+static int find_sections(struct lock *l, struct err *e)
+{
+	const uint8_t *bytes = (const void *)l->header;
+	const void *at[DXL_SECTIONS];
+	uint64_t end = sizeof *l->header;
+
+	for (int s = 0; s < DXL_SECTIONS; s++) {
+		uint64_t offset = le32toh(l->header->sections[s].offset);
+
+		l->count[s] = le32toh(l->header->sections[s].count);
+		for (; end % 8 && end < l->size; end++) {
+			if (bytes[end])
+				return err_set(e, -EBADMSG, "section %d: padding is not zero", s);
+		}
+		if (offset != end ||
+		    l->count[s] > (l->size - end > l->size ? 0 : l->size - end) / dxl_item_size[s])
+			return err_set(e, -EBADMSG, "section %d past the end; " AGAIN, s);
+		at[s] = bytes + offset;
+		end += (uint64_t)l->count[s] * dxl_item_size[s];
+	}
+	if (end != l->size || l->count[DXL_NODES] > GRAPH_NODES_MAX || l->count[DXL_NODES] == 0 ||
+	    l->count[DXL_PACKAGES] > GRAPH_NODES_MAX || l->count[DXL_PACKAGES] == 0)
+		return err_set(e, -EBADMSG, "sections do not fill it; " AGAIN);
+	l->slots = at[DXL_HASH];
+	l->packages = at[DXL_PACKAGES];
+	l->deps = at[DXL_DEPS];
+	l->nodes = at[DXL_NODES];
+	l->edges = at[DXL_EDGES];
+	l->bins = at[DXL_BINS];
+	l->words = at[DXL_WORDS];
+	l->strings = at[DXL_STRINGS];
+	return 0;
+}
+
+/* Takes over `map`, on failure too. */
+static int open_checked(struct lock **ret, const void *bytes, size_t size, void *map, struct err *e)
+{
+	struct lock *l = calloc(1, sizeof *l);
+	int r;
+
+	if (!l) {
+		if (map)
+			(void)munmap(map, size);
+		return err_set(e, -ENOMEM, "out of memory");
+	}
+	*l = (struct lock){ .header = bytes, .size = size, .map = map };
+	r = check_header(l->header, size, e);
+	if (r == 0)
+		r = check_sum(l, e);
+	if (r == 0)
+		r = find_sections(l, e);
+	if (r == 0)
+		r = dxl_check(l, e);
+	if (r < 0) {
+		lock_close(l);
+		return r;
+	}
+	*ret = l;
+	return 0;
+}
+
+/* Memory of our own, and its pages all at once: one by one they cost more than the copy. */
+static void *own_memory(size_t size)
+{
+	void *map = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+
+	return map == MAP_FAILED ? NULL : map;
+}
+
+int lock_open_bytes(struct lock **ret, struct slice bytes, struct err *e)
+{
+	void *map;
+
+	if (bytes.len < sizeof(struct dxl_header) || bytes.len > LOCK_SIZE_MAX)
+		return err_set(e, -EBADMSG, "not a lock, or only its beginning; " AGAIN);
+	if ((uintptr_t)bytes.ptr % _Alignof(struct dxl_header) == 0)
+		return open_checked(ret, bytes.ptr, bytes.len, NULL, e);
+	map = own_memory(bytes.len);
+	if (!map)
+		return err_set(e, -ENOMEM, "out of memory");
+	memcpy(map, bytes.ptr, bytes.len);
+	return open_checked(ret, map, bytes.len, map, e);
+}
+
+static int read_copy(int fd, size_t size, void **ret, struct err *e)
+{
+	void *map = own_memory(size);
+	int r;
+
+	if (!map)
+		return err_set(e, -ENOMEM, "out of memory");
+	r = file_pread_all(fd, map, size, 0);
+	if (r < 0) {
+		(void)munmap(map, size);
+		return err_set(e, r, "%s",
+			       r == -EBADMSG ? "it shrank while it was read" : strerror(-r));
+	}
+	*ret = map;
+	return 0;
+}
+
+int lock_open(struct lock **ret, int dirfd, const char *path, struct err *e)
+{
+	auto_close int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct stat st;
+	void *map = NULL;
+	int r;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_set(e, -errno, "%s: %s", path, strerror(errno));
+	if (!S_ISREG(st.st_mode))
+		return err_set(e, -EBADMSG, "%s: not a regular file", path);
+	if ((uint64_t)st.st_size < sizeof(struct dxl_header) ||
+	    (uint64_t)st.st_size > LOCK_SIZE_MAX)
+		return err_set(e, -EBADMSG, "%s: not a lock, or only its beginning; " AGAIN, path);
+	r = read_copy(fd, (size_t)st.st_size, &map, e);
+	if (r == 0)
+		r = open_checked(ret, map, (size_t)st.st_size, map, e);
+	return r < 0 ? err_wrap(e, r, "%s", path) : 0;
+}
+
+void lock_close(struct lock *l)
+{
+	if (!l)
+		return;
+	if (l->map)
+		(void)munmap(l->map, l->size);
+	free(l);
+}
+
+int lock_verify(const struct lock *l, struct err *e)
+{
+	struct lock again = *l;
+	int r = check_header(l->header, l->size, e);
+
+	if (r == 0)
+		r = check_sum(l, e);
+	if (r == 0)
+		r = find_sections(&again, e);
+	return r == 0 ? dxl_check(&again, e) : r;
+}
+
+struct hash128 lock_fingerprint(const struct lock *l)
+{
+	struct hash128 h;
+
+	memcpy(h.b, l->header->fingerprint, sizeof h.b);
+	return h;
+}
+
+struct slice lock_bytes(const struct lock *l)
+{
+	return (struct slice){ (const uint8_t *)l->header, l->size };
+}
+
+uint32_t lock_count(const struct lock *l)
+{
+	return l->count[DXL_PACKAGES];
+}
+
+static struct digest package_digest(const struct dxl_package *p)
+{
+	static const uint8_t len[] = { 0, 20, 32, 48, 64 };
+	struct digest d = { .alg = (uint8_t)(le32toh(p->flags) & 0xff) };
+
+	d.len = len[d.alg];
+	memcpy(d.bytes, p->digest, sizeof d.bytes);
+	return d;
+}
+
+void lock_pkg(const struct lock *l, uint32_t i, struct lock_pkg *ret)
+{
+	const struct dxl_package *p = &l->packages[i];
+	uint32_t flags;
+
+	assert(i < l->count[DXL_PACKAGES]);
+	flags = le32toh(p->flags);
+	*ret = (struct lock_pkg){
+		.name = dxl_str(l, p->name),
+		.version = dxl_str(l, p->version),
+		.resolved = dxl_str(l, p->resolved),
+		.digest = package_digest(p),
+		.flags = (flags & DXL_PKG_SCRIPT ? NODE_HAS_SCRIPT : 0) |
+			 (flags & DXL_PKG_SHRINKWRAP ? NODE_HAS_SHRINKWRAP : 0) |
+			 (flags & DXL_PKG_TOP ? NODE_TOP : 0) |
+			 (flags & DXL_PKG_LINK ? NODE_LINK : 0),
+		.first_dep = le32toh(p->first_dep),
+		.dep_count = le16toh(p->dep_count),
+	};
+}
+
+static bool str_is(const char *s, struct slice text)
+{
+	return strncmp(s, (const char *)text.ptr, text.len) == 0 && s[text.len] == '\0';
+}
+
+static uint32_t find(const struct lock *l, struct slice name, const struct slice *version)
+{
+	uint64_t h = dxl_hash(name.ptr, name.len);
+	uint32_t mask = l->count[DXL_HASH] - 1, tag = (uint32_t)(h >> 32);
+
+	/* strncmp would end at a NUL that no name has. */
+	if (name.len == 0 || memchr(name.ptr, 0, name.len))
+		return GRAPH_NONE;
+	for (uint32_t at = (uint32_t)h & mask;; at = (at + 1) & mask) {
+		uint32_t i = le32toh(l->slots[at].package);
+		const struct dxl_package *p;
+
+		if (i == DXL_NONE)
+			return GRAPH_NONE;
+		p = &l->packages[i];
+		if (le32toh(l->slots[at].tag) != tag || !str_is(dxl_str(l, p->name), name))
+			continue;
+		if (!version ||
+		    (p->version && version->len && !memchr(version->ptr, 0, version->len) &&
+		     str_is(dxl_str(l, p->version), *version)))
+			return i;
+	}
+}
+
+uint32_t lock_get(const struct lock *l, struct slice name)
+{
+	return find(l, name, NULL);
+}
+
+uint32_t lock_get_version(const struct lock *l, struct slice name, struct slice version)
+{
+	return find(l, name, &version);
+}
+
+void lock_get_dependency(const struct lock *l, uint32_t i, uint32_t k, struct lock_dep *ret)
+{
+	const struct dxl_dep *d;
+
+	assert(i < l->count[DXL_PACKAGES] && k < le16toh(l->packages[i].dep_count));
+	d = &l->deps[le32toh(l->packages[i].first_dep) + k];
+	*ret = (struct lock_dep){
+		.name = dxl_str(l, d->name),
+		.range = dxl_str(l, d->range),
+		.target = le32toh(d->target),
+		.section = d->section,
+		.peer_optional = d->flags & DXL_DEP_PEER_OPTIONAL,
+	};
+}
