@@ -1,0 +1,258 @@
+#!/usr/bin/env bash
+# run.sh [STEP...] - everything that must hold, on a Debian 12 machine; installs what is missing.
+# Steps, all if none is named: gcc clang asan tsan format shell e2e crafted registry.
+#   gcc       build/ with --werror, suites unit, check and fuzz (the corpora, replayed)
+#   clang, asan, tsan   the same tests built by clang, by gcc with ASan and UBSan, by clang with TSan
+#   format    clang-format;  shell: shellcheck over all scripts
+#   e2e       tests/e2e as root and as an ordinary user, who is made (and removed) if need be
+#   crafted   the oracle over the crafted projects, as root and as the ordinary user
+#   registry  tests/registry, against a real registry; skipped where none answers
+# Ends with the line "N passed, N failed, N skipped", the sum of all; exit status 1 on a failure.
+set -u -o pipefail
+cd "$(dirname "$0")/.." || exit 1
+top=$PWD
+steps=${*:-gcc clang asan tsan format shell e2e crafted registry}
+scratch=$(mktemp -d /tmp/dxfs-run.XXXXXX) || exit 1
+chmod 755 "$scratch"
+made_user=''
+sudo=''
+[ "$(id -u)" -eq 0 ] || sudo='sudo -n'
+
+cleanup() {
+	trap - EXIT
+	local jobs
+	jobs=$(jobs -p)
+	# shellcheck disable=SC2086
+	[ -z "$jobs" ] || kill $jobs 2>/dev/null
+	[ -z "$made_user" ] || $sudo userdel -rf "$made_user" >/dev/null 2>&1
+	$sudo rm -rf "$scratch"
+}
+trap cleanup EXIT
+trap 'exit 1' INT TERM HUP
+
+wanted() {
+	local s
+	for s in "$@"; do
+		case " $steps " in *" $s "*) return 0 ;; esac
+	done
+	return 1
+}
+
+say() { printf '== %s (%d s)\n' "$*" $SECONDS; }
+
+# tally NAME PASSED FAILED SKIPPED: one file a step, so that steps may run side by side.
+tally() {
+	echo "$2 $3 $4" >>"$scratch/tally.$1"
+	say "$1: $2 passed, $3 failed, $4 skipped"
+}
+
+# tally_log NAME LOG: the last "N passed, N failed[, N skipped]" of a log; none is a failure.
+tally_log() {
+	local line
+	line=$(grep -oE '[0-9]+ passed, [0-9]+ failed(, [0-9]+ skipped)?' "$2" | tail -1 | tr -dc '0-9 ')
+	# shellcheck disable=SC2086
+	set -- "$1" ${line:-0 1 0}
+	tally "$1" "$2" "$3" "${4:-0}"
+}
+
+# ---- what is needed ----
+
+install_missing() {
+	local p missing=()
+	for p in gcc g++ clang clang-format shellcheck meson ninja-build pkg-config git curl procps fuse3 \
+		libfuse3-dev libxxhash-dev libssl-dev libcjson-dev libcurl4-openssl-dev libdeflate-dev zlib1g-dev \
+		libcadical-dev libcriterion-dev libmicrohttpd-dev; do
+		dpkg-query -W -f '${db:Status-Abbrev}' "$p" 2>/dev/null | grep -q '^ii' || missing+=("$p")
+	done
+	command -v node >/dev/null || missing+=(nodejs)
+	command -v npm >/dev/null || missing+=(npm)
+	[ ${#missing[@]} -gt 0 ] || return 0
+	say "installing ${missing[*]}"
+	$sudo apt-get update -qq
+	$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >"$scratch/apt.log" 2>&1 || {
+		tail -20 "$scratch/apt.log"
+		return 1
+	}
+}
+
+# An ordinary user may mount where /dev/fuse lets him; distributions have it at 0666.
+open_fuse() {
+	[ -e /dev/fuse ] || $sudo modprobe fuse 2>/dev/null
+	[ -e /dev/fuse ] || return 1
+	[ "$(stat -c %a /dev/fuse)" = 666 ] && return 0
+	if [ "$(id -u)" -eq 0 ] || [ "${CI:-}" = true ]; then
+		$sudo chmod 0666 /dev/fuse
+	fi
+}
+
+# ---- meson builds ----
+
+# build_and_test NAME DIR SUITES [meson options]; the compiler is in $CC.
+build_and_test() {
+	local name=$1 dir=$2 suites=$3 log=$scratch/$1.log s rc run=()
+	shift 3
+	say "$name: building"
+	{ [ -f "$dir/build.ninja" ] || meson setup "$dir" --werror "$@"; } >"$log" 2>&1 &&
+		ninja -C "$dir" >>"$log" 2>&1 || {
+		grep -vE 'YES \(cached\)|^\[[0-9]+/[0-9]+\] (Comp|Link|Gen)' "$log" | tail -60
+		tally "$name" 0 1 0
+		return 1
+	}
+	# TSan's shadow memory wants less randomness than today's kernels give.
+	[ "$name" != tsan ] || run=(setarch "$(uname -m)" -R)
+	set --
+	for s in $suites; do set -- "$@" --suite "$s"; done
+	"${run[@]}" meson test -C "$dir" --no-rebuild --print-errorlogs "$@" >"$log" 2>&1
+	rc=$?
+	tally_meson "$name" "$log" $rc
+}
+
+meson_count() { # of $log
+	local n
+	n=$(sed -nE "s/^$1: +([0-9]+) *$/\\1/p" "$log" | tail -1)
+	echo "${n:-0}"
+}
+
+tally_meson() { # NAME LOG STATUS
+	local ok fail skip log=$2
+	ok=$(meson_count Ok) skip=$(meson_count Skipped)
+	fail=$(($(meson_count Fail) + $(meson_count Timeout) + $(meson_count 'Unexpected Pass')))
+	[ "$3" -eq 0 ] || [ "$fail" -gt 0 ] || fail=1
+	[ "$fail" -eq 0 ] || sed -n '/FAIL\|TIMEOUT/,$p' "$log" | tail -120
+	tally "$1" "$ok" "$fail" "$skip"
+}
+
+# ---- steps ----
+
+step_format() {
+	local files
+	files=$(git ls-files '*.c' '*.h')
+	# shellcheck disable=SC2086
+	if clang-format --dry-run --Werror $files >"$scratch/format.log" 2>&1; then
+		tally format 1 0 0
+	else
+		grep -E 'error:' "$scratch/format.log" | cut -d: -f1 | sort | uniq -c
+		tally format 0 1 0
+	fi
+}
+
+step_shell() {
+	local files
+	files=$(git ls-files '*.sh' .ci/run)
+	# shellcheck disable=SC2086
+	if shellcheck -S warning $files; then
+		tally shell 1 0 0
+	else
+		tally shell 0 1 0
+	fi
+}
+
+# What an ordinary user needs, in a place that he can reach.
+make_kit() {
+	kit=$scratch/kit
+	mkdir -p "$kit/build/fs" "$kit/build/tests/registryd" "$kit/build/tests/tools"
+	cp -a build/fs/dxfs build/fs/dx "$kit/build/fs/" &&
+		cp -a build/tests/registryd/test-registry "$kit/build/tests/registryd/" &&
+		cp -a build/tests/tools/treecmp "$kit/build/tests/tools/" &&
+		cp -a tests "$kit/" &&
+		node tests/fixtures/make.js "$kit/fixtures" >/dev/null &&
+		chmod -R a+rX "$kit"
+}
+
+# as_root COMMAND..., as_user COMMAND...; 77 where that cannot be.
+as_root() {
+	[ -z "$sudo" ] || $sudo true 2>/dev/null || return 77
+	$sudo env PATH="$PATH" FIXTURES="$kit/fixtures" "$@"
+}
+
+as_user() {
+	local user=dxfs-test
+	if [ "$(id -u)" -ne 0 ]; then
+		FIXTURES=$kit/fixtures "$@"
+		return
+	fi
+	if ! id "$user" >/dev/null 2>&1; then
+		useradd -m -s /bin/bash "$user" || return 77
+		made_user=$user
+	fi
+	(cd / && runuser -u "$user" -- env -u XDG_RUNTIME_DIR PATH="$PATH" HOME="$(getent passwd $user | cut -d: -f6)" \
+		USER=$user FIXTURES="$kit/fixtures" "$@")
+}
+
+# both NAME COMMAND...: as root, then as the ordinary user.
+both() {
+	local name=$1 who rc
+	shift
+	for who in root user; do
+		say "$name as $who"
+		"as_$who" timeout -k 20 900 "$@" >"$scratch/$name.$who.log" 2>&1
+		rc=$?
+		if [ $rc -eq 77 ]; then
+			echo "SKIP $name as $who: cannot become $who here"
+			tally "$name.$who" 0 0 1
+			continue
+		fi
+		grep -vE '^PASS ' "$scratch/$name.$who.log"
+		tally_log "$name.$who" "$scratch/$name.$who.log"
+	done
+}
+
+step_registry() {
+	local t log rc
+	for t in tests/registry/*.sh; do
+		[ -x "$t" ] || continue
+		log=$scratch/registry.$(basename "$t" .sh).log
+		say "$t"
+		timeout -k 20 900 "$t" "$top/build/fs/dx" >"$log" 2>&1
+		rc=$?
+		case $rc in
+		0) tally "registry.$(basename "$t" .sh)" 1 0 0 ;;
+		77)
+			tail -1 "$log"
+			tally "registry.$(basename "$t" .sh)" 0 0 1
+			;;
+		*)
+			tail -80 "$log"
+			tally "registry.$(basename "$t" .sh)" 0 1 0
+			;;
+		esac
+	done
+}
+
+mounting() {
+	if ! make_kit; then
+		echo "FAIL: the build lacks what the mounting tests need"
+		tally mounting 0 1 0
+	elif ! open_fuse; then
+		echo "SKIP: no /dev/fuse on this machine"
+		tally mounting 0 0 1
+	else
+		! wanted e2e || both e2e "$kit/tests/e2e/run.sh"
+		! wanted crafted || both crafted "$kit/tests/crafted.sh"
+		! wanted registry || step_registry
+	fi
+}
+
+other_builds() {
+	! wanted clang || CC=clang build_and_test clang build-clang "unit fuzz"
+	! wanted asan || CC=gcc build_and_test asan build-asan "unit fuzz" -Db_sanitize=address,undefined -Db_lundef=false
+	! wanted tsan || CC=clang build_and_test tsan build-tsan unit -Db_sanitize=thread -Db_lundef=false
+}
+
+install_missing || { echo "what is needed could not be installed"; echo "0 passed, 1 failed, 0 skipped"; exit 1; }
+! wanted format || step_format
+! wanted shell || step_shell
+built=true
+if wanted gcc e2e crafted registry; then
+	CC=gcc build_and_test gcc build "unit check fuzz" || built=false
+fi
+# Compilers on one side, mounts on the other: the second mostly waits.
+other_builds >"$scratch/other_builds.log" 2>&1 &
+builds=$!
+if $built && wanted e2e crafted registry; then
+	mounting
+fi
+wait $builds
+cat "$scratch/other_builds.log"
+
+cat "$scratch"/tally.* | awk '{ p += $1; f += $2; s += $3 } END { printf "%d passed, %d failed, %d skipped\n", p, f, s; exit f != 0 }'
