@@ -1,4 +1,4 @@
-#include "lock/graph.h"
+#include "lock/graph_priv.h"
 
 #include <stdio.h>
 
@@ -306,14 +306,10 @@ static void place(struct graph *g, uint32_t i)
 		n->pkg_name = n->name;
 }
 
-/* `from` without ".", "//" and with ".." taken away from what stands before it. */
-static char *clean_path(struct graph *g, const char *from)
+void graph_clean_path(const char *from, char *out)
 {
-	char *out = arena_alloc(&g->arena, strlen(from) + 2);
 	size_t len = 0, fixed = 0; /* out[0 .. fixed) are "../"s that stay */
 
-	if (!out)
-		return NULL;
 	for (const char *s = from; *s;) {
 		const char *end = strchrnul(s, '/');
 		size_t n = (size_t)(end - s);
@@ -333,13 +329,12 @@ static char *clean_path(struct graph *g, const char *from)
 		s = *end ? end + 1 : end;
 	}
 	out[len ? len - 1 : 0] = '\0';
-	return out;
 }
 
 static int find_target(struct graph *g, uint32_t i, struct err *e)
 {
 	struct graph_node *n = &g->nodes[i];
-	const char *path;
+	char path[GRAPH_PATH_MAX + 2];
 	uint32_t t;
 
 	if (n->flags & NODE_TOP)
@@ -348,9 +343,7 @@ static int find_target(struct graph *g, uint32_t i, struct err *e)
 		return bad_path(e, n->path, "is a link that does not say to what (\"resolved\")");
 	if (n->resolved[0] == '/' || strlen(n->resolved) > GRAPH_PATH_MAX)
 		return bad_path(e, n->path, "is a link to an absolute or overlong path");
-	path = clean_path(g, n->resolved);
-	if (!path)
-		return err_set(e, arena_error(&g->arena), "no memory for the lock's links");
+	graph_clean_path(n->resolved, path);
 	t = graph_find(g, path);
 	if (t == GRAPH_NONE)
 		return err_set(e, -EINVAL,
