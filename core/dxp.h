@@ -94,6 +94,13 @@ struct dxp_entry {
 int dxp_open(struct dxp **ret, int fd, struct err *e) must_check;
 void dxp_close(struct dxp *p); /* NULL is fine */
 
+/* Forgets which files were verified: the next read of each checks its hash again. */
+void dxp_forget(const struct dxp *p);
+
+/* Do two blobs hold the same files (names, modes, bytes by their hashes), whatever name and
+ * digests their packages have? */
+bool dxp_same_files(const struct dxp *a, const struct dxp *b);
+
 const struct dxp_meta *dxp_meta(const struct dxp *p);
 struct hash128 dxp_content(const struct dxp *p); /* as the header claims; dxp_verify proves */
 uint64_t dxp_size(const struct dxp *p);          /* of the whole file, in bytes */

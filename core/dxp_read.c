@@ -297,6 +297,39 @@ uint32_t dxp_count(const struct dxp *p)
 	return p->count;
 }
 
+void dxp_forget(const struct dxp *p)
+{
+	for (size_t i = 0; i < ((size_t)p->count + p->mended_count + 7) / 8; i++)
+		atomic_store_explicit(&p->verified[i], 0, memory_order_relaxed);
+}
+
+/* All but where the payloads lie: that depends on the length of the package's name. */
+bool dxp_same_files(const struct dxp *a, const struct dxp *b)
+{
+	size_t names = (size_t)((const uint8_t *)a->meta.name - a->names);
+
+	if (a->count != b->count || a->mended_count != b->mended_count ||
+	    names != (size_t)((const uint8_t *)b->meta.name - b->names) ||
+	    memcmp(a->names, b->names, names) != 0)
+		return false;
+	for (uint32_t i = 0; i < a->count; i++) {
+		struct dxp_disk_entry x = a->entries[i], y = b->entries[i];
+
+		if (!(x.flags & DXP_F_DIR))
+			x.at = y.at;
+		if (memcmp(&x, &y, sizeof x) != 0)
+			return false;
+	}
+	for (uint32_t i = 0; i < a->mended_count; i++) {
+		struct dxp_disk_mended x = a->mended[i], y = b->mended[i];
+
+		x.at = y.at;
+		if (memcmp(&x, &y, sizeof x) != 0)
+			return false;
+	}
+	return true;
+}
+
 /* Where in the table of mended forms entry i has its; it has one. */
 static uint32_t mended_of(const struct dxp *p, uint32_t i)
 {

@@ -113,6 +113,7 @@ int store_gc(struct store *s, const struct store_gc_options *o,
  * lives. store_root_set replaces its content whole. Closing keeps the file (a project that is
  * not mounted now is still wanted for a while); store_root_drop removes it. */
 struct store_root;
+#define STORE_ROOT_ID_MAX 128 /* letters, digits, '.', '_', '-'; no '.' at the start */
 int store_root_open(struct store_root **ret, struct store *s, const char *id,
 		    struct err *e) must_check;
 int store_root_set(struct store_root *r, const struct digest *keys, size_t count,
