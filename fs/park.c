@@ -1,0 +1,394 @@
+#include "fs/park.h"
+
+#include "core/log.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <time.h>
+
+#define DYING_BATCH 64 /* callers looked at in one tick; the rest in the next */
+
+struct park {
+	struct park_config c;
+	pthread_t thread;
+	bool started;
+	pthread_mutex_t mu;
+	pthread_cond_t more; /* something was parked, or stop */
+	/* guarded by mu, like the parked lists of all sources */
+	bool stop;
+	struct parked *all; /* every parked request */
+	unsigned count;
+	struct park_error errors[PARK_ERRORS];
+	unsigned error_count, error_next;
+};
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+struct park *park_new(const struct park_config *c)
+{
+	struct park *p = calloc(1, sizeof *p);
+	pthread_condattr_t attr;
+
+	if (!p)
+		return NULL;
+	p->c = *c;
+	if (!p->c.deadline_ms)
+		p->c.deadline_ms = PARK_DEADLINE_MS;
+	if (!p->c.tick_ms)
+		p->c.tick_ms = PARK_TICK_MS;
+	(void)pthread_mutex_init(&p->mu, NULL);
+	(void)pthread_condattr_init(&attr);
+	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&p->more, &attr);
+	(void)pthread_condattr_destroy(&attr);
+	return p;
+}
+
+void park_free(struct park *p)
+{
+	if (!p)
+		return;
+	(void)pthread_cond_destroy(&p->more);
+	(void)pthread_mutex_destroy(&p->mu);
+	free(p);
+}
+
+/* ---- lists; all under the mutex ---- */
+
+static void link_in(struct park *p, struct source *src, struct parked *r)
+{
+	r->source = src;
+	r->deadline_ms = now_ms() + p->c.deadline_ms;
+	r->next_of_source = src->waiting;
+	src->waiting = r;
+	r->prev = NULL;
+	r->next = p->all;
+	if (p->all)
+		p->all->prev = r;
+	p->all = r;
+	p->count++;
+}
+
+static void link_out(struct park *p, struct parked *r)
+{
+	struct parked **at = &r->source->waiting;
+
+	while (*at != r)
+		at = &(*at)->next_of_source;
+	*at = r->next_of_source;
+	if (r->prev)
+		r->prev->next = r->next;
+	else
+		p->all = r->next;
+	if (r->next)
+		r->next->prev = r->prev;
+	p->count--;
+}
+
+/* What has been taken out is chained by next_of_source. */
+static void resume_all(struct parked *list, int result)
+{
+	for (struct parked *r = list, *next; r; r = next) {
+		next = r->next_of_source;
+		r->resume(r, result);
+	}
+}
+
+/* ---- errors ---- */
+
+static void note(struct park *p, const struct source *src, const char *reason)
+{
+	struct park_error *slot = &p->errors[p->error_next];
+
+	snprintf(slot->package, sizeof slot->package, "%s%s%s", src->name ? src->name : "?",
+		 src->version ? "@" : "", src->version ? src->version : "");
+	snprintf(slot->reason, sizeof slot->reason, "%s", reason);
+	slot->time_s = time(NULL);
+	p->error_next = (p->error_next + 1) % PARK_ERRORS;
+	p->error_count += p->error_count < PARK_ERRORS;
+}
+
+void park_note_error(struct park *p, const struct source *src, const char *reason)
+{
+	(void)pthread_mutex_lock(&p->mu);
+	note(p, src, reason);
+	(void)pthread_mutex_unlock(&p->mu);
+	log_error("%s@%s: %s", src->name, src->version ? src->version : "?", reason);
+}
+
+unsigned park_errors(struct park *p, struct park_error ret[PARK_ERRORS])
+{
+	unsigned count, first;
+
+	(void)pthread_mutex_lock(&p->mu);
+	count = p->error_count;
+	first = (p->error_next + PARK_ERRORS - count) % PARK_ERRORS;
+	for (unsigned i = 0; i < count; i++)
+		ret[i] = p->errors[(first + i) % PARK_ERRORS];
+	(void)pthread_mutex_unlock(&p->mu);
+	return count;
+}
+
+/* ---- waiting ---- */
+
+/* A want under way is one call of park_done() to come; one at a higher priority joins it. */
+static void want(struct park *p, struct source *src, struct parked *r)
+{
+	uint8_t level = r ? 2 : 1;
+	bool needed, stopped;
+
+	(void)pthread_mutex_lock(&p->mu);
+	stopped = p->stop;
+	needed = !stopped && src->wanted < level;
+	if (needed)
+		src->wanted = level;
+	if (r && !stopped) {
+		link_in(p, src, r);
+		(void)pthread_cond_signal(&p->more);
+	}
+	(void)pthread_mutex_unlock(&p->mu);
+	if (needed)
+		p->c.want(p->c.arg, src, r != NULL);
+	if (r && stopped)
+		r->resume(r, -EIO);
+}
+
+void park_wait(struct park *p, struct source *src, struct parked *r)
+{
+	want(p, src, r);
+}
+
+void park_want(struct park *p, struct source *src)
+{
+	want(p, src, NULL);
+}
+
+void park_interrupt(struct parked *r)
+{
+	atomic_store(&r->interrupted, true);
+}
+
+void park_done(struct park *p, struct source *src, int result, const char *why, bool optional)
+{
+	bool left_out = result == -ENOENT && optional;
+	struct parked *list;
+
+	(void)pthread_mutex_lock(&p->mu);
+	list = src->waiting;
+	for (struct parked *r = list, *next; r; r = next) {
+		next = r->next_of_source;
+		link_out(p, r);
+		r->next_of_source = next;
+	}
+	src->wanted = 0;
+	atomic_store(&src->failed, result < 0);
+	if (result < 0 && !left_out && result != -ECANCELED)
+		note(p, src, why ? why : strerror(-result));
+	(void)pthread_mutex_unlock(&p->mu);
+	if (result < 0 && !left_out && result != -ECANCELED)
+		log_error("%s", why ? why : strerror(-result));
+	resume_all(list, result == 0 ? 0 : left_out ? -ENOENT : -EIO);
+}
+
+unsigned park_count(struct park *p)
+{
+	unsigned n;
+
+	(void)pthread_mutex_lock(&p->mu);
+	n = p->count;
+	(void)pthread_mutex_unlock(&p->mu);
+	return n;
+}
+
+bool park_on_its_way(struct park *p, const struct source *src)
+{
+	bool yes;
+
+	(void)pthread_mutex_lock(&p->mu);
+	yes = src->wanted != 0;
+	(void)pthread_mutex_unlock(&p->mu);
+	return yes;
+}
+
+/* ---- the thread that ends waits ---- */
+
+static uint64_t mask_in(const char *status, const char *field)
+{
+	const char *at = strstr(status, field);
+
+	return at ? strtoull(at + strlen(field), NULL, 16) : 0;
+}
+
+bool park_is_dying(pid_t pid)
+{
+	const uint64_t ends = 1ull << (SIGKILL - 1) | 1ull << (SIGINT - 1) | 1ull << (SIGTERM - 1) |
+			      1ull << (SIGHUP - 1) | 1ull << (SIGQUIT - 1);
+	char path[64], status[8192];
+	uint64_t pending, blocked;
+	auto_close int fd = -1;
+	ssize_t n;
+
+	if (pid <= 0)
+		return true;
+	snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, status, sizeof status - 1);
+	if (n <= 0)
+		return true; /* it is gone */
+	status[n] = '\0';
+	pending = mask_in(status, "\nSigPnd:") | mask_in(status, "\nShdPnd:");
+	blocked = mask_in(status, "\nSigBlk:");
+	return pending & ~blocked & ends;
+}
+
+/* /proc is read without the mutex: callers are noted, looked at, and then searched for again. */
+static struct parked *take_dying(struct park *p)
+{
+	pid_t pids[DYING_BATCH];
+	unsigned count = 0, dying = 0;
+	struct parked *list = NULL;
+
+	(void)pthread_mutex_lock(&p->mu);
+	for (struct parked *r = p->all; r && count < DYING_BATCH; r = r->next)
+		if (atomic_load(&r->interrupted))
+			pids[count++] = r->pid;
+	(void)pthread_mutex_unlock(&p->mu);
+	for (unsigned i = 0; i < count; i++)
+		if (park_is_dying(pids[i]))
+			pids[dying++] = pids[i];
+	if (!dying)
+		return NULL;
+	(void)pthread_mutex_lock(&p->mu);
+	for (struct parked *r = p->all, *next; r; r = next) {
+		bool found = false;
+
+		next = r->next;
+		for (unsigned i = 0; i < dying && atomic_load(&r->interrupted); i++)
+			found = found || pids[i] == r->pid;
+		if (!found)
+			continue;
+		link_out(p, r);
+		r->next_of_source = list;
+		list = r;
+	}
+	(void)pthread_mutex_unlock(&p->mu);
+	return list;
+}
+
+/* The URL as it may be shown: without user and password, and without a query. */
+static void url_for_people(const char *url, char *ret, size_t n)
+{
+	const char *host = strstr(url, "://"), *slash, *at;
+	int scheme = 0;
+
+	if (host) {
+		host += 3;
+		scheme = (int)(host - url);
+		slash = host + strcspn(host, "/?#");
+		at = memrchr(host, '@', (size_t)(slash - host));
+		url = at ? at + 1 : host;
+		host -= scheme;
+	}
+	snprintf(ret, n, "%.*s%.*s", scheme, host ? host : "", (int)strcspn(url, "?#"), url);
+}
+
+/* One line for each package, however many waited for it. */
+static struct parked *take_late(struct park *p)
+{
+	struct parked *list = NULL;
+	int64_t now = now_ms();
+
+	(void)pthread_mutex_lock(&p->mu);
+	for (struct parked *r = p->all, *next; r; r = next) {
+		next = r->next;
+		if (r->deadline_ms > now)
+			continue;
+		link_out(p, r);
+		r->next_of_source = list;
+		list = r;
+	}
+	(void)pthread_mutex_unlock(&p->mu);
+	for (struct parked *r = list; r; r = r->next_of_source) {
+		char reason[256], url[160] = "its registry";
+		bool said = false;
+
+		for (struct parked *o = list; o != r && !said; o = o->next_of_source)
+			said = o->source == r->source;
+		if (said)
+			continue;
+		if (r->source->resolved)
+			url_for_people(r->source->resolved, url, sizeof url);
+		snprintf(reason, sizeof reason, "did not come from %s within %u seconds", url,
+			 p->c.deadline_ms / 1000);
+		park_note_error(p, r->source, reason);
+	}
+	return list;
+}
+
+static void *run(void *arg)
+{
+	struct park *p = arg;
+	struct timespec until;
+	bool stop = false;
+
+	while (!stop) {
+		(void)pthread_mutex_lock(&p->mu);
+		while (!p->all && !p->stop)
+			(void)pthread_cond_wait(&p->more, &p->mu);
+		(void)clock_gettime(CLOCK_MONOTONIC, &until);
+		until.tv_nsec += (long)p->c.tick_ms * 1000000;
+		until.tv_sec += until.tv_nsec / 1000000000;
+		until.tv_nsec %= 1000000000;
+		while (!p->stop && pthread_cond_timedwait(&p->more, &p->mu, &until) != ETIMEDOUT)
+			;
+		stop = p->stop;
+		(void)pthread_mutex_unlock(&p->mu);
+		if (stop)
+			break;
+		resume_all(take_dying(p), -EINTR);
+		resume_all(take_late(p), -EIO);
+	}
+	return NULL;
+}
+
+int park_start(struct park *p, struct err *e)
+{
+	sigset_t all, old;
+	int r;
+
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
+	r = pthread_create(&p->thread, NULL, run, p);
+	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	p->started = r == 0;
+	return r == 0 ? 0 : err_set(e, -r, "cannot start a thread: %s", strerror(r));
+}
+
+void park_stop(struct park *p)
+{
+	struct parked *list = NULL;
+
+	(void)pthread_mutex_lock(&p->mu);
+	p->stop = true;
+	while (p->all) {
+		struct parked *r = p->all;
+
+		link_out(p, r);
+		r->next_of_source = list;
+		list = r;
+	}
+	(void)pthread_cond_broadcast(&p->more);
+	(void)pthread_mutex_unlock(&p->mu);
+	resume_all(list, -EIO);
+	if (p->started)
+		(void)pthread_join(p->thread, NULL);
+	p->started = false;
+}
