@@ -1,0 +1,111 @@
+/* http_priv.h - between http.c (queue and thread), http_transfer.c (one attempt with libcurl)
+ * and http_body.c (what came). Everything here belongs to the network thread unless said. */
+#pragma once
+#include "fetch/http.h"
+#include "fetch/url.h"
+
+#include <curl/curl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct http_list {
+	struct http_call *first, *last;
+};
+
+/* One authority; lives while calls name it. */
+struct http_host {
+	struct http_host *next;
+	char *name; /* "https://host:port"; owned */
+	struct http_list queue[HTTP_PRIOS];
+	unsigned calls, active;
+	bool streams;          /* it has answered over HTTP/2 */
+	int64_t not_before_ms; /* its Retry-After */
+};
+
+enum call_state { CALL_NEW, CALL_QUEUED, CALL_PAUSED, CALL_ACTIVE, CALL_OVER };
+
+/* The answer that is coming in; begun anew by each status line. */
+struct http_answer {
+	unsigned status;
+	size_t header_bytes;
+	uint64_t range_from;
+	bool has_range, has_encoding, ranges, begun;
+	char *location, *etag, *last_modified; /* owned */
+};
+
+struct http_call {
+	struct http *h;
+	atomic_uint refs; /* the caller's and the network thread's */
+
+	/* guarded by h->mu */
+	struct http_call *inbox_next;
+	bool in_inbox, cancelled;
+	enum http_prio wanted;
+
+	struct http_call *prev, *next; /* in the list that `state` says */
+	enum call_state state;
+	struct http_host *host;
+
+	struct http_request rq; /* strings owned */
+	struct url url;         /* of this hop */
+	struct npmrc_auth auth;
+	bool auth_known;
+	unsigned tries, redirects;
+	int64_t deadline_ms, not_before_ms, last_byte_ms;
+
+	CURL *easy; /* while active */
+	struct curl_slist *headers;
+	char curl_error[CURL_ERROR_SIZE];
+	struct http_answer answer;
+	struct http_body body;
+	char *body_etag; /* strong validator of what body has so far; owned */
+	uint64_t resume; /* this attempt asked for the body from here on */
+	bool can_resume; /* the server said that it has ranges */
+	struct digester *digester;
+	int error; /* what a callback found, as negative errno; its sentence is in e */
+	struct err e;
+};
+
+struct http {
+	struct http_config c;
+	pthread_t thread;
+	pthread_mutex_t mu;
+	struct http_call *inbox; /* guarded by mu */
+	bool stopping;           /* guarded by mu */
+	bool stopped;            /* the thread has been joined */
+
+	CURLM *multi;
+	struct http_host *hosts;
+	struct http_list active, paused;
+	unsigned active_count, sockets, retries;
+	int64_t retry_min_ms, retry_max_ms, retry_factor, stall_ms; /* stall_ms 0: not set */
+	char *ca_pem; /* owned; NULL: a file, or the system's */
+	size_t ca_pem_len;
+	uint64_t random;
+
+	atomic_size_t held;
+	atomic_uint_fast64_t bytes, requests, retried;
+	atomic_uint stat_active, stat_queued;
+};
+
+int64_t http_now_ms(void);
+
+/* http_transfer.c */
+int transfer_begin(struct http_call *c) must_check; /* sets up c->easy; sentence in c->e */
+void transfer_end(struct http_call *c);             /* drops c->easy and its headers */
+unsigned transfer_stall_ms(const struct http_call *c);
+
+enum verdict { VERDICT_DONE, VERDICT_FAILED, VERDICT_REDIRECT, VERDICT_RETRY };
+/* What an attempt came to. FAILED and RETRY leave result and sentence in c->e. */
+enum verdict transfer_verdict(struct http_call *c, CURLcode code);
+void answer_release(struct http_answer *a);
+
+/* http_body.c */
+void body_begin(struct http_body *b, struct http *h);
+int body_add(struct http_body *b, const void *p, size_t n, const char *tmp_dir,
+	     struct err *e) must_check;
+void body_reset(struct http_body *b);                           /* empty again */
+int body_finish(struct http_body *b, struct err *e) must_check; /* bytes become readable */
+
+/* http_tls.c: the CA certificates that npm would trust, where one file is not all of it. */
+int tls_load(struct http *h, struct err *e) must_check;

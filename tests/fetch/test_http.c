@@ -1,0 +1,611 @@
+#include "fetch/http.h"
+#include "tests/lib/httpd.h"
+#include "tests/lib/test.h"
+
+#include <pthread.h>
+#include <stdio.h>
+
+/* A client with quick retries, whatever the test adds to its configuration, and the answers. */
+static struct npmrc *rc;
+static struct http *http;
+
+static void client(const char *const *more)
+{
+	const char *over[16] = { "fetch-retry-mintimeout=20", "fetch-retry-maxtimeout=20" };
+	static const char *const env[] = { "HOME=/nowhere", NULL };
+	struct npmrc_options o = { .overrides = over, .env = env, .public_registry = "" };
+	struct http_config c = { 0 };
+
+	for (size_t i = 2; more && *more; i++)
+		over[i] = *more++;
+	cr_assert_eq(npmrc_load_with(&rc, &o, NULL), 0);
+	c.npmrc = rc;
+	cr_assert_eq(http_start(&http, &c, NULL), 0);
+}
+
+static void client_end(void)
+{
+	http_free(http);
+	npmrc_free(rc);
+}
+
+struct answer {
+	pthread_mutex_t mu;
+	pthread_cond_t came;
+	bool done;
+	int result;
+	unsigned status;
+	char why[256], etag[64];
+	uint8_t *bytes;
+	size_t len;
+	struct digest sha512;
+	struct http_call *call;
+};
+#define ANSWER                                                                                     \
+	{                                                                                          \
+		.mu = PTHREAD_MUTEX_INITIALIZER, .came = PTHREAD_COND_INITIALIZER                  \
+	}
+
+static void on_done(void *arg, struct http_response *r)
+{
+	struct answer *a = arg;
+
+	pthread_mutex_lock(&a->mu);
+	cr_expect(!a->done, "called once");
+	a->done = true;
+	a->result = r->result;
+	a->status = r->status;
+	a->sha512 = r->sha512;
+	(void)snprintf(a->why, sizeof a->why, "%s", r->why ? r->why : "");
+	(void)snprintf(a->etag, sizeof a->etag, "%s", r->etag ? r->etag : "");
+	a->len = r->body.bytes.len;
+	a->bytes = malloc(a->len + 1);
+	if (a->len)
+		memcpy(a->bytes, r->body.bytes.ptr, a->len);
+	a->bytes[a->len] = '\0';
+	pthread_cond_broadcast(&a->came);
+	pthread_mutex_unlock(&a->mu);
+}
+
+static void ask(struct answer *a, const char *url, struct http_request rq)
+{
+	rq.url = url;
+	rq.done = on_done;
+	rq.arg = a;
+	rq.limit = rq.limit ? rq.limit : 1 << 20;
+	cr_assert_eq(http_get(http, &rq, &a->call, NULL), 0);
+}
+
+static void await(struct answer *a)
+{
+	pthread_mutex_lock(&a->mu);
+	while (!a->done)
+		pthread_cond_wait(&a->came, &a->mu);
+	pthread_mutex_unlock(&a->mu);
+	http_call_release(a->call);
+	a->call = NULL;
+}
+
+static void answer_end(struct answer *a)
+{
+	free(a->bytes);
+}
+#define auto_answer cleanup(answer_end)
+
+static int get(struct answer *a, const char *url, struct http_request rq)
+{
+	ask(a, url, rq);
+	await(a);
+	return a->result;
+}
+
+#define FROM(...) ((struct http_request){ __VA_ARGS__ })
+
+/* ---- answers that depend on how often one has been asked ---- */
+
+static void plain(void *arg, struct httpd_conn *c, const struct httpd_request *rq)
+{
+	(void)arg;
+	if (strcmp(rq->path, "/hello") == 0)
+		httpd_reply(c, 200, "ETag: \"e1\"\r\n", "hello", 5);
+	else if (strcmp(rq->path, "/empty") == 0)
+		httpd_reply(c, 200, NULL, NULL, 0);
+	else if (strcmp(rq->path, "/401") == 0)
+		httpd_reply(c, 401, NULL, "no", 2);
+	else if (strcmp(rq->path, "/500") == 0)
+		httpd_reply(c, 500, NULL, "no", 2);
+	else if (strcmp(rq->path, "/503once") == 0)
+		httpd_reply(c, rq->nth == 1 ? 503 : 200, NULL, "then", 4);
+	else if (strcmp(rq->path, "/cutonce") == 0 && rq->nth == 1)
+		httpd_send(c, "HTTP/1.1 200 x\r\nContent-Length: 10\r\n\r\n12345", 43),
+			httpd_cut(c);
+	else if (strcmp(rq->path, "/cutonce") == 0)
+		httpd_reply(c, 200, NULL, "1234567890", 10);
+	else
+		httpd_reply(c, 404, NULL, "no", 2);
+}
+
+Test(http, gives_the_body_its_digest_and_its_etag)
+{
+	auto_answer struct answer a = ANSWER, empty = ANSWER;
+	struct httpd *d = httpd_start(plain, NULL);
+	struct digest want;
+
+	client(NULL);
+	cr_assert_eq(get(&a, httpd_url(d, "/hello"), FROM(.sha512 = true)), 0);
+	cr_assert(a.len == 5 && memcmp(a.bytes, "hello", 5) == 0);
+	cr_assert_eq(digest_of(&want, DIGEST_SHA512, "hello", 5), 0);
+	cr_assert(digest_eq(&a.sha512, &want));
+	cr_assert_str_eq(a.etag, "\"e1\"");
+	cr_assert_eq(get(&empty, httpd_url(d, "/empty"), FROM(.sha512 = true)), 0);
+	cr_assert_eq(empty.len, 0);
+	cr_assert_eq(digest_of(&want, DIGEST_SHA512, "", 0), 0);
+	cr_assert(digest_eq(&empty.sha512, &want));
+	client_end();
+	httpd_stop(d);
+}
+
+Test(http, failures_are_told_apart_and_only_those_that_may_pass_are_tried_again)
+{
+	static const struct {
+		const char *path;
+		int result;
+		unsigned asked;
+		const char *says;
+	} t[] = {
+		{ "/404?token=verysecret", -ENOENT, 1, "404" },
+		{ "/401", -EACCES, 1, "no credentials" },
+		{ "/500", -EREMOTEIO, 3, "tried 3 times" },
+		{ "/503once", 0, 2, "" },
+		{ "/cutonce", 0, 2, "" },
+	};
+	struct httpd *d = httpd_start(plain, NULL);
+
+	client(NULL);
+	for (size_t i = 0; i < ARRAY_LEN(t); i++) {
+		auto_answer struct answer a = ANSWER;
+
+		cr_expect_eq(get(&a, httpd_url(d, t[i].path), FROM(.limit = 100)), t[i].result);
+		cr_expect_eq(httpd_count(d, t[i].path), t[i].asked);
+		cr_expect(strstr(a.why, t[i].says) != NULL);
+		cr_expect(strstr(a.why, "verysecret") == NULL);
+	}
+	client_end();
+	httpd_stop(d);
+}
+
+Test(http, bad_urls_and_dead_hosts_are_answered_too)
+{
+	auto_answer struct answer file = ANSWER, none = ANSWER, dead = ANSWER;
+	struct httpd *d = httpd_start(plain, NULL);
+	char url[128];
+
+	client((const char *const[]){ "fetch-retries=0", NULL });
+	(void)snprintf(url, sizeof url, "%s", httpd_url(d, "/hello"));
+	httpd_stop(d);
+	cr_expect_eq(get(&file, "file:///etc/passwd", FROM(.limit = 9)), -EPROTONOSUPPORT);
+	cr_expect_eq(get(&none, "not a url", FROM(.limit = 9)), -EINVAL);
+	cr_expect_eq(get(&dead, url, FROM(.limit = 9)), -EHOSTUNREACH);
+	client_end();
+}
+
+/* ---- limits ---- */
+
+static void endless(void *arg, struct httpd_conn *c, const struct httpd_request *rq)
+{
+	char line[1024];
+
+	(void)arg;
+	memset(line, 'x', sizeof line);
+	memcpy(line, "X: ", 3);
+	memcpy(line + sizeof line - 2, "\r\n", 2);
+	httpd_send(c, "HTTP/1.1 200 x\r\n", 16);
+	if (strcmp(rq->path, "/body") == 0)
+		httpd_send(c, "\r\n", 2);
+	/* Until the client hangs up: the send that fails ends the connection. */
+	for (int i = 0; i < 64 << 10; i++)
+		httpd_send(c, line, sizeof line);
+	httpd_cut(c);
+}
+
+Test(http, no_body_and_no_header_goes_past_its_limit)
+{
+	auto_answer struct answer body = ANSWER, head = ANSWER;
+	struct httpd *d = httpd_start(endless, NULL);
+
+	client(NULL);
+	cr_expect_eq(get(&body, httpd_url(d, "/body"), FROM(.limit = 100000)), -E2BIG);
+	cr_expect_eq(get(&head, httpd_url(d, "/head"), FROM(.limit = 100000)), -E2BIG);
+	cr_expect_eq(httpd_count(d, NULL), 2);
+	client_end();
+	httpd_stop(d);
+}
+
+#define LARGE ((size_t)20 << 20)
+
+static void large(void *arg, struct httpd_conn *c, const struct httpd_request *rq)
+{
+	(void)rq;
+	httpd_reply(c, 200, NULL, arg, LARGE);
+}
+
+Test(http, a_large_body_goes_through_a_file_and_comes_out_the_same)
+{
+	auto_answer struct answer a = ANSWER;
+	auto_free uint8_t *bytes = malloc(LARGE);
+	struct http_stats stats;
+	struct httpd *d;
+	struct digest want;
+
+	for (size_t i = 0; i < LARGE; i++)
+		bytes[i] = (uint8_t)(i * 2654435761u >> 13);
+	d = httpd_start(large, bytes);
+	client(NULL);
+	cr_assert_eq(get(&a, httpd_url(d, "/"), FROM(.limit = LARGE, .sha512 = true)), 0);
+	cr_assert(a.len == LARGE && memcmp(a.bytes, bytes, LARGE) == 0);
+	cr_assert_eq(digest_of(&want, DIGEST_SHA512, bytes, LARGE), 0);
+	cr_assert(digest_eq(&a.sha512, &want));
+	http_stop(http);
+	http_stats(http, &stats);
+	cr_assert_eq(stats.held, 0);
+	cr_assert_eq(stats.bytes, LARGE);
+	client_end();
+	httpd_stop(d);
+}
+
+/* ---- breaking off ---- */
+
+struct resume {
+	const char *etag; /* header line or "" */
+	bool ranges, lies;
+	char range[64], if_range[64];
+	unsigned served_whole;
+};
+
+static void breaking(void *arg, struct httpd_conn *c, const struct httpd_request *rq)
+{
+	struct resume *s = arg;
+	char head[256];
+	const char *v = httpd_header(c, "range");
+
+	(void)snprintf(s->range, sizeof s->range, "%s", v ? v : "");
+	v = httpd_header(c, "if-range");
+	(void)snprintf(s->if_range, sizeof s->if_range, "%s", v ? v : "");
+	if (rq->nth == 1) {
+		int n = snprintf(head, sizeof head,
+				 "HTTP/1.1 200 x\r\nContent-Length: 10\r\n%s%s\r\nabcde", s->etag,
+				 s->ranges ? "Accept-Ranges: bytes\r\n" : "");
+
+		httpd_send(c, head, (size_t)n);
+		httpd_cut(c);
+	} else if (s->range[0] && s->lies) {
+		s->lies = false;
+		httpd_reply(c, 206, "Content-Range: bytes 3-9/10\r\n", "defghij", 7);
+	} else if (s->range[0]) {
+		httpd_reply(c, 206, "Content-Range: bytes 5-9/10\r\n", "fghij", 5);
+	} else {
+		s->served_whole++;
+		httpd_reply(c, 200, NULL, "abcdefghij", 10);
+	}
+}
+
+Test(http, a_body_that_broke_off_is_continued_only_where_that_is_safe)
+{
+	static const struct {
+		const char *etag;
+		bool ranges, lies, verified;
+		const char *range, *if_range;
+		const char *why;
+	} t[] = {
+		{ "ETag: \"s\"\r\n", true, false, false, "bytes=5-", "\"s\"", "strong ETag" },
+		{ "ETag: W/\"s\"\r\n", true, false, false, "", "", "weak, not verified" },
+		{ "ETag: W/\"s\"\r\n", true, false, true, "bytes=5-", "", "weak, verified" },
+		{ "", true, false, true, "bytes=5-", "", "none, verified" },
+		{ "", false, false, true, "", "", "the server has no ranges" },
+		{ "", true, true, true, "", "", "it sends another part: all anew" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(t); i++) {
+		auto_answer struct answer a = ANSWER;
+		struct resume s = { .etag = t[i].etag, .ranges = t[i].ranges, .lies = t[i].lies };
+		struct httpd *d = httpd_start(breaking, &s);
+		struct digest want;
+
+		client(NULL);
+		cr_expect_eq(get(&a, httpd_url(d, "/"),
+				 FROM(.limit = 10, .verified = t[i].verified, .sha512 = true)),
+			     0);
+		httpd_stop(d);
+		client_end();
+		cr_assert(a.len == 10 && memcmp(a.bytes, "abcdefghij", 10) == 0);
+		cr_assert_eq(digest_of(&want, DIGEST_SHA512, "abcdefghij", 10), 0);
+		cr_assert(digest_eq(&a.sha512, &want));
+		cr_assert_str_eq(s.range, t[i].range);
+		cr_assert_str_eq(s.if_range, t[i].if_range);
+		cr_assert_eq(s.served_whole, t[i].range[0] ? 0 : 1);
+	}
+}
+
+static void stalling(void *arg, struct httpd_conn *c, const struct httpd_request *rq)
+{
+	(void)arg;
+	if (strcmp(rq->path, "/half") == 0)
+		httpd_send(c, "HTTP/1.1 200 x\r\nContent-Length: 10\r\n\r\n12345", 43);
+	httpd_hang(c);
+}
+
+Test(http, a_server_that_goes_silent_is_given_up)
+{
+	auto_answer struct answer none = ANSWER, half = ANSWER, slow = ANSWER;
+	struct httpd *d = httpd_start(stalling, NULL);
+
+	client((const char *const[]){ "fetch-timeout=60", "fetch-retries=1", NULL });
+	cr_expect_eq(get(&none, httpd_url(d, "/none"), FROM(.limit = 10)), -ETIMEDOUT);
+	cr_expect_eq(httpd_count(d, "/none"), 2);
+	cr_expect(strstr(none.why, "not a byte") != NULL);
+	cr_expect_eq(get(&half, httpd_url(d, "/half"), FROM(.limit = 10)), -ETIMEDOUT);
+	client_end();
+
+	client((const char *const[]){ "fetch-timeout=10000", NULL });
+	cr_expect_eq(get(&slow, httpd_url(d, "/total"), FROM(.total_ms = 50)), -ETIMEDOUT);
+	cr_expect_eq(httpd_count(d, "/total"), 1);
+	client_end();
+	httpd_stop(d);
+}
+
+static void too_many(void *arg, struct httpd_conn *c, const struct httpd_request *rq)
+{
+	(void)arg;
+	if (strcmp(rq->path, "/long") == 0)
+		httpd_reply(c, 429, "Retry-After: 86400\r\n", NULL, 0);
+	else if (rq->nth == 1)
+		httpd_reply(c, 429, "Retry-After: 1\r\n", NULL, 0);
+	else
+		httpd_reply(c, 200, NULL, "ok", 2);
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+Test(http, retry_after_is_honoured_within_reason)
+{
+	auto_answer struct answer once = ANSWER, forever = ANSWER;
+	struct httpd *d = httpd_start(too_many, NULL);
+	int64_t start = now_ms();
+
+	client(NULL);
+	cr_expect_eq(get(&forever, httpd_url(d, "/long"), FROM(.limit = 10)), -EREMOTEIO);
+	cr_expect_eq(httpd_count(d, "/long"), 1);
+	cr_expect(strstr(forever.why, "86400") != NULL);
+	cr_expect_eq(get(&once, httpd_url(d, "/once"), FROM(.limit = 10)), 0);
+	cr_expect(now_ms() - start >= 990);
+	client_end();
+	httpd_stop(d);
+}
+
+/* ---- redirects ---- */
+
+struct hop {
+	char to[256];    /* Location of /go */
+	char seen[128];  /* Authorization at /end */
+	char first[128]; /* Authorization at /go */
+};
+
+static void hopping(void *arg, struct httpd_conn *c, const struct httpd_request *rq)
+{
+	struct hop *s = arg;
+	char location[320];
+	const char *auth = httpd_header(c, "authorization");
+
+	if (strcmp(rq->path, "/go") == 0) {
+		(void)snprintf(s->first, sizeof s->first, "%s", auth ? auth : "none");
+		(void)snprintf(location, sizeof location, "Location: %s\r\n", s->to);
+		httpd_reply(c, 302, location, NULL, 0);
+	} else if (strcmp(rq->path, "/loop") == 0) {
+		httpd_reply(c, 307, "Location: /loop\r\n", NULL, 0);
+	} else {
+		(void)snprintf(s->seen, sizeof s->seen, "%s", auth ? auth : "none");
+		httpd_reply(c, 200, NULL, "end", 3);
+	}
+}
+
+static void with_token(struct httpd *d, char *ret, size_t n)
+{
+	(void)snprintf(ret, n, "%s:_authToken=verysecret", httpd_url(d, "/") + strlen("http:"));
+}
+
+Test(http, credentials_go_to_their_host_and_to_no_other)
+{
+	auto_answer struct answer here = ANSWER, there = ANSWER, back = ANSWER;
+	struct hop first = { .to = "/end" }, second = { 0 };
+	struct httpd *d = httpd_start(hopping, &first), *other = httpd_start(hopping, &second);
+	char token[256], user[300];
+
+	with_token(d, token, sizeof token);
+	client((const char *const[]){ token, NULL });
+	cr_expect_eq(get(&here, httpd_url(d, "/go"), FROM(.limit = 10)), 0);
+	cr_assert_str_eq(first.first, "Bearer verysecret");
+	cr_assert_str_eq(first.seen, "Bearer verysecret");
+
+	/* Another port is another host. Nor does a way back bring them back. */
+	(void)snprintf(first.to, sizeof first.to, "%s", httpd_url(other, "/end"));
+	cr_expect_eq(get(&there, httpd_url(d, "/go"), FROM(.limit = 10)), 0);
+	cr_assert_str_eq(first.first, "Bearer verysecret");
+	cr_assert_str_eq(second.seen, "none");
+	(void)snprintf(first.to, sizeof first.to, "%s", httpd_url(other, "/go"));
+	(void)snprintf(user, sizeof user, "http://u:p@%s", httpd_url(d, "/end") + 7);
+	(void)snprintf(second.to, sizeof second.to, "%.200s", user);
+	cr_expect_eq(get(&back, httpd_url(d, "/go"), FROM(.limit = 10)), 0);
+	cr_assert_str_eq(second.first, "none");
+	cr_assert_str_eq(first.seen, "none");
+	client_end();
+	httpd_stop(d);
+	httpd_stop(other);
+}
+
+Test(http, redirects_have_a_limit_and_two_protocols)
+{
+	auto_answer struct answer loop = ANSWER, file = ANSWER;
+	struct hop s = { .to = "file:///etc/passwd" };
+	struct httpd *d = httpd_start(hopping, &s);
+
+	client(NULL);
+	cr_expect_eq(get(&loop, httpd_url(d, "/loop"), FROM(.limit = 10)), -ELOOP);
+	cr_expect_eq(httpd_count(d, "/loop"), 1 + HTTP_REDIRECTS_MAX);
+	cr_expect_eq(get(&file, httpd_url(d, "/go"), FROM(.limit = 10)), -EPROTONOSUPPORT);
+	client_end();
+	httpd_stop(d);
+}
+
+/* ---- order ---- */
+
+struct gate {
+	pthread_mutex_t mu;
+	pthread_cond_t changed;
+	bool open;
+	char order[64];
+	unsigned waiting;
+};
+#define GATE                                                                                       \
+	{                                                                                          \
+		.mu = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER               \
+	}
+
+static void gated(void *arg, struct httpd_conn *c, const struct httpd_request *rq)
+{
+	struct gate *g = arg;
+
+	pthread_mutex_lock(&g->mu);
+	strncat(g->order, rq->path + 1, 2);
+	g->waiting++;
+	pthread_cond_broadcast(&g->changed);
+	while (!g->open)
+		pthread_cond_wait(&g->changed, &g->mu);
+	pthread_mutex_unlock(&g->mu);
+	httpd_reply(c, 200, NULL, "x", 1);
+}
+
+static void gate_await(struct gate *g, unsigned n)
+{
+	pthread_mutex_lock(&g->mu);
+	while (g->waiting < n)
+		pthread_cond_wait(&g->changed, &g->mu);
+	pthread_mutex_unlock(&g->mu);
+}
+
+static void gate_open(struct gate *g)
+{
+	pthread_mutex_lock(&g->mu);
+	g->open = true;
+	pthread_cond_broadcast(&g->changed);
+	pthread_mutex_unlock(&g->mu);
+}
+
+Test(http, what_is_wanted_now_comes_before_what_is_wanted_later)
+{
+	auto_answer struct answer a = ANSWER, b = ANSWER, c = ANSWER, n = ANSWER;
+	struct gate g = GATE;
+	struct httpd *d = httpd_start(gated, &g);
+
+	client((const char *const[]){ "maxsockets=1", NULL });
+	ask(&a, httpd_url(d, "/a"), FROM(.prio = HTTP_LATER));
+	gate_await(&g, 1); /* the one connection is busy now */
+	ask(&b, httpd_url(d, "/b"), FROM(.prio = HTTP_LATER));
+	ask(&c, httpd_url(d, "/c"), FROM(.prio = HTTP_LATER));
+	ask(&n, httpd_url(d, "/n"), FROM(.prio = HTTP_NOW));
+	http_hurry(c.call, HTTP_SOON);
+	gate_open(&g);
+	await(&a);
+	await(&b);
+	await(&c);
+	await(&n);
+	cr_assert_str_eq(g.order, "ancb");
+	client_end();
+	httpd_stop(d);
+}
+
+Test(http, cancel_ends_what_is_queued_and_what_is_under_way)
+{
+	auto_answer struct answer a = ANSWER, b = ANSWER, c = ANSWER;
+	struct gate g = GATE;
+	struct httpd *d = httpd_start(gated, &g);
+	struct http_stats stats;
+
+	client((const char *const[]){ "maxsockets=1", NULL });
+	ask(&a, httpd_url(d, "/a"), FROM(.prio = HTTP_NOW));
+	gate_await(&g, 1);
+	ask(&b, httpd_url(d, "/b"), FROM(.prio = HTTP_NOW));
+	http_cancel(b.call);
+	await(&b);
+	cr_expect_eq(b.result, -ECANCELED);
+	http_cancel(a.call);
+	await(&a);
+	cr_expect_eq(a.result, -ECANCELED);
+	ask(&c, httpd_url(d, "/c"), FROM(.prio = HTTP_NOW));
+	http_stop(http);
+	await(&c);
+	cr_expect_eq(c.result, -ECANCELED);
+	http_stats(http, &stats);
+	cr_expect(stats.active == 0 && stats.queued == 0 && stats.held == 0);
+	gate_open(&g);
+	client_end();
+	httpd_stop(d);
+}
+
+/* ---- a proxy is asked with the whole URL ---- */
+
+static void proxying(void *arg, struct httpd_conn *c, const struct httpd_request *rq)
+{
+	(void)arg;
+	httpd_reply(c, 200, NULL, rq->path, strlen(rq->path));
+}
+
+Test(http, a_proxy_is_asked_for_what_noproxy_does_not_name)
+{
+	auto_answer struct answer a = ANSWER, b = ANSWER;
+	struct httpd *d = httpd_start(proxying, NULL);
+	char proxy[128];
+
+	(void)snprintf(proxy, sizeof proxy, "proxy=%s", httpd_url(d, "/"));
+	client((const char *const[]){ proxy, "noproxy=127.0.0.1", NULL });
+	cr_expect_eq(get(&a, "http://registry.test/a", FROM(.limit = 99)), 0);
+	cr_assert_str_eq((char *)a.bytes, "http://registry.test/a");
+	cr_expect_eq(get(&b, httpd_url(d, "/b"), FROM(.limit = 99)), 0);
+	cr_assert_str_eq((char *)b.bytes, "/b");
+	client_end();
+	httpd_stop(d);
+}
+
+/* ---- gzip ---- */
+
+/* "{}" and a megabyte of blanks, gzipped */
+static void gzipped(void *arg, struct httpd_conn *c, const struct httpd_request *rq)
+{
+	static const uint8_t json[] = { 0x1f, 0x8b, 8, 0,    0,    0,    0,    0, 2, 3, 0xab,
+					0xae, 5,    0, 0x43, 0xbf, 0xa6, 0xa3, 2, 0, 0, 0 };
+	const char *accept = httpd_header(c, "accept-encoding");
+
+	(void)arg;
+	(void)rq;
+	httpd_reply(c, 200, accept ? "Content-Encoding: gzip\r\n" : NULL, json, sizeof json);
+}
+
+Test(http, only_what_may_be_compressed_is_decoded)
+{
+	auto_answer struct answer a = ANSWER, b = ANSWER, c = ANSWER;
+	struct httpd *d = httpd_start(gzipped, NULL);
+
+	client(NULL);
+	cr_expect_eq(get(&a, httpd_url(d, "/"), FROM(.compressed = true)), 0);
+	cr_assert_str_eq((char *)a.bytes, "{}");
+	cr_expect_eq(get(&b, httpd_url(d, "/"), FROM(.limit = 99)), 0);
+	cr_assert_eq(b.len, 22);
+	cr_expect_eq(get(&c, httpd_url(d, "/"), FROM(.compressed = true, .limit = 1)), -E2BIG);
+	client_end();
+	httpd_stop(d);
+}
