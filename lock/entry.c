@@ -1,5 +1,7 @@
 #include "lock/entry.h"
 
+#include "lock/render.h"
+
 /* Members that a reader knows, in the order of strcmp: they are found by bisection. */
 enum field {
 	F_ACCEPT,
@@ -389,18 +391,39 @@ static int by_key(const void *a, const void *b)
 	return c ? c : (x->order > y->order) - (x->order < y->order);
 }
 
+static int by_npm(const void *a, const void *b)
+{
+	const cJSON *x = ((const struct member *)a)->j, *y = ((const struct member *)b)->j;
+
+	return render_order(slice_str(x->string), cJSON_IsObject(x), slice_str(y->string),
+			    cJSON_IsObject(y));
+}
+
+/* Of equal keys only the last stays; the rest in npm's order. Returns how many. */
+static size_t sort_members(struct member *m, size_t n)
+{
+	size_t kept = 0;
+
+	if (n < 2)
+		return n;
+	qsort(m, n, sizeof *m, by_key);
+	for (size_t i = 0; i < n; i++) {
+		if (i + 1 == n || strcmp(m[i].j->string, m[i + 1].j->string) != 0)
+			m[kept++] = m[i];
+	}
+	qsort(m, kept, sizeof *m, by_npm);
+	return kept;
+}
+
 static void put_canonical(struct buf *b, const cJSON *j);
 
 static void put_members(struct buf *b, struct member *m, size_t n)
 {
 	const char *sep = "";
 
-	if (n > 1)
-		qsort(m, n, sizeof *m, by_key);
+	n = sort_members(m, n);
 	buf_addstr(b, "{");
 	for (size_t i = 0; i < n; i++) {
-		if (i + 1 < n && strcmp(m[i].j->string, m[i + 1].j->string) == 0)
-			continue;
 		buf_addstr(b, sep);
 		json_put_str(b, m[i].j->string);
 		buf_addstr(b, ":");

@@ -23,6 +23,6 @@ int entry_residue(struct graph *g, const struct graph_node *n, const cJSON *j, c
 		  struct err *e) must_check;
 
 /* An object without the members named in `drop` (NULL-terminated list), in the residue's form:
- * compact, keys in byte order, of duplicate keys the last. "" for an empty one. */
+ * compact, keys in npm's order (render.h), of duplicate keys the last. "" for an empty one. */
 int entry_canonical(struct arena *a, const cJSON *obj, const char *const *drop, const char **ret,
 		    struct err *e) must_check;

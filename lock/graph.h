@@ -99,17 +99,17 @@ struct graph_node {
 	struct graph_strings bundled; /* bundleDependencies, `true` resolved to names */
 	struct graph_strings accept;  /* acceptDependencies as name, range, name, range ... */
 
-	/* Compact JSON object, keys in byte order at every level, of everything else that the
-	 * lock's entry has, and of every field above whose structured form would not print back as
-	 * it stood; "" when there is nothing. render.h prints an entry so: a member that stands
-	 * here wins; the others come from the fields: `name` (if pkg_name is not the folder's
-	 * name), `version`, `resolved`, `integrity`, `link`, `inBundle`, `hasInstallScript`,
-	 * `hasShrinkwrap`, the dependencies by section, `bin`, `os`, `cpu`, `libc`,
-	 * `bundleDependencies`. The five computed flags are never in here and print from `flags`.
-	 * `engines`, `peerDependenciesMeta` and `acceptDependencies` always stand here when the
-	 * lock has them, for the fields above say only a part. For tops (root too) it is the lock's
-	 * whole entry but for the computed flags, and their other fields, which come from
-	 * package.json, do not print. */
+	/* Compact JSON object, keys in npm's order (render.h) at every level, of everything else
+	 * that the lock's entry has, and of every field above whose structured form would not print
+	 * back as it stood; "" when there is nothing. render.h prints an entry so: a member that
+	 * stands here wins; the others come from the fields: `name` (if pkg_name is not the
+	 * folder's name), `version`, `resolved`, `integrity`, `link`, `inBundle`,
+	 * `hasInstallScript`, `hasShrinkwrap`, the dependencies by section, `bin`, `os`, `cpu`,
+	 * `libc`, `bundleDependencies`. The five computed flags are never in here and print from
+	 * `flags`. `engines`, `peerDependenciesMeta` and `acceptDependencies` always stand here
+	 * when the lock has them, for the fields above say only a part. For tops (root too) it is
+	 * the lock's whole entry but for the computed flags, and their other fields, which come
+	 * from package.json, do not print. */
 	const char *residue;
 
 	/* After graph_edges(): this node's edges out are edges[first_edge .. +edge_count-1]. */

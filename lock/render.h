@@ -1,4 +1,8 @@
-/* render.h - a graph printed as npm prints locks, byte for byte. */
+/* render.h - a graph printed as npm prints locks, byte for byte.
+ *
+ * An entry is printed from the node's fields and its residue (graph.h), merged; the residue is
+ * copied as text, so its members must stand in npm's order at every level (entry.h sees to it).
+ * A residue that is no JSON object is -EBADMSG: only a forged DXL has one. */
 #pragma once
 #include "lock/graph.h"
 
@@ -9,3 +13,8 @@ int render_hidden(const struct graph *g, const bool *present, struct buf *ret,
 /* package-lock.json (npm.md §1.1 (6), §1.2): what npm wrote comes back byte for byte; a version 1
  * lock comes back as version 3. */
 int render_package_lock(const struct graph *g, struct buf *ret, struct err *e) must_check;
+
+/* The order in which npm writes the members of an object: keys that are array indexes, as every
+ * JavaScript object has them first; then scalars and arrays, then objects; among each npm's
+ * favourite keys, then the rest by collate(). Below 0, 0 (the same key), above 0. */
+int render_order(struct slice a, bool a_is_object, struct slice b, bool b_is_object);

@@ -146,45 +146,10 @@ static void fill_tops(struct graph *g, const char *text)
 		struct graph_node *n = &g->nodes[i];
 		const cJSON *entry = json_get(json_get(j, "packages"), n->path);
 
-		if (n->flags & NODE_TOP)
+		if (n->flags & NODE_TOP && entry)
 			cr_assert_eq(entry_read(g, n, entry, BINS_LOCK, "sample", NULL), 0);
-	}
-}
-
-/* What each dependency resolves to, by name alone; and an edge that is no dependency. */
-static void add_edges(struct graph *g)
-{
-	static const uint8_t types[] = { EDGE_PROD, EDGE_DEV, EDGE_OPTIONAL, EDGE_PEER };
-	uint32_t n = 1;
-
-	for (uint32_t i = 0; i < g->count; i++)
-		n += g->nodes[i].dep_count;
-	g->edges = arena_array(&g->arena, n, sizeof *g->edges);
-	cr_assert(g->edges != NULL);
-	for (uint32_t i = 0; i < g->count; i++) {
-		struct graph_node *node = &g->nodes[i];
-
-		node->first_edge = g->edge_count;
-		for (uint32_t k = 0; k < node->dep_count; k++) {
-			const struct graph_dep *d = &node->deps[k];
-
-			g->edges[g->edge_count++] = (struct graph_edge){
-				.name = d->name,
-				.spec = d->spec,
-				.from = i,
-				.to = graph_resolve(g, i, d->name),
-				.type = d->peer_optional ? EDGE_PEER_OPTIONAL : types[d->section],
-				.valid = k % 2 == 0,
-			};
-		}
-		if (i == 0)
-			g->edges[g->edge_count++] =
-				(struct graph_edge){ .name = "a",
-						     .spec = "file:packages/a",
-						     .to = graph_resolve(g, 0, "a"),
-						     .type = EDGE_WORKSPACE,
-						     .valid = true };
-		node->edge_count = g->edge_count - node->first_edge;
+		if (n->flags & NODE_TOP && i && strncmp(n->path, "packages/", 9) == 0)
+			n->flags |= NODE_WORKSPACE;
 	}
 }
 
@@ -198,7 +163,8 @@ struct graph *sample_graph(const char *text)
 		(void)fprintf(stderr, "sample: %s\n", e.msg);
 	cr_assert(g != NULL);
 	fill_tops(g, text);
-	add_edges(g);
+	cr_assert_eq(graph_edges(g, &o.graph, NULL), 0);
+	cr_assert_eq(graph_flags(g, NULL), 0);
 	return g;
 }
 
