@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # run.sh [STEP...] - everything that must hold, on a Debian 12 machine; installs what is missing.
 # Steps, all if none is named: gcc clang asan tsan format shell e2e crafted registry.
-#   gcc       build/ with --werror, suites unit, check and fuzz (the corpora, replayed)
+#   gcc       build/ with --werror, suites unit, check, tools and fuzz (the corpora, replayed)
 #   clang, asan, tsan   the same tests built by clang, by gcc with ASan and UBSan, by clang with TSan
 #   format    clang-format;  shell: shellcheck over all scripts
 #   e2e       tests/e2e as root and as an ordinary user, who is made (and removed) if need be
@@ -59,7 +59,7 @@ tally_log() {
 
 install_missing() {
 	local p missing=()
-	for p in gcc g++ clang clang-format shellcheck meson ninja-build pkg-config git curl procps fuse3 \
+	for p in gcc g++ clang clang-format shellcheck meson ninja-build pkg-config git curl openssl procps fuse3 \
 		libfuse3-dev libxxhash-dev libssl-dev libcjson-dev libcurl4-openssl-dev libdeflate-dev zlib1g-dev \
 		libcadical-dev libcriterion-dev libmicrohttpd-dev; do
 		dpkg-query -W -f '${db:Status-Abbrev}' "$p" 2>/dev/null | grep -q '^ii' || missing+=("$p")
@@ -235,7 +235,7 @@ mounting() {
 
 other_builds() {
 	! wanted clang || CC=clang build_and_test clang build-clang "unit fuzz"
-	! wanted asan || CC=gcc build_and_test asan build-asan "unit fuzz" -Db_sanitize=address,undefined -Db_lundef=false
+	! wanted asan || CC=gcc build_and_test asan build-asan "unit tools fuzz" -Db_sanitize=address,undefined -Db_lundef=false
 	! wanted tsan || CC=clang build_and_test tsan build-tsan unit -Db_sanitize=thread -Db_lundef=false
 }
 
@@ -244,7 +244,7 @@ install_missing || { echo "what is needed could not be installed"; echo "0 passe
 ! wanted shell || step_shell
 built=true
 if wanted gcc e2e crafted registry; then
-	CC=gcc build_and_test gcc build "unit check fuzz" || built=false
+	CC=gcc build_and_test gcc build "unit check tools fuzz" || built=false
 fi
 # Compilers on one side, mounts on the other: the second mostly waits.
 other_builds >"$scratch/other_builds.log" 2>&1 &

@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# Do the tools that people use work in a mount as they do in a folder that npm wrote?
+#   tools.sh [--npm] [PROJECT...]   (--npm: in such a folder, to see that the project itself is sound)
+# The packages come from whatever registry npm is configured for; exit status 77 where none
+# answers. Ends with "N passed, N failed, N skipped". Environment: DXFS_BIN, DX_STORE as oracle.sh.
+set -u -o pipefail
+top=$(cd "$(dirname "$0")/../.." && pwd)
+dxfs=$(realpath -m "${DXFS_BIN:-$top/build/fs}")/dxfs
+with=mount
+[ $# -gt 0 ] && [ -x "$1" ] && shift # tests/run.sh names dx first, as to all tests here
+[ "${1:-}" != --npm ] || { with=npm; shift; }
+[ $# -gt 0 ] || set -- express monorepo vite next cra
+
+skip() {
+	echo "SKIP: $1"
+	exit 77
+}
+command -v npm >/dev/null || skip "npm is not installed"
+timeout 60 npm view express name --fetch-retries=0 >/dev/null 2>&1 || skip "no registry answers that has express"
+
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/tools.XXXXXX") || exit 1
+export XDG_STATE_HOME=$scratch/state XDG_CACHE_HOME=$scratch/cache HOME=$scratch/home CI=true
+export DX_STORE=${DX_STORE:-$scratch/store} NEXT_TELEMETRY_DISABLED=1 npm_config_update_notifier=false
+npm_config_cache=$(npm config get cache) npm_config_userconfig=$(npm config get userconfig)
+export npm_config_cache npm_config_userconfig
+mkdir -p "$scratch/home"
+mounted=''
+cleanup() {
+	cd /
+	[ -z "$mounted" ] || "$dxfs" unmount "$mounted" >/dev/null 2>&1 || fusermount3 -uz "$mounted" || umount -l "$mounted"
+	rm -rf "$scratch"
+}
+trap cleanup EXIT
+trap 'exit 1' INT TERM HUP
+
+commands() { # of a project, one a line
+	case $1 in
+	express) echo "node_modules/.bin/mocha test" ;;
+	monorepo)
+		echo "node packages/c/index.js"
+		echo "node_modules/.bin/mono-a --name mount"
+		;;
+	vite)
+		echo "node_modules/.bin/tsc --noEmit"
+		echo "node_modules/.bin/vite build"
+		echo "node_modules/.bin/vitest run"
+		echo "node_modules/.bin/eslint --no-cache src --ext .js"
+		echo "node_modules/.bin/prettier --check src/plural.js"
+		;;
+	next) echo "node_modules/.bin/next build" ;;
+	cra)
+		echo "node_modules/.bin/react-scripts test --watchAll=false"
+		echo "node_modules/.bin/react-scripts build"
+		;;
+	esac
+}
+
+passed=0 failed=0
+result() { # PASS|FAIL WHAT
+	echo "$1 tools: $2"
+	if [ "$1" = PASS ]; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+}
+
+for name in "$@"; do
+	cp -a "$top/tests/projects/$name" "$scratch/$name"
+	cd "$scratch/$name" || exit 1
+	if [ $with = npm ]; then
+		npm ci --ignore-scripts --no-audit --no-fund >"$scratch/log" 2>&1
+	else
+		"$dxfs" mount ./node_modules </dev/null >"$scratch/log" 2>&1 && mounted=$PWD/node_modules
+	fi || {
+		tail -20 "$scratch/log"
+		result FAIL "$name: $with"
+		continue
+	}
+	while read -r command; do
+		start=$SECONDS
+		# shellcheck disable=SC2086 # a command and its arguments
+		if timeout -k 10 400 $command </dev/null >"$scratch/log" 2>&1; then
+			result PASS "$name: $command ($((SECONDS - start)) s)"
+		else
+			tail -40 "$scratch/log"
+			result FAIL "$name: $command"
+		fi
+	done < <(commands "$name")
+	[ $with = npm ] || { cd / && "$dxfs" unmount "$mounted" && mounted='' || result FAIL "$name: unmount"; }
+done
+echo "$passed passed, $failed failed, 0 skipped"
+[ $failed -eq 0 ]
