@@ -26,8 +26,9 @@ int npmlock_parse(struct graph **ret, struct slice text, const struct npmlock_op
 		  struct err *e) must_check;
 
 /* The whole: reads the lock in the project folder `dirfd`, reads package.json of root, of its
- * workspaces and of link targets inside the project, then graph_edges, graph_flags,
- * graph_check. -ENOENT: no lock there. `*ret_tops` of the graph's nodes are tops whose
- * package.json was read; a caller that fingerprints hashes those files. */
+ * workspaces and of link targets inside the project (manifest.h), then graph_edges, graph_flags,
+ * graph_check. -ENOENT: no lock there. -ESTALE: the lock does not fit package.json. A caller that
+ * fingerprints hashes package.json of root and of every NODE_TOP whose path does not start with
+ * "../". */
 int npmlock_read(struct graph **ret, int dirfd, const struct npmlock_options *o,
 		 struct err *e) must_check;

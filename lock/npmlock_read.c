@@ -1,0 +1,57 @@
+#include "core/file.h"
+#include "lock/manifest.h"
+#include "lock/npmlock_priv.h"
+
+static const char *const lock_files[] = { "npm-shrinkwrap.json", "package-lock.json" };
+
+/* The first of the two that is there: npm 11's order. */
+static int read_text(int dirfd, char **ret, size_t *ret_len, const char **ret_name, struct err *e)
+{
+	for (size_t i = 0; i < ARRAY_LEN(lock_files); i++) {
+		int r = file_read_all(dirfd, lock_files[i], NPMLOCK_SIZE_MAX, ret, ret_len, e);
+
+		*ret_name = lock_files[i];
+		if (r != -ENOENT)
+			return r;
+	}
+	return err_set(e, -ENOENT,
+		       "neither package-lock.json nor npm-shrinkwrap.json is there; make one with "
+		       "`npm install --package-lock-only`");
+}
+
+static int read_lock(struct graph **ret, int dirfd, const struct npmlock_options *o, struct err *e)
+{
+	auto_graph struct graph *g = NULL;
+	auto_free char *text = NULL;
+	const char *name;
+	size_t len;
+	int r = read_text(dirfd, &text, &len, &name, e);
+
+	if (r < 0)
+		return r;
+	r = npmlock_parse(&g, (struct slice){ (const uint8_t *)text, len }, o, e);
+	if (r < 0)
+		return err_wrap(e, r, "%s", name);
+	g->shrinkwrap = name == lock_files[0];
+	*ret = take(&g);
+	return 0;
+}
+
+int npmlock_read(struct graph **ret, int dirfd, const struct npmlock_options *o, struct err *e)
+{
+	auto_graph struct graph *g = NULL;
+	int r = read_lock(&g, dirfd, o, e);
+
+	if (r == 0)
+		r = manifest_project(g, dirfd, e);
+	if (r == 0)
+		r = graph_edges(g, &o->graph, e);
+	if (r == 0)
+		r = graph_flags(g, e);
+	if (r == 0)
+		r = graph_check(g, e);
+	if (r < 0)
+		return r;
+	*ret = take(&g);
+	return 0;
+}
