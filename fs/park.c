@@ -189,7 +189,7 @@ void park_done(struct park *p, struct source *src, int result, const char *why, 
 		r->next_of_source = next;
 	}
 	src->wanted = 0;
-	atomic_store(&src->failed, result < 0);
+	atomic_store(&src->failed, result < 0 && !left_out);
 	if (result < 0 && !left_out && result != -ECANCELED)
 		note(p, src, why ? why : strerror(-result));
 	(void)pthread_mutex_unlock(&p->mu);

@@ -58,7 +58,8 @@ struct server_config {
  * lock.h and of the state folder. */
 int server_new(struct server **ret, const struct server_config *c, struct err *e) must_check;
 
-/* Unmounts nothing: a mount that still stands answers ENOTCONN afterwards. NULL is fine. */
+/* After server_wait(), or when server_start() has not been called or has failed: the loops must
+ * have ended. Unmounts what was mounted and never served. NULL is fine. */
 void server_free(struct server *s);
 
 /* The folders to be mounted, relative to the project: 0 is "node_modules", then for example
@@ -81,9 +82,9 @@ void server_wait(struct server *s);
  * For PREFETCH_ALL; call it from the main's thread after server_start. */
 int server_wait_local(struct server *s, struct err *e) must_check;
 
-/* Unmounts, nested ones first. -EBUSY: in use (nothing has been unmounted then, or only nested
- * ones); `lazy` detaches even so, and the server goes on for those who still hold it. Any
- * thread; never one that stands inside the mount. */
+/* Unmounts node_modules, then the nested ones (these always lazily). -EBUSY: in use, and nothing
+ * has been done; `lazy` detaches even so, and the server goes on for those who still hold it.
+ * Any thread. When node_modules is unmounted by somebody else, the nested ones follow. */
 int server_unmount(struct server *s, bool lazy, struct err *e) must_check;
 
 /* ---- status ---- */

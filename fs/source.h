@@ -21,7 +21,8 @@ struct source {
 	/* An answer has been given from the lock while the blob was not here; when it comes, the
 	 * kernel must be told what was wrong. Set before the store is asked for the last time. */
 	atomic_bool believed;
-	atomic_bool failed; /* the last fetch failed */
+	atomic_bool failed;   /* the last fetch failed */
+	atomic_bool optional; /* the shown view can do without it, wherever it stands */
 
 	/* guarded by the park's mutex (fs/park.h) */
 	struct parked *waiting;

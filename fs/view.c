@@ -260,6 +260,12 @@ static void distinct_sources(struct maker *m)
 	for (uint32_t i = 0; i < v->tree->count; i++)
 		if (m->of[i])
 			v->sources[n++] = m->of[i];
+	for (size_t i = 0; i < n; i++)
+		atomic_store(&v->sources[i]->optional, true);
+	for (uint32_t i = 0; i < v->tree->count; i++)
+		if (m->of[i] &&
+		    !(v->basis->graph->nodes[v->tree->nodes[i].node].flags & NODE_OPTIONAL))
+			atomic_store(&m->of[i]->optional, false);
 	qsort(v->sources, n, sizeof *v->sources, source_cmp);
 	for (size_t i = 0; i < n; i++)
 		if (i == 0 || v->sources[i] != v->sources[i - 1])
@@ -374,6 +380,13 @@ struct source *const *view_sources(const struct view *v, size_t *ret_count)
 {
 	*ret_count = v->source_count;
 	return v->sources;
+}
+
+void view_mark(const struct view *v, const struct source *src, bool *mark)
+{
+	for (uint32_t i = 0; i < v->tree->count; i++)
+		if (v->tree->nodes[i].kind == TREE_PACKAGE && v->nodes[i].place->source == src)
+			mark[v->tree->nodes[i].node] = true;
 }
 
 uint64_t view_root_ino(const struct view *v, uint32_t root)

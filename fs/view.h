@@ -89,6 +89,9 @@ struct basis *view_basis(const struct view *v);
 /* The distinct packages of the view. */
 struct source *const *view_sources(const struct view *v, size_t *ret_count);
 
+/* mark[i] = true for the graph nodes i that are this package. */
+void view_mark(const struct view *v, const struct source *src, bool *mark);
+
 /* The id of the root folder `root` of the tree. It is stable over views. */
 uint64_t view_root_ino(const struct view *v, uint32_t root);
 

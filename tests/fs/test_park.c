@@ -23,7 +23,7 @@ struct wants {
 
 static void on_resume(struct parked *p, int result)
 {
-	struct waiter *w = (struct waiter *)((char *)p - offsetof(struct waiter, p));
+	struct waiter *w = (void *)((char *)p - offsetof(struct waiter, p));
 
 	(void)pthread_mutex_lock(&w->mu);
 	w->result = result;

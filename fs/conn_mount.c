@@ -1,0 +1,159 @@
+#include "fs/conn.h"
+#include "fs/conn_priv.h"
+#include "fs/mountinfo.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+/* Only an empty folder may be hidden by a mount. */
+static int check_empty(const char *dir, struct err *e)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+	int r = 0;
+
+	if (!d) {
+		r = -errno;
+		closep(&fd);
+		if (r == -ENOTDIR || r == -ELOOP)
+			return err_set(e, -ENOTDIR, "%s is not a folder; move it away first", dir);
+		return err_set(e, r, "cannot look into %s: %s", dir, strerror(-r));
+	}
+	while (r == 0 && (entry = readdir(d)))
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			r = err_set(e, -ENOTEMPTY, "%s is not empty (%s); remove it first", dir,
+				    entry->d_name);
+	(void)closedir(d);
+	return r;
+}
+
+static int prepare_dir(struct conn *c, const char *dir, struct err *e)
+{
+	struct mountinfo info;
+	int r;
+
+	c->dir = strdup(dir);
+	if (!c->dir)
+		return err_set(e, -ENOMEM, "out of memory");
+	if (mkdir(dir, 0777) == 0) {
+		c->made_dir = true;
+		return 0;
+	}
+	if (errno != EEXIST)
+		return err_set(e, -errno, "cannot make %s: %s", dir, strerror(errno));
+	r = mountinfo_find(dir, &info, e);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	if (r >= 0 && info.count)
+		return err_set(e, -EBUSY, "%s is a mount already; unmount it first", dir);
+	return check_empty(dir, e);
+}
+
+static int mount_as_root(struct conn *c, const struct conn_options *o, struct err *e)
+{
+	auto_close int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	unsigned long flags = MS_NOSUID | MS_NODEV | (o->read_only ? MS_RDONLY : 0);
+	char options[256];
+	int r;
+
+	if (fd < 0)
+		return err_set(e, -errno, "cannot open /dev/fuse: %s%s", strerror(errno),
+			       errno == ENOENT || errno == ENODEV
+				       ? "; in a container give it --device /dev/fuse"
+				       : "");
+	snprintf(options, sizeof options,
+		 "fd=%d,rootmode=40000,user_id=%u,group_id=%u,default_permissions%s", fd, geteuid(),
+		 getegid(), o->allow_other ? ",allow_other" : "");
+	if (mount("dxfs", c->dir, "fuse.dxfs", flags, options) < 0) {
+		r = -errno;
+		return err_set(e, r, "cannot mount on %s: %s%s", c->dir, strerror(-r),
+			       r == -EPERM ? "; mounting needs CAP_SYS_ADMIN here, or an ordinary "
+					     "user and fusermount3"
+					   : "");
+	}
+	c->mounted = true;
+	r = fuse_session_custom_io(c->session, conn_io(), fd);
+	if (r != 0)
+		return err_set(e, -EIO, "libfuse would not take /dev/fuse");
+	fd = -1; /* the session closes it */
+	return 0;
+}
+
+static int mount_as_user(struct conn *c, struct err *e)
+{
+	c->by_fusermount = true;
+	/* libfuse and fusermount3 have said on stderr what was wrong */
+	if (fuse_session_mount(c->session, c->dir) != 0)
+		return err_set(
+			e, -EIO,
+			"fusermount3 did not mount on %s; `dxfs doctor` says what is missing",
+			c->dir);
+	c->mounted = true;
+	if (fuse_session_custom_io(c->session, conn_io(), fuse_session_fd(c->session)) != 0)
+		return err_set(e, -EIO, "libfuse would not take /dev/fuse");
+	return 0;
+}
+
+static int new_session(struct conn *c, const struct conn_options *o, bool root, struct err *e)
+{
+	char options[128], *argv[] = { (char *)"dxfs", (char *)"-o", options, NULL };
+	struct fuse_args args = FUSE_ARGS_INIT(root ? 1 : 3, argv);
+
+	snprintf(options, sizeof options,
+		 "%s,nosuid,nodev,default_permissions,fsname=dxfs,subtype=dxfs%s",
+		 o->read_only ? "ro" : "rw", o->allow_other ? ",allow_other" : "");
+	c->session = fuse_session_new(&args, o->ops, o->ops_size, c);
+	fuse_opt_free_args(&args);
+	return c->session ? 0 : err_set(e, -ENOMEM, "libfuse would not make a session");
+}
+
+int conn_mount(struct conn *c, const char *dir, const struct conn_options *o, struct err *e)
+{
+	bool root = geteuid() == 0;
+	struct err ignored;
+	int r = prepare_dir(c, dir, e);
+
+	if (r == 0)
+		r = new_session(c, o, root, e);
+	if (r == 0)
+		r = root ? mount_as_root(c, o, e) : mount_as_user(c, e);
+	if (r == 0)
+		return 0;
+	if (conn_unmount(c, true, &ignored) < 0)
+		c->made_dir = false; /* it stays, and so does its folder */
+	conn_release(c);
+	return r;
+}
+
+int conn_unmount(struct conn *c, bool lazy, struct err *e)
+{
+	struct mountinfo info;
+	int r;
+
+	if (!c->mounted)
+		return 0;
+	r = mountinfo_find(c->dir, &info, e);
+	if (r >= 0 && info.count && info.ours)
+		r = mount_detach(c->dir, lazy, e);
+	else if (r >= 0 || r == -ENOENT)
+		r = 0;
+	if (r == 0)
+		c->mounted = false;
+	return r;
+}
+
+void conn_release(struct conn *c)
+{
+	if (c->session)
+		fuse_session_destroy(c->session);
+	c->session = NULL;
+	if (c->made_dir)
+		(void)rmdir(c->dir); /* fails, as it should, when it is a mount or has files */
+	c->made_dir = false;
+	free(c->dir);
+	c->dir = NULL;
+}

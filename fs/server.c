@@ -1,0 +1,419 @@
+#include "fs/server.h"
+
+#include "core/log.h"
+#include "fs/server_priv.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+
+const struct ops_server *server_ops(const struct server *s)
+{
+	return &s->ops;
+}
+
+/* ---- fetching ---- */
+
+static void on_done(void *arg, const struct digest *key, int result, const char *why)
+{
+	struct server *s = arg;
+	struct source *src = sources_find(places_sources(s->places), key);
+	bool left_out;
+
+	if (!src)
+		return;
+	left_out = result == -ENOENT && atomic_load(&src->optional);
+	park_done(s->park, src, result, why, left_out);
+	minder_come(s, src, left_out);
+}
+
+static void on_want(void *arg, struct source *src, bool demand)
+{
+	struct server *s = arg;
+	struct fetch_pkg pkg = {
+		.key = src->key,
+		.name = src->name,
+		.version = src->version,
+		.resolved = src->resolved,
+		.integrity = src->integrity,
+	};
+	char why[256];
+
+	if (s->fetch) {
+		fetch_want(s->fetch, &pkg, demand ? FETCH_DEMAND : FETCH_BACKGROUND);
+		return;
+	}
+	snprintf(why, sizeof why, "%s@%s is not in the store, and nothing is fetched here",
+		 src->name, src->version ? src->version : "?");
+	on_done(s, &src->key, -ENETUNREACH, why);
+}
+
+/* ---- making ---- */
+
+static int copy_config(struct server *s, const struct server_config *c, struct err *e)
+{
+	s->c = *c;
+	s->c.lock = NULL;
+	s->c.project_dir = strdup(c->project_dir);
+	s->c.state_dir = strdup(c->state_dir);
+	s->c.root_id = c->root_id ? strdup(c->root_id) : NULL;
+	if (!s->c.project_dir || !s->c.state_dir || (c->root_id && !s->c.root_id))
+		return err_set(e, -ENOMEM, "out of memory");
+	return 0;
+}
+
+static int open_places(struct server *s, struct err *e)
+{
+	auto_close int dirfd = open(s->c.project_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct places_config c = {
+		.store = s->c.store,
+		.state_dir = s->c.state_dir,
+		.project_dirfd = dirfd,
+		.modes = {
+			.umask = s->c.umask,
+			.npm_umask = s->c.npm_umask,
+			.setuid = s->c.uid == 0,
+		},
+	};
+
+	if (dirfd < 0)
+		return err_set(e, -errno, "cannot open %s: %s", s->c.project_dir, strerror(errno));
+	return places_open(&s->places, &c, e);
+}
+
+static int first_view(struct server *s, struct basis *b, struct err *e)
+{
+	const struct graph *g = basis_graph(b);
+	auto_free bool *present = malloc(g->count * sizeof *present);
+	struct view *v;
+	int r;
+
+	s->failed = calloc(g->count, sizeof *s->failed);
+	if (!present || !s->failed)
+		return err_set(e, -ENOMEM, "out of memory");
+	s->c.select.failed = NULL;
+	r = select_nodes(g, &s->c.select, present, e);
+	if (r >= 0)
+		r = view_new(&v, s->places, b, present, e);
+	if (r < 0)
+		return r;
+	s->shown = view_cell_new(v);
+	return s->shown ? 0 : err_set(e, -ENOMEM, "out of memory");
+}
+
+static int make_mounts(struct server *s, struct err *e)
+{
+	struct view *v = view_get(s->shown);
+	const struct tree *t = view_tree(v);
+	int r = 0;
+
+	s->paths = calloc(t->root_count, sizeof *s->paths);
+	s->mounts = calloc(t->root_count, sizeof *s->mounts);
+	if (!s->paths || !s->mounts)
+		r = err_set(e, -ENOMEM, "out of memory");
+	for (uint32_t i = 0; i < t->root_count && r == 0; i++) {
+		s->mounts[i].server = s;
+		s->mounts[i].conn.server = s;
+		s->mounts[i].conn.root_ino = view_root_ino(v, i);
+		s->paths[i] = strdup(t->roots[i].path);
+		if (!s->paths[i])
+			r = err_set(e, -ENOMEM, "out of memory");
+		s->mount_count = i + 1;
+	}
+	view_unref(v);
+	return r;
+}
+
+static int build(struct server *s, struct lock *lock, struct err *e)
+{
+	struct park_config park = {
+		.want = on_want,
+		.arg = s,
+		.deadline_ms = s->c.deadline_s * 1000,
+	};
+	struct basis *b = NULL;
+	int r = basis_new(&b, lock, e);
+
+	if (r < 0)
+		return r;
+	s->ended_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	s->park = park_new(&park);
+	if (s->ended_fd < 0 || !s->park)
+		r = err_set(e, s->park ? -errno : -ENOMEM, "cannot start serving");
+	if (r == 0)
+		r = open_places(s, e);
+	if (r == 0)
+		r = first_view(s, b, e);
+	basis_unref(b);
+	if (r == 0)
+		r = make_mounts(s, e);
+	s->ops = (struct ops_server){
+		.shown = s->shown,
+		.park = s->park,
+		.uid = s->c.uid,
+		.gid = s->c.gid,
+	};
+	return r;
+}
+
+int server_new(struct server **ret, const struct server_config *c, struct err *e)
+{
+	struct server *s = calloc(1, sizeof *s);
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	int r;
+
+	if (!s) {
+		lock_close(c->lock);
+		return err_set(e, -ENOMEM, "out of memory");
+	}
+	(void)pthread_mutex_init(&s->mu, NULL);
+	(void)pthread_cond_init(&s->news, NULL);
+	s->ended_fd = -1;
+	s->threads = cores > 4 ? (unsigned)cores : 4;
+	r = copy_config(s, c, e);
+	if (r < 0)
+		lock_close(c->lock);
+	else
+		r = build(s, c->lock, e);
+	if (r < 0)
+		server_free(s);
+	else
+		*ret = s;
+	return r;
+}
+
+static void join_loops(struct server *s)
+{
+	for (unsigned i = 0; i < s->mount_count; i++) {
+		if (s->mounts[i].running)
+			(void)pthread_join(s->mounts[i].thread, NULL);
+		s->mounts[i].running = false;
+	}
+}
+
+void server_free(struct server *s)
+{
+	struct err e = { 0 };
+
+	if (!s)
+		return;
+	for (unsigned i = 0; i < s->mount_count; i++)
+		if (conn_unmount(&s->mounts[i].conn, true, &e) < 0)
+			log_warn("%s", e.msg);
+	join_loops(s);
+	if (s->fetch)
+		fetch_stop(s->fetch);
+	minder_stop(s);
+	if (s->park)
+		park_stop(s->park);
+	for (unsigned i = 0; i < s->mount_count; i++) {
+		conn_release(&s->mounts[i].conn);
+		free(s->paths[i]);
+	}
+	free(s->paths);
+	free(s->mounts);
+	view_cell_free(s->shown);
+	places_close(s->places);
+	park_free(s->park);
+	free(s->failed);
+	free(s->come);
+	free(s->missing);
+	closep(&s->ended_fd);
+	free((char *)s->c.project_dir);
+	free((char *)s->c.state_dir);
+	free((char *)s->c.root_id);
+	(void)pthread_cond_destroy(&s->news);
+	(void)pthread_mutex_destroy(&s->mu);
+	free(s);
+}
+
+/* ---- mounting ---- */
+
+unsigned server_mount_count(const struct server *s)
+{
+	return s->mount_count;
+}
+
+const char *server_mount_path(const struct server *s, unsigned i)
+{
+	return s->paths[i];
+}
+
+int server_mount(struct server *s, unsigned i, struct err *e)
+{
+	struct conn_options o = {
+		.read_only = s->c.read_only,
+		.allow_other = s->c.allow_other,
+		.ops = &ops_table,
+		.ops_size = sizeof ops_table,
+	};
+	auto_free char *dir = NULL;
+
+	if (asprintf(&dir, "%s/%s", s->c.project_dir, s->paths[i]) < 0) {
+		dir = NULL;
+		return err_set(e, -ENOMEM, "out of memory");
+	}
+	return conn_mount(&s->mounts[i].conn, dir, &o, e);
+}
+
+int server_unmount(struct server *s, bool lazy, struct err *e)
+{
+	struct err later = { 0 };
+	int r = s->mount_count ? conn_unmount(&s->mounts[0].conn, lazy, e) : 0;
+
+	for (unsigned i = 1; i < s->mount_count && r == 0; i++)
+		if (conn_unmount(&s->mounts[i].conn, true, &later) < 0)
+			log_warn("%s", later.msg);
+	return r;
+}
+
+/* ---- serving ---- */
+
+static void *run_loop(void *arg)
+{
+	struct mount *m = arg;
+	struct server *s = m->server;
+	struct err e = { 0 };
+	uint64_t one = 1;
+	int r = conn_loop(&m->conn, s->threads);
+
+	if (r != 0)
+		log_error("serving %s ended: %s", m->conn.dir, strerror(r < 0 ? -r : r));
+	m->conn.mounted = false;
+	if (m != &s->mounts[0])
+		return NULL;
+	for (unsigned i = 1; i < s->mount_count; i++)
+		if (conn_unmount(&s->mounts[i].conn, true, &e) < 0)
+			log_warn("%s", e.msg);
+	(void)!write(s->ended_fd, &one, sizeof one);
+	return NULL;
+}
+
+static int start_loop(struct mount *m, struct err *e)
+{
+	sigset_t all, old;
+	int r;
+
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
+	r = pthread_create(&m->thread, NULL, run_loop, m);
+	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	m->running = r == 0;
+	return r == 0 ? 0 : err_set(e, -r, "cannot start a thread: %s", strerror(r));
+}
+
+static int start_fetch(struct server *s, struct err *e)
+{
+	struct fetch_config c = {
+		.store = s->c.store,
+		.npmrc = s->c.npmrc,
+		.project_dir = s->c.project_dir,
+		.offline = s->c.offline,
+		.done = on_done,
+		.done_arg = s,
+	};
+
+	return s->c.npmrc ? fetch_start(&s->fetch, &c, e) : 0;
+}
+
+int server_start(struct server *s, struct err *e)
+{
+	int r = start_fetch(s, e);
+
+	if (r == 0)
+		r = park_start(s->park, e);
+	for (unsigned i = 0; i < s->mount_count && r == 0; i++)
+		if (s->mounts[i].conn.session)
+			r = start_loop(&s->mounts[i], e);
+	return r == 0 ? minder_start(s, e) : r;
+}
+
+int server_fd(const struct server *s)
+{
+	return s->ended_fd;
+}
+
+void server_wait(struct server *s)
+{
+	struct pollfd p = { .fd = s->ended_fd, .events = POLLIN };
+
+	while (poll(&p, 1, -1) < 0 && errno == EINTR)
+		;
+	join_loops(s);
+}
+
+/* ---- status ---- */
+
+static void count_packages(struct server *s, struct server_status *ret)
+{
+	struct view *v = view_get(s->shown);
+	size_t count;
+	struct source *const *sources = view_sources(v, &count);
+
+	ret->packages = (uint32_t)count;
+	for (size_t i = 0; i < count; i++) {
+		if (source_here(places_sources(s->places), sources[i]))
+			ret->local++;
+		else if (park_on_its_way(s->park, sources[i]))
+			ret->fetching++;
+		else if (atomic_load(&sources[i]->failed))
+			ret->failed++;
+	}
+	ret->offline_safe = ret->local == ret->packages;
+	view_unref(v);
+}
+
+int server_wait_local(struct server *s, struct err *e)
+{
+	struct server_status now;
+	uint64_t seen;
+
+	for (;;) {
+		(void)pthread_mutex_lock(&s->mu);
+		seen = s->dones;
+		(void)pthread_mutex_unlock(&s->mu);
+		now = (struct server_status){ 0 };
+		count_packages(s, &now);
+		if (now.local + now.failed >= now.packages)
+			break;
+		(void)pthread_mutex_lock(&s->mu);
+		while (s->dones == seen)
+			(void)pthread_cond_wait(&s->news, &s->mu);
+		(void)pthread_mutex_unlock(&s->mu);
+	}
+	if (now.failed)
+		return err_set(e, -EIO, "%u of %u packages could not be brought", now.failed,
+			       now.packages);
+	return 0;
+}
+
+void server_status(struct server *s, struct server_status *ret)
+{
+	struct park_error errors[PARK_ERRORS];
+	struct fetch_stats fetch = { 0 };
+
+	*ret = (struct server_status){ 0 };
+	count_packages(s, ret);
+	if (s->fetch)
+		fetch_stats(s->fetch, &fetch);
+	ret->bytes_fetched = fetch.bytes;
+	ret->parked = park_count(s->park);
+	ret->generation = atomic_load(&s->generation);
+	for (unsigned i = 0; i < s->mount_count; i++)
+		for (unsigned k = 0; k < SERVER_OPCODES; k++)
+			ret->messages[k] += atomic_load_explicit(&s->mounts[i].conn.messages[k],
+								 memory_order_relaxed);
+	ret->error_count = park_errors(s->park, errors);
+	for (unsigned i = 0; i < ret->error_count; i++) {
+		memcpy(ret->errors[i].package, errors[i].package, sizeof errors[i].package);
+		memcpy(ret->errors[i].reason, errors[i].reason, sizeof errors[i].reason);
+		ret->errors[i].time_s = errors[i].time_s;
+	}
+}
+
+const char *server_opcode_name(unsigned opcode)
+{
+	return conn_opcode_name(opcode);
+}

@@ -1,0 +1,53 @@
+/* server_priv.h - a server from the inside; server.c and minder.c only. */
+#pragma once
+#include "fetch/fetch.h"
+#include "fs/ops_priv.h"
+#include "fs/server.h"
+
+#include <pthread.h>
+
+struct mount {
+	struct conn conn;
+	struct server *server;
+	pthread_t thread; /* runs its loop */
+	bool running;     /* thread is to be joined */
+};
+
+struct server {
+	struct server_config c;
+	struct places *places;
+	struct park *park;
+	struct view_cell *shown;
+	struct ops_server ops;
+	struct fetch *fetch; /* NULL: nothing is fetched */
+	bool *failed;        /* by graph node: not in the registry; minder only */
+
+	char **paths; /* of the mounts, relative to the project */
+	struct mount *mounts;
+	unsigned mount_count;
+	int ended_fd; /* eventfd: node_modules has been unmounted */
+	unsigned threads;
+	atomic_uint generation;
+
+	/* The minder: tells the kernel what a package that has come has changed, leaves out what
+	 * the registry does not have, prefetches. It alone calls fuse_lowlevel_notify_*, which
+	 * waits for requests in the same directory; so it holds nothing meanwhile. */
+	pthread_t minder;
+	bool minding;
+	pthread_mutex_t mu;
+	pthread_cond_t news;
+	/* guarded by mu */
+	bool stop;
+	struct source **come; /* packages to be looked at */
+	size_t come_count, come_cap;
+	struct source **missing; /* optional ones that are not in the registry */
+	size_t missing_count, missing_cap;
+	uint64_t dones; /* counts fetches that ended */
+};
+
+/* Starts and ends the minder's thread. */
+int minder_start(struct server *s, struct err *e) must_check;
+void minder_stop(struct server *s);
+
+/* News, from any thread. */
+void minder_come(struct server *s, struct source *src, bool missing);
