@@ -47,9 +47,13 @@ size_t semver_space(const uint8_t *p, const uint8_t *end)
 
 struct slice semver_trim(struct slice text)
 {
-	const uint8_t *p = text.ptr, *end = p + text.len;
+	const uint8_t *p, *end;
 	size_t n;
 
+	if (text.len == 0)
+		return SLICE("");
+	p = text.ptr;
+	end = p + text.len;
 	while ((n = semver_space(p, end)) > 0)
 		p += n;
 	for (bool again = true; again && end > p;) {

@@ -43,7 +43,7 @@ static const char *op_text[] = { "", "<", "<=", ">", ">=", "" };
 
 static struct slice slice_from(struct slice s, size_t n)
 {
-	return (struct slice){ s.ptr + n, s.len - n };
+	return n ? (struct slice){ s.ptr + n, s.len - n } : s; /* NULL + 0 is no C */
 }
 
 /* <, <=, >, >=, = at the start; its length, with none 0. */
@@ -365,11 +365,11 @@ static void take_pieces(struct parser *p, uint8_t *s, size_t len)
 			take_comparator(p, (struct slice){ s + at, left });
 		empty = o != TAKEN && left == 0;
 		if (empty && first)
-			take_comparator(p, (struct slice){ 0 });
+			take_comparator(p, SLICE(""));
 		at += n + 1;
 	}
 	if (empty && !p->error)
-		take_comparator(p, (struct slice){ 0 });
+		take_comparator(p, SLICE(""));
 }
 
 /* ---- one alternative ---- */

@@ -6,7 +6,7 @@
 
 static struct slice from(struct slice s, size_t n)
 {
-	return (struct slice){ s.ptr + n, s.len - n };
+	return n ? (struct slice){ s.ptr + n, s.len - n } : s; /* NULL + 0 is no C */
 }
 
 static bool is_alpha(uint8_t c)

@@ -43,7 +43,7 @@ static const char *const schemes[] = { "git+ssh", "ssh",   "git+https", "git",
 
 static struct slice from(struct slice s, size_t n)
 {
-	return (struct slice){ s.ptr + n, s.len - n };
+	return n ? (struct slice){ s.ptr + n, s.len - n } : s; /* NULL + 0 is no C */
 }
 
 static size_t find(struct slice s, char c)

@@ -21,7 +21,7 @@ static bool is_digit(uint8_t c)
 
 static struct slice part(struct slice s, size_t from, size_t to)
 {
-	return (struct slice){ s.ptr + from, to - from };
+	return (struct slice){ from ? s.ptr + from : s.ptr, to - from }; /* NULL + 0 is no C */
 }
 
 /* Index of the first of these characters, or the length. */
