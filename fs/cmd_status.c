@@ -1,0 +1,133 @@
+#include "fs/cmd.h"
+#include "fs/ctl.h"
+#include "fs/state.h"
+#include "lock/json.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <time.h>
+
+#define STATUS_WAIT_MS 5000
+
+static const char usage[] = "usage: dxfs status [--json] [DIR]\n";
+
+struct listing {
+	bool json;
+	unsigned count;
+};
+
+static double number(const cJSON *obj, const char *key)
+{
+	const cJSON *n = json_get(obj, key);
+
+	return cJSON_IsNumber(n) ? n->valuedouble : 0;
+}
+
+static void print_human(const cJSON *st)
+{
+	const cJSON *p = json_get(st, "packages"), *m = json_get(st, "messages"), *item;
+	const cJSON *errors = json_get(st, "errors");
+
+	(void)printf("%s (process %.0f)\n", json_str(st, "mountpoint"), number(st, "pid"));
+	(void)printf("  packages  %.0f of %.0f are here, %.0f on the way, %.0f failed%s\n",
+		     number(p, "local"), number(p, "total"), number(p, "fetching"),
+		     number(p, "failed"), json_true(st, "offline_safe") ? "; safe offline" : "");
+	(void)printf("  fetched   %.1f MB\n", number(st, "bytes_fetched") / 1e6);
+	(void)printf("  memory    %.1f MB\n", number(st, "rss_kb") / 1024);
+	(void)printf("  lock      %s\n  store     %s\n", json_str(st, "lock"),
+		     json_str(st, "store"));
+	(void)printf("  messages ");
+	cJSON_ArrayForEach(item, m)
+	{
+		(void)printf(" %s %.0f", item->string, item->valuedouble);
+	}
+	(void)printf("\n");
+	cJSON_ArrayForEach(item, errors)
+	{
+		time_t t = (time_t)number(item, "time");
+		char when[32];
+		struct tm tm;
+
+		(void)strftime(when, sizeof when, "%H:%M:%S", localtime_r(&t, &tm));
+		(void)printf("  %s  %s: %s\n", when, json_str(item, "package"),
+			     json_str(item, "reason"));
+	}
+}
+
+/* 0; -ENOENT when nothing is mounted there. */
+static int print_one(const char *mountpoint, bool json, bool comma, struct err *e)
+{
+	auto_free char *text = NULL;
+	auto_json cJSON *st = NULL;
+	struct state s = STATE_INIT;
+	int r = state_open(&s, mountpoint, false, e);
+
+	if (r == 0)
+		r = ctl_ask(s.dirfd, "status", STATUS_WAIT_MS, &text, e);
+	state_release(&s);
+	if (r == -ENOENT || r == -ECONNREFUSED)
+		return err_set(e, -ENOENT, "%s is not mounted", mountpoint);
+	if (r < 0)
+		return r;
+	if (json) {
+		(void)printf("%s%s", comma ? "," : "", text);
+		return 0;
+	}
+	r = json_parse(&st, slice_str(text), e);
+	if (r == 0)
+		print_human(st);
+	return r;
+}
+
+static int list_one(void *arg, const char *mountpoint)
+{
+	struct listing *l = arg;
+
+	if (print_one(mountpoint, l->json, l->count > 0, NULL) == 0)
+		l->count++;
+	return 0;
+}
+
+static int list_all(bool json, struct err *e)
+{
+	struct listing l = { .json = json };
+	int r;
+
+	if (json)
+		(void)printf("[");
+	r = state_each(list_one, &l, e);
+	if (json)
+		(void)printf("]\n");
+	else if (l.count == 0)
+		(void)printf("nothing is mounted\n");
+	return r;
+}
+
+int cmd_status(int argc, char **argv)
+{
+	static const struct option longs[] = { { "json", no_argument, NULL, 'j' },
+					       { "help", no_argument, NULL, 'h' },
+					       { 0 } };
+	struct err e = { 0 };
+	bool json = false;
+	int c, r;
+
+	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+		if (c == 'j') {
+			json = true;
+			continue;
+		}
+		(void)fputs(usage, c == 'h' ? stdout : stderr);
+		return c == 'h' ? CMD_OK : CMD_USAGE;
+	}
+	if (argc - optind > 1) {
+		(void)fputs(usage, stderr);
+		return CMD_USAGE;
+	}
+	r = optind < argc ? print_one(argv[optind], json, false, &e) : list_all(json, &e);
+	if (r < 0) {
+		(void)fprintf(stderr, "dxfs status: %s\n", e.msg);
+		return CMD_FAILED;
+	}
+	return CMD_OK;
+}

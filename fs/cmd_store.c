@@ -1,0 +1,170 @@
+#include "core/store.h"
+#include "fs/cmd.h"
+#include "lock/json.h"
+
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <time.h>
+
+#define GRACE_S    (24u * 3600)      /* a package that was put within a day stays */
+#define ROOT_AGE_S (30u * 24 * 3600) /* a project not mounted for a month gives up its packages */
+
+static const char usage[] =
+	"usage: dx store verify [--json]       check every blob in full, quarantine bad ones\n"
+	"       dx store gc [--dry-run]        remove what no project needs\n"
+	"       dx store ls [--json]           list the packages\n"
+	"       dx store stats [--json]        count them\n"
+	"options: --store=DIR                  the store, instead of $DX_STORE or the default\n";
+
+struct options {
+	const char *dir;
+	bool json, dry_run;
+};
+
+static int fail(const struct err *e)
+{
+	(void)fprintf(stderr, "dx store: %s\n", e->msg);
+	return CMD_FAILED;
+}
+
+static void report_bad(void *arg, const char *blob, const char *what)
+{
+	(void)arg;
+	(void)fprintf(stderr, "dx store: %s: %s; moved to quarantine\n", blob, what);
+}
+
+static int do_verify(struct store *s, const struct options *o)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	struct store_verify_result r = { 0 };
+	struct err e = { 0 };
+
+	if (store_verify(s, cpus > 0 ? (unsigned)cpus : 1, report_bad, NULL, &r, &e) < 0)
+		return fail(&e);
+	(void)printf(o->json ? "{\"blobs\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"bad\":%" PRIu64 "}\n"
+			     : "%" PRIu64 " blobs, %" PRIu64 " bytes, %" PRIu64 " bad\n",
+		     r.blobs, r.bytes, r.bad);
+	return r.bad ? CMD_FAILED : CMD_OK;
+}
+
+static void report_gone(void *arg, const struct store_item *gone)
+{
+	const struct options *o = arg;
+	char key[DIGEST_TEXT_MAX];
+
+	digest_format(&gone->key, key);
+	(void)printf("%s %s (%" PRIu64 " bytes)\n", o->dry_run ? "would remove" : "removed", key,
+		     gone->size);
+}
+
+static int do_gc(struct store *s, const struct options *o)
+{
+	struct store_gc_options g = { .grace_s = GRACE_S,
+				      .root_age_s = ROOT_AGE_S,
+				      .dry_run = o->dry_run };
+	struct store_gc_result r = { 0 };
+	struct err e = { 0 };
+
+	if (store_gc(s, &g, report_gone, (void *)o, &r, &e) < 0)
+		return fail(&e);
+	(void)printf("%" PRIu64 " kept, %" PRIu64 " %s, %" PRIu64 " bytes\n", r.kept, r.removed,
+		     o->dry_run ? "would go" : "removed", r.removed_bytes);
+	return CMD_OK;
+}
+
+static int print_item(void *arg, const struct store_item *it)
+{
+	auto_buf struct buf line = BUF_INIT(8192);
+	const struct options *o = arg;
+	char key[DIGEST_TEXT_MAX], blob[HASH128_HEX_LEN + 1], day[16];
+	time_t used = (time_t)it->used_s;
+	struct tm tm;
+
+	digest_format(&it->key, key);
+	hash128_hex(it->content, blob);
+	(void)strftime(day, sizeof day, "%Y-%m-%d", gmtime_r(&used, &tm));
+	if (o->json) {
+		buf_addstr(&line, "{\"name\":");
+		json_put_str(&line, it->name);
+		buf_addstr(&line, ",\"version\":");
+		json_put_str(&line, it->version);
+		buf_addf(&line,
+			 ",\"bytes\":%" PRIu64
+			 ",\"used\":\"%s\",\"blob\":\"%s\",\"integrity\":\"%s\"}\n",
+			 it->size, day, blob, key);
+	} else {
+		buf_addf(&line, "%s@%s\t%" PRIu64 "\t%s\t%s\t%s\n", it->name, it->version, it->size,
+			 day, blob, key);
+	}
+	if (buf_error(&line) < 0)
+		return buf_error(&line);
+	return fwrite(line.data, 1, line.len, stdout) == line.len ? 0 : -EIO;
+}
+
+static int do_ls(struct store *s, const struct options *o)
+{
+	struct err e = { 0 };
+
+	return store_list(s, true, print_item, (void *)o, &e) < 0 ? fail(&e) : CMD_OK;
+}
+
+static int do_stats(struct store *s, const struct options *o)
+{
+	struct store_stats st;
+	struct err e = { 0 };
+
+	if (store_stats(s, &st, &e) < 0)
+		return fail(&e);
+	(void)printf(o->json ? "{\"packages\":%" PRIu64 ",\"bytes\":%" PRIu64
+			       ",\"quarantined\":%" PRIu64 ",\"dir\":\"%s\"}\n"
+			     : "%" PRIu64 " packages, %" PRIu64 " bytes, %" PRIu64
+			       " in quarantine, in %s\n",
+		     st.packages, st.bytes, st.quarantined, store_dir(s));
+	return CMD_OK;
+}
+
+int cmd_store(int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{ "store", required_argument, NULL, 's' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "dry-run", no_argument, NULL, 'n' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 },
+	};
+	static const struct {
+		const char *name;
+		int (*run)(struct store *s, const struct options *o);
+	} actions[] = {
+		{ "verify", do_verify }, { "gc", do_gc }, { "ls", do_ls }, { "stats", do_stats }
+	};
+	struct options o = { 0 };
+	struct store *s = NULL;
+	struct err e = { 0 };
+	int c, rc;
+
+	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+		if (c == 's') {
+			o.dir = optarg;
+		} else if (c == 'j') {
+			o.json = true;
+		} else if (c == 'n') {
+			o.dry_run = true;
+		} else {
+			(void)fputs(usage, c == 'h' ? stdout : stderr);
+			return c == 'h' ? CMD_OK : CMD_USAGE;
+		}
+	}
+	for (size_t i = 0; optind + 1 == argc && i < ARRAY_LEN(actions); i++) {
+		if (strcmp(argv[optind], actions[i].name) != 0)
+			continue;
+		if (store_open(&s, &(struct store_options){ .dir = o.dir }, &e) < 0)
+			return fail(&e);
+		rc = actions[i].run(s, &o);
+		store_close(s);
+		return rc;
+	}
+	(void)fputs(usage, stderr);
+	return CMD_USAGE;
+}

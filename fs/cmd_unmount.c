@@ -1,0 +1,102 @@
+#include "fs/cmd.h"
+#include "fs/ctl.h"
+#include "fs/mountinfo.h"
+#include "fs/state.h"
+
+#include <getopt.h>
+#include <stdio.h>
+
+#define STOP_WAIT_MS 10000 /* for the daemon to end after it has unmounted */
+
+static const char usage[] = "usage: dxfs unmount [--lazy] DIR\n";
+
+struct dead {
+	bool lazy;
+	struct err err;
+	int result;
+};
+
+static void detach(void *arg, const char *path)
+{
+	struct dead *d = arg;
+	int r;
+
+	/* Only what has no daemon: a nested mount of a project that is served elsewhere stays. */
+	if (d->result < 0 || mount_answers(path))
+		return;
+	r = mount_detach(path, d->lazy, &d->err);
+	if (r < 0)
+		d->result = r;
+}
+
+/* No daemon has it: what is left of the mount goes. */
+static int remove_dead(const struct state *s, bool lazy, struct err *e)
+{
+	struct dead d = { .lazy = lazy };
+	struct mountinfo info = { 0 };
+	auto_free char *project = strdup(s->mountpoint);
+	int r = mountinfo_find(s->mountpoint, &info, e);
+
+	if (r < 0 || !project)
+		return r < 0 ? r : err_set(e, -ENOMEM, "out of memory");
+	if (!info.ours)
+		return err_set(e, -EINVAL, "%s is not mounted", s->mountpoint);
+	*strrchr(project, '/') = '\0';
+	r = mountinfo_each(project, detach, &d, e);
+	if (r == 0 && d.result < 0) {
+		*e = d.err;
+		r = d.result;
+	}
+	return r;
+}
+
+static int unmount(const char *dir, bool lazy, struct err *e)
+{
+	auto_free char *answer = NULL;
+	struct state s = STATE_INIT;
+	int r = state_open(&s, dir, false, e);
+
+	if (r == -ENOENT)
+		return err_set(e, r, "%s is not mounted", dir);
+	if (r < 0)
+		return r;
+	r = state_lock(&s, 0, e);
+	if (r == -EBUSY) {
+		r = ctl_ask(s.dirfd, lazy ? "stop lazy" : "stop", STOP_WAIT_MS, &answer, e);
+		/* It has unmounted; it ends when the last open file is closed. */
+		if (r == 0 && !lazy)
+			r = state_lock(&s, STOP_WAIT_MS, e);
+	} else if (r == 0) {
+		r = remove_dead(&s, lazy, e);
+	}
+	state_release(&s);
+	return r;
+}
+
+int cmd_unmount(int argc, char **argv)
+{
+	static const struct option longs[] = { { "lazy", no_argument, NULL, 'z' },
+					       { "help", no_argument, NULL, 'h' },
+					       { 0 } };
+	struct err e = { 0 };
+	bool lazy = false;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "z", longs, NULL)) != -1) {
+		if (c == 'z') {
+			lazy = true;
+			continue;
+		}
+		(void)fputs(usage, c == 'h' ? stdout : stderr);
+		return c == 'h' ? CMD_OK : CMD_USAGE;
+	}
+	if (optind + 1 != argc) {
+		(void)fputs(usage, stderr);
+		return CMD_USAGE;
+	}
+	if (unmount(argv[optind], lazy, &e) < 0) {
+		(void)fprintf(stderr, "dxfs unmount: %s\n", e.msg);
+		return CMD_FAILED;
+	}
+	return CMD_OK;
+}

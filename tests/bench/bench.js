@@ -1,0 +1,252 @@
+// bench.js [--project=DIR] [--bin=DIR] [--tools=DIR] [--runs=N] [section ...]
+//
+// Both sides in one run, medians, printed as `name value unit`; ratios where there are two sides.
+// Sections:
+//   mount    from exec to a first `ls node_modules` that answers, warm store, locks of 70, 350,
+//            1,400 and 5,000 packages, and by step what it is spent on
+//   install  bun's and pnpm's warm install of the project (--tools: a folder whose node_modules/.bin
+//            has them), beside the mount
+//   read     require of ten big packages, find, tar: warm and with dropped caches, against the same
+//            tree on disk; messages; the daemon's memory; removal
+//   lock     open and check, look-up, render, against JSON.parse and npm's own reading; sizes
+//   store    put and verify against sha512sum and cp; blobs and bytes against npm's folder
+//
+// Needs root (dropped caches), npm, a registry that answers for the first filling, and about
+// 2 GB of disk in $BENCH_DIR (default: a folder in $TMPDIR that is removed at the end).
+'use strict'
+const fs = require('fs')
+const os = require('os')
+const path = require('path')
+const { spawnSync } = require('child_process')
+
+const top = path.resolve(__dirname, '../..')
+const options = { project: path.join(top, 'tests/projects/cra'), bin: path.join(top, 'build/fs'), runs: '20', tools: '' }
+const sections = []
+for (const arg of process.argv.slice(2)) {
+  const m = /^--(\w+)=(.*)$/.exec(arg)
+  if (m && m[1] in options) options[m[1]] = m[2]
+  else sections.push(arg)
+}
+const wanted = name => sections.length === 0 || sections.includes(name)
+const runs = Number(options.runs)
+const dxfs = path.resolve(options.bin, 'dxfs')
+const dx = path.resolve(options.bin, 'dx')
+const scratch = process.env.BENCH_DIR || fs.mkdtempSync(path.join(os.tmpdir(), 'dxfs-bench-'))
+fs.mkdirSync(scratch, { recursive: true })
+const env = {
+  ...process.env,
+  HOME: path.join(scratch, 'home'),
+  XDG_STATE_HOME: path.join(scratch, 'state'),
+  XDG_DATA_HOME: path.join(scratch, 'data'),
+  XDG_CACHE_HOME: path.join(scratch, 'cache'),
+  DX_STORE: path.join(scratch, 'store'),
+  npm_config_userconfig: path.join(os.homedir(), '.npmrc'),
+  npm_config_cache: path.join(scratch, 'npm-cache')
+}
+fs.mkdirSync(env.HOME, { recursive: true })
+
+function run (cmd, args, opts = {}) {
+  const r = spawnSync(cmd, args, { env, encoding: 'utf8', maxBuffer: 1 << 28, ...opts })
+  if (r.status !== 0 && !opts.mayFail) {
+    throw new Error(`${cmd} ${args.join(' ')}: ${r.status} ${r.error || ''}\n${r.stderr}`)
+  }
+  return r
+}
+const sh = (script, opts) => run('bash', ['-c', script], opts)
+function ms (fn) {
+  const t = process.hrtime.bigint()
+  fn()
+  return Number(process.hrtime.bigint() - t) / 1e6
+}
+const median = a => [...a].sort((x, y) => x - y)[Math.floor(a.length / 2)]
+const times = (n, before, fn) => {
+  const a = []
+  for (let i = 0; i < n; i++) {
+    before()
+    a.push(ms(fn))
+  }
+  return median(a)
+}
+const show = (name, value, unit) => console.log(`${name} ${typeof value === 'number' ? +value.toPrecision(4) : value} ${unit}`)
+const dropCaches = () => {
+  spawnSync('sync')
+  fs.writeFileSync('/proc/sys/vm/drop_caches', '3')
+}
+const copyProject = (from, to) => {
+  fs.mkdirSync(to, { recursive: true })
+  sh(`tar -C '${from}' --exclude=node_modules -cf - . | tar -C '${to}' -xf -`)
+}
+const unmount = dir => run(dxfs, ['unmount', path.join(dir, 'node_modules')], { mayFail: true })
+
+// The project twice: as npm writes it, and for mounting; its packages in the store.
+const onDisk = path.join(scratch, 'disk')
+const mounted = path.join(scratch, 'mount')
+function fill () {
+  if (!fs.existsSync(path.join(onDisk, 'node_modules'))) {
+    copyProject(options.project, onDisk)
+    const t = ms(() => run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], { cwd: onDisk }))
+    show('npm-ci-cold-cache', t, 'ms')
+  }
+  copyProject(options.project, mounted)
+  run(dx, ['fetch'], { cwd: mounted })
+}
+
+function benchMount () {
+  const projects = { }
+  for (const [n, name] of [[70, 'express'], [350, 'vite'], [1400, 'cra']]) {
+    const dir = path.join(top, 'tests/projects', name)
+    if (fs.existsSync(dir)) projects[`${n} (${name})`] = dir
+  }
+  const synth = path.join(scratch, 'synth')
+  run('node', [path.join(__dirname, 'synth_lock.js'), '5000', synth])
+  projects['5000 (synthetic)'] = synth
+  for (const [name, dir] of Object.entries(projects)) {
+    const at = path.join(scratch, 'm', path.basename(dir))
+    copyProject(dir, at)
+    const nm = path.join(at, 'node_modules')
+    const mount = extra => sh(`'${dxfs}' mount --offline --prefetch=none ${extra || ''} '${nm}' && ls '${nm}' >/dev/null`)
+    mount() // makes the derived lock and the slots
+    unmount(at)
+    const t = times(runs, () => {}, () => mount())
+    unmount(at)
+    const each = []
+    for (let i = 0; i < runs; i++) {
+      each.push(ms(() => mount()))
+      unmount(at)
+    }
+    show(`mount-${name}`, median(each), 'ms')
+    show(`mount-again-${name}`, t, 'ms')
+    const removal = []
+    for (let i = 0; i < runs; i++) {
+      mount()
+      removal.push(ms(() => unmount(at)))
+    }
+    show(`unmount-${name}`, median(removal), 'ms')
+    const r = sh(`'${dxfs}' mount -v --offline --prefetch=none '${nm}'`)
+    process.stdout.write(r.stderr.replace(/^/gm, '  '))
+    unmount(at)
+  }
+}
+
+function benchInstall () {
+  const tool = name => path.resolve(options.tools, 'node_modules/.bin', name)
+  fill()
+  const registry = run('npm', ['config', 'get', 'registry']).stdout.trim()
+  const at = path.join(scratch, 'install')
+  const each = {
+    pnpm: ['import', ['install', '--frozen-lockfile', '--ignore-scripts', '--offline']],
+    bun: ['', ['install', '--ignore-scripts', '--frozen-lockfile']]
+  }
+  for (const [name, [, args]] of Object.entries(each)) {
+    if (!options.tools || !fs.existsSync(tool(name))) {
+      console.log(`${name} skipped: not in --tools`)
+      continue
+    }
+    const dir = path.join(at, name)
+    copyProject(options.project, dir)
+    fs.writeFileSync(path.join(dir, '.npmrc'), `registry=${registry}\n`)
+    if (name === 'pnpm') run(tool(name), ['import'], { cwd: dir })
+    run(tool(name), name === 'pnpm' ? ['install', '--ignore-scripts'] : ['install', '--ignore-scripts'], { cwd: dir })
+    const t = times(Math.min(runs, 5), () => sh(`rm -rf '${dir}/node_modules'`), () => run(tool(name), args, { cwd: dir }))
+    show(`${name}-warm-install`, t, 'ms')
+  }
+  const t = times(runs, () => unmount(mounted), () => sh(`'${dxfs}' mount --prefetch=none '${mounted}/node_modules' && ls '${mounted}/node_modules' >/dev/null`))
+  show('dxfs-mount', t, 'ms')
+  unmount(mounted)
+}
+
+const big = ['webpack', '@babel/core', 'eslint', 'terser', 'postcss', 'typescript', 'lodash', 'react-dom/server',
+  'jest-cli', 'html-webpack-plugin', 'workbox-build', 'rollup', '@babel/preset-env']
+function benchRead () {
+  fill()
+  const there = big.filter(p => fs.existsSync(path.join(onDisk, 'node_modules', p.split('/').slice(0, p[0] === '@' ? 2 : 1).join('/')))).slice(0, 10)
+  const script = there.map(p => `require(${JSON.stringify(p)})`).join(';')
+  const works = {
+    require: dir => run('node', ['-e', script], { cwd: dir }),
+    find: dir => sh(`find node_modules | cat >/dev/null`, { cwd: dir }),
+    tar: dir => sh(`tar -cf - node_modules | cat >/dev/null`, { cwd: dir })
+  }
+  for (const mode of ['--read-only', '']) {
+    sh(`'${dxfs}' mount ${mode} --prefetch=none '${mounted}/node_modules'`)
+    const n = Math.min(runs, 7)
+    for (const [name, work] of Object.entries(works)) {
+      for (const [state, before] of [['warm', () => {}], ['dropped', dropCaches]]) {
+        for (const d of [onDisk, mounted]) for (let i = 0; i < 3 && state === 'warm'; i++) work(d)
+        const a = []; const b = []
+        for (let i = 0; i < n; i++) { // both sides in turn, so that noise meets both
+          before()
+          a.push(ms(() => work(onDisk)))
+          before()
+          b.push(ms(() => work(mounted)))
+        }
+        const label = `${name}-${state}${mode || '-read-write'}`
+        show(`${label}-disk`, median(a), 'ms')
+        show(`${label}-dxfs`, median(b), 'ms')
+        show(`${label}-ratio`, median(b) / median(a), 'x')
+      }
+    }
+    const status = () => JSON.parse(run(dxfs, ['status', '--json', path.join(mounted, 'node_modules')]).stdout)
+    const before = status()
+    works.tar(mounted)
+    works.find(mounted)
+    const after = status()
+    const sent = Object.entries(after.messages).map(([k, v]) => [k, v - (before.messages[k] || 0)]).filter(([k, v]) => v > 0)
+    show(`messages-walk-and-read-again${mode}`, sent.reduce((s, [, v]) => s + v, 0), `messages (${sent.map(x => x.join(' ')).join(', ')})`)
+    show(`daemon-memory${mode}`, after.rss_kb / 1024, 'MiB')
+    show(`unmount${mode}`, ms(() => unmount(mounted)), 'ms')
+  }
+  const copy = path.join(scratch, 'copy')
+  sh(`cp -r '${onDisk}/node_modules' '${copy}'`)
+  show('rm-rf-disk', ms(() => sh(`rm -rf '${copy}'`)), 'ms')
+}
+
+function benchLock () {
+  const file = path.join(options.project, 'package-lock.json')
+  const text = fs.readFileSync(file, 'utf8')
+  const bench = path.resolve(options.bin, '../tests/bench_lock')
+  process.stdout.write(run(bench, [options.project]).stdout)
+  show('json-parse', times(50, () => {}, () => JSON.parse(fs.readFileSync(file, 'utf8'))), 'ms')
+  const npmDir = path.join(path.dirname(fs.realpathSync(run('which', ['npm']).stdout.trim())), '..')
+  const arborist = path.join(npmDir, 'node_modules/@npmcli/arborist')
+  const load = `const A=require(${JSON.stringify(arborist)});(async()=>{const t=[];for(let i=0;i<7;i++){const s=process.hrtime.bigint();await new A({path:${JSON.stringify(options.project)}}).loadVirtual();t.push(Number(process.hrtime.bigint()-s)/1e6)}t.sort((a,b)=>a-b);console.log(t[3])})()`
+  show('npm-load-virtual', Number(run('node', ['-e', load]).stdout), 'ms')
+  const at = path.join(scratch, 'lock')
+  copyProject(options.project, at)
+  run(dx, ['lock'], { cwd: at })
+  show('size-package-lock.json', Buffer.byteLength(text), 'bytes')
+  show('size-dx.lock', fs.statSync(path.join(at, 'dx.lock')).size, 'bytes')
+  if (fs.existsSync(path.join(scratch, 'install/bun/bun.lock'))) {
+    show('size-bun.lock', fs.statSync(path.join(scratch, 'install/bun/bun.lock')).size, 'bytes')
+  }
+  show('export-is-byte-for-byte', run(dx, ['lock', 'export', 'dx.lock'], { cwd: at }).stdout === text ? 1 : 0, 'bool')
+}
+
+function benchStore () {
+  fill()
+  process.stdout.write(run(path.resolve(options.bin, '../tests/bench_store'), []).stdout)
+  const gb = path.join(scratch, 'gb')
+  sh(`head -c 1000000000 /dev/urandom >'${gb}'`)
+  show('sha512sum', 1e3 / times(3, () => {}, () => sh(`sha512sum '${gb}' >/dev/null`)), 'GB/s')
+  show('cp', 1e3 / times(3, () => {}, () => sh(`cp '${gb}' '${gb}2'; rm '${gb}2'`)), 'GB/s')
+  fs.unlinkSync(gb)
+  const stats = JSON.parse(run(dx, ['store', 'stats', '--json']).stdout)
+  const verify = times(5, () => {}, () => run(dx, ['store', 'verify']))
+  show('store-verify-whole', stats.bytes / 1e6 / verify, 'GB/s')
+  show('store-blobs', stats.packages, 'files')
+  show('store-bytes', stats.bytes, 'bytes')
+  show('npm-folder-files', Number(sh(`find '${onDisk}/node_modules' -type f | wc -l`).stdout), 'files')
+  show('npm-folder-bytes-on-disk', Number(sh(`du -s -B1 '${onDisk}/node_modules' | cut -f1`).stdout), 'bytes')
+}
+
+try {
+  if (wanted('mount')) benchMount()
+  if (wanted('install')) benchInstall()
+  if (wanted('read')) benchRead()
+  if (wanted('lock')) benchLock()
+  if (wanted('store')) benchStore()
+} finally {
+  for (const d of [mounted, ...['express', 'vite', 'cra', 'synth'].map(n => path.join(scratch, 'm', n))]) {
+    if (fs.existsSync(d)) unmount(d)
+  }
+  if (!process.env.BENCH_DIR) fs.rmSync(scratch, { recursive: true, force: true })
+}
