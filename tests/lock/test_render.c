@@ -47,8 +47,8 @@ Test(render, indentation_and_line_ends_are_kept)
 	static const char *const texts[] = {
 		"{\"lockfileVersion\":3,\"requires\":true,\"packages\":{\"\":{\"name\":\"x\"}}}",
 		"{\n\t\"lockfileVersion\": 3,\n\t\"requires\": true,\n\t\"packages\": {}\n}\n",
-		"{\r\n    \"lockfileVersion\": 3,\r\n    \"requires\": true,\r\n    \"packages\": "
-		"{}\r\n}\r\n",
+		("{\r\n    \"lockfileVersion\": 3,\r\n    \"requires\": true,\r\n    \"packages\": "
+		 "{}\r\n}\r\n"),
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
