@@ -104,11 +104,16 @@ if $npm_only; then
 	result 0 "npm ci: $(find "$npm_side" -path '*/node_modules/*' | wc -l) entries"
 fi
 
-# What npm ci and dxfs mount call alike is passed on.
+# What npm ci and dxfs mount call alike is passed on; the rest both read as configuration.
 mount_options=()
 for o in "$@"; do
 	case $o in
 	--omit=* | --os=* | --cpu=* | --libc=*) mount_options+=("$o") ;;
+	--*=*)
+		o=${o#--}
+		v=${o%%=*}
+		export "npm_config_${v//-/_}=${o#*=}"
+		;;
 	esac
 done
 # shellcheck disable=SC2086
