@@ -592,7 +592,7 @@ static size_t squeeze(uint8_t *to, struct slice text)
 			to[len++] = *at++;
 			continue;
 		}
-		if (to[len - 1] != ' ')
+		if (len > 0 && to[len - 1] != ' ')
 			to[len++] = ' ';
 		at += n;
 	}
