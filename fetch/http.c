@@ -429,20 +429,26 @@ static void wake_due(struct http *h, int64_t now)
 	}
 }
 
-static void check_deadlines(struct http *h, int64_t now)
+/* The number of those that it ended. */
+static unsigned check_deadlines(struct http *h, int64_t now)
 {
+	unsigned n = 0;
+
 	for (struct http_call *c = h->active.first, *next; c; c = next) {
 		unsigned stall = transfer_stall_ms(c);
 
 		next = c->next;
 		if (now >= c->deadline_ms) {
 			fail(c, -ETIMEDOUT, "not done when its time was up");
+			n++;
 		} else if (now - c->last_byte_ms >= stall) {
 			(void)snprintf(c->curl_error, sizeof c->curl_error,
 				       "not a byte came for %u ms", stall);
 			settle(c, CURLE_OPERATION_TIMEDOUT);
+			n++;
 		}
 	}
+	return n;
 }
 
 static int64_t earlier(int64_t a, int64_t b)
@@ -483,32 +489,42 @@ static void end_all(struct http *h)
 	}
 }
 
+/* What has ended; the number of them. */
+static unsigned read_messages(struct http *h)
+{
+	unsigned n = 0;
+	CURLMsg *m;
+	int left;
+
+	while ((m = curl_multi_info_read(h->multi, &left))) {
+		struct http_call *c = NULL;
+
+		if (m->msg == CURLMSG_DONE &&
+		    curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &c) == CURLE_OK && c) {
+			settle(c, m->data.result);
+			n++;
+		}
+	}
+	return n;
+}
+
 static void *network(void *arg)
 {
 	struct http *h = arg;
 
 	while (!take_inbox(h)) {
 		int64_t now = http_now_ms();
-		int running, left;
-		CURLMsg *m;
+		unsigned ended;
+		int running;
 
 		wake_due(h, now);
 		start_some(h, now);
 		(void)curl_multi_perform(h->multi, &running);
-		while ((m = curl_multi_info_read(h->multi, &left))) {
-			struct http_call *c = NULL;
-
-			if (m->msg == CURLMSG_DONE &&
-			    curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &c) == CURLE_OK &&
-			    c)
-				settle(c, m->data.result);
-		}
+		ended = read_messages(h);
 		now = http_now_ms();
-		check_deadlines(h, now);
-		wake_due(h, now);
-		start_some(h, now); /* what has ended made room */
-		(void)curl_multi_perform(h->multi, &running);
-		(void)curl_multi_poll(h->multi, NULL, 0, next_timer(h, now), NULL);
+		ended += check_deadlines(h, now);
+		/* What has ended made room: no waiting before that is used. */
+		(void)curl_multi_poll(h->multi, NULL, 0, ended ? 0 : next_timer(h, now), NULL);
 	}
 	end_all(h);
 	return NULL;
