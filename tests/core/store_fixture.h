@@ -56,7 +56,8 @@ static inline void sample_make(struct sample *p, unsigned i)
 {
 	long fault = fault_at; /* what fails is the store, not the making of samples */
 
-	fault_at = 0;
+	if (fault)
+		fault_at = 0;
 	*p = (struct sample){ 0 };
 	(void)snprintf(p->text, sizeof p->text, "module.exports = %u\n", i);
 	(void)snprintf(p->name, sizeof p->name, "p%u", i);
@@ -72,7 +73,8 @@ static inline void sample_make(struct sample *p, unsigned i)
 	};
 	p->meta = (struct dxp_meta){ .name = p->name, .version = "1.0.0" };
 	cr_assert_eq(digest_of(&p->meta.sha512, DIGEST_SHA512, p->text, strlen(p->text)), 0);
-	fault_at = fault;
+	if (fault)
+		fault_at = fault;
 }
 
 static inline struct digest sample_key(unsigned i)
