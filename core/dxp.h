@@ -119,3 +119,6 @@ ssize_t dxp_read(const struct dxp *p, int fd, uint32_t i, enum dxp_form form, vo
 
 /* Checks the whole blob: content hash, every payload, padding. */
 int dxp_verify(int fd, struct hash128 expect, struct err *e) must_check;
+
+/* Both in one: every file of the dxp counts as verified. */
+int dxp_open_verified(struct dxp **ret, int fd, struct hash128 expect, struct err *e) must_check;

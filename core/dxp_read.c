@@ -297,10 +297,15 @@ uint32_t dxp_count(const struct dxp *p)
 	return p->count;
 }
 
-void dxp_forget(const struct dxp *p)
+static void mark_all(const struct dxp *p, uint8_t marks)
 {
 	for (size_t i = 0; i < ((size_t)p->count + p->mended_count + 7) / 8; i++)
-		atomic_store_explicit(&p->verified[i], 0, memory_order_relaxed);
+		atomic_store_explicit(&p->verified[i], marks, memory_order_relaxed);
+}
+
+void dxp_forget(const struct dxp *p)
+{
+	mark_all(p, 0);
 }
 
 /* All but where the payloads lie: that depends on the length of the package's name. */
@@ -662,39 +667,54 @@ static bool no_gaps(const struct walk *w, uint64_t size)
 	return at == size;
 }
 
-int dxp_verify(int fd, struct hash128 expect, struct err *e)
+static int verify(const struct dxp *p, int fd, struct hash128 expect, struct err *e)
 {
 	cleanup(walk_release) struct walk w = { 0 };
-	struct dxp *p;
-	struct hash128 content;
-	int r = dxp_open(&p, fd, e);
+	int r;
 
-	if (r < 0)
-		return r;
-	if (!hash128_eq(p->content, expect)) {
-		dxp_close(p);
+	if (!hash128_eq(p->content, expect))
 		return err_set(e, -EBADMSG,
 			       "the blob's header has another content hash than its name");
-	}
 	w.index_end = (uint64_t)((const uint8_t *)(p->meta.version + strlen(p->meta.version) + 1) -
 				 (const uint8_t *)p->index) +
 		      sizeof(struct dxp_header);
 	w.content = hasher_new();
 	w.payload = hasher_new();
-	w.chunk = malloc(DXP_CHUNK);
+	w.chunk = malloc(p->size < DXP_CHUNK ? (size_t)p->size : DXP_CHUNK);
 	if (!w.content || !w.payload || !w.chunk)
-		r = err_set(e, -ENOMEM, "out of memory");
-	if (r == 0)
-		r = list_extents(p, &w.x, &w.count, e);
+		return err_set(e, -ENOMEM, "out of memory");
+	r = list_extents(p, &w.x, &w.count, e);
 	if (r == 0 && !no_gaps(&w, p->size))
 		r = err_set(e, -EBADMSG, "payloads with gaps or overlaps");
 	if (r == 0)
 		r = walk_file(&w, fd, p->size, e);
-	dxp_close(p); /* the extents' hashes lie in it, and are done with */
+	if (r == 0 && !hash128_eq(hasher_end(w.content), expect))
+		r = err_set(e, -EBADMSG, "the blob's bytes do not match its name");
+	return r;
+}
+
+int dxp_open_verified(struct dxp **ret, int fd, struct hash128 expect, struct err *e)
+{
+	struct dxp *p;
+	int r = dxp_open(&p, fd, e);
+
 	if (r < 0)
 		return r;
-	content = hasher_end(w.content);
-	if (!hash128_eq(content, expect))
-		return err_set(e, -EBADMSG, "the blob's bytes do not match its name");
+	r = verify(p, fd, expect, e);
+	if (r < 0) {
+		dxp_close(p);
+		return r;
+	}
+	mark_all(p, 0xff);
+	*ret = p;
 	return 0;
+}
+
+int dxp_verify(int fd, struct hash128 expect, struct err *e)
+{
+	struct dxp *p = NULL;
+	int r = dxp_open_verified(&p, fd, expect, e);
+
+	dxp_close(p);
+	return r;
 }

@@ -95,7 +95,7 @@ static int plan_sort(struct plan *p, const struct dxp_file *files, size_t count,
 	if (count >= DXP_ENTRIES_MAX)
 		return err_set(e, -E2BIG, "%zu files in a package, more than the limit of %u",
 			       count, DXP_ENTRIES_MAX - 1);
-	p->order = calloc(count + 1, sizeof *p->order);
+	p->order = calloc(count + 1, sizeof(struct dxp_file *));
 	if (!p->order)
 		return err_set(e, -ENOMEM, "out of memory");
 	for (size_t i = 0; i < count; i++) {
@@ -104,7 +104,7 @@ static int plan_sort(struct plan *p, const struct dxp_file *files, size_t count,
 				       SLICE_FMT(files[i].path));
 		p->order[i] = &files[i];
 	}
-	qsort(p->order, count, sizeof *p->order, path_order);
+	qsort(p->order, count, sizeof(struct dxp_file *), path_order);
 	return 0;
 }
 
@@ -390,7 +390,7 @@ static void gather_add(struct gather *g, const void *p, size_t n)
 		return;
 	if (g->count == (int)ARRAY_LEN(g->iov))
 		gather_flush(g);
-	g->iov[g->count++] = (struct iovec){ (void *)(uintptr_t)p, n };
+	g->iov[g->count++] = (struct iovec){ (void *)p, n };
 }
 
 static int write_out(int fd, const struct plan *p, const struct dxp_header *head)

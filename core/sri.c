@@ -168,7 +168,7 @@ void digest_format(const struct digest *d, char ret[DIGEST_TEXT_MAX])
 
 	_Static_assert(sizeof "unpinned-" - 1 + 88 + 1 <= DIGEST_TEXT_MAX, "the longest text fits");
 	if (!alg_known(d->alg) || d->len != algs[d->alg].len) {
-		strcpy(ret, "none");
+		memcpy(ret, "none", sizeof "none");
 		return;
 	}
 	n = strlen(algs[d->alg].name);

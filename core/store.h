@@ -1,7 +1,9 @@
 /* store.h - package blobs on disk, found by the digest that a lock names.
  *
  *   <dir>/ab/cd/abcd....dxp   blobs, named by their content hash, mode 0444
- *   <dir>/index               the DXSTORE table: digest -> blob (a cache, rebuildable)
+ *   <dir>/index               the DXSTORE table: digest -> blob (a cache, rebuildable;
+ *                             drawn in store_priv.h)
+ *   <dir>/lock                empty; whoever changes the store holds its flock for a moment
  *   <dir>/tmp/                files being written
  *   <dir>/quarantine/         blobs that failed a check
  *   <dir>/roots/              what mounts and locks name, for gc; each file under flock
@@ -52,7 +54,9 @@ int store_get(struct store *s, const struct digest *key, struct pkg **ret,
 void pkg_release(struct pkg *p);
 const struct dxp *pkg_dxp(const struct pkg *p);
 
-/* As dxp_read; on -EBADMSG the blob has been quarantined. */
+/* As dxp_read; on -EBADMSG the blob has been quarantined. -ENOENT: the blob has been removed
+ * while its descriptor was closed (gc without our root). After both the package is out of the
+ * table: release it, and the next store_get looks afresh. */
 ssize_t pkg_read(struct pkg *p, uint32_t entry, enum dxp_form form, void *buf, size_t n,
 		 uint64_t off, struct err *e) must_check;
 
@@ -62,7 +66,8 @@ ssize_t pkg_read(struct pkg *p, uint32_t entry, enum dxp_form form, void *buf, s
 
 /* Writes a package and its record: temporary file, rename, record. A package that is here
  * already is checked and kept, and the new one dropped (*ret_existed). The same key with
- * other content is refused: -EEXIST, the sentence names both. -ENOSPC, -EROFS, -EDQUOT from
+ * other content is refused: -EEXIST, the sentence names both; the same files under another
+ * name of the package (an alias) are not other content. -ENOSPC, -EROFS, -EDQUOT from
  * the file system leave the store as it was. Under `meta->key` (else `meta->sha512`). */
 int store_put(struct store *s, const struct dxp_meta *meta, const struct dxp_file *files,
 	      size_t count, unsigned flags, bool *ret_existed, struct err *e) must_check;
@@ -95,6 +100,11 @@ int store_verify(struct store *s, unsigned threads,
 		 void (*fn)(void *arg, const char *blob, const char *what), void *arg,
 		 struct store_verify_result *ret, struct err *e) must_check;
 
+/* Removes the blobs that no root names, in small batches: others put and read meanwhile. A
+ * blob is as young as its last put or first use by a process, whichever is later (to the
+ * hour). Roots that count are those held by a process, however old, and those left less than
+ * root_age_s ago; the others are removed. A root that is held and damaged: -EBADMSG, nothing
+ * is removed. Quarantined files older than root_age_s go as well. */
 struct store_gc_options {
 	unsigned grace_s;    /* younger blobs stay; a day is usual */
 	unsigned root_age_s; /* roots whose owner is gone count for so long; 30 days is usual */
@@ -110,8 +120,9 @@ int store_gc(struct store *s, const struct store_gc_options *o,
 /* ---- roots ---- */
 
 /* A root says "these are needed": <dir>/roots/<id>, digests, held under flock while the owner
- * lives. store_root_set replaces its content whole. Closing keeps the file (a project that is
- * not mounted now is still wanted for a while); store_root_drop removes it. */
+ * lives. store_root_set replaces its content whole. Several processes may hold one id: the last
+ * to set it decides. Closing keeps the file (a project that is not mounted now is still wanted
+ * for a while); store_root_drop removes it. */
 struct store_root;
 #define STORE_ROOT_ID_MAX 128 /* letters, digits, '.', '_', '-'; no '.' at the start */
 int store_root_open(struct store_root **ret, struct store *s, const char *id,

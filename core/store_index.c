@@ -151,7 +151,7 @@ void index_close(struct index *ix)
 {
 	if (ix->fd < 0)
 		return;
-	(void)munmap((void *)(uintptr_t)ix->map, ix->len);
+	(void)munmap((void *)ix->map, ix->len);
 	(void)close(ix->fd);
 	*ix = (struct index)INDEX_CLOSED;
 }

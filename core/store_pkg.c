@@ -162,15 +162,12 @@ static int check_blob(struct store *s, const struct record *rec, const struct di
 {
 	struct hash128 content = record_content(rec);
 	struct dxp *p;
-	int r = 0;
+	int r;
 
 	if ((uint64_t)st->st_size != le64toh(rec->size))
 		return err_set(e, -EBADMSG, "a blob of %lld bytes, its record says %llu",
 			       (long long)st->st_size, (unsigned long long)le64toh(rec->size));
-	if (!record_trusted(s, rec))
-		r = dxp_verify(fd, content, e);
-	if (r == 0)
-		r = dxp_open(&p, fd, e);
+	r = record_trusted(s, rec) ? dxp_open(&p, fd, e) : dxp_open_verified(&p, fd, content, e);
 	if (r < 0)
 		return r;
 	if (!hash128_eq(dxp_content(p), content))

@@ -290,9 +290,7 @@ static int verify_blob(struct verify *w, const char *path, struct err *e)
 		return 0;
 	}
 	if (r == 0)
-		r = dxp_verify(fd, content, e);
-	if (r == 0)
-		r = dxp_open(&p, fd, e);
+		r = dxp_open_verified(&p, fd, content, e);
 	if (r == -EBADMSG) {
 		volume_quarantine(w->s, w->v, content, NULL, &st);
 		report_bad(w, path, e->msg);

@@ -330,6 +330,59 @@ Test(dxp, the_first_read_of_a_part_checks_the_whole)
 	dxp_close(p);
 }
 
+Test(dxp, marks_are_set_by_a_full_check_and_can_be_forgotten)
+{
+	struct hash128 content;
+	auto_close int fd = write_sample(&content);
+	struct dxp *p = NULL;
+	char buf[8];
+	uint32_t n;
+
+	cr_assert_eq(dxp_open_verified(&p, fd, content, NULL), 0);
+	n = dxp_lookup(p, SLICE("package.json"));
+	for (off_t at = 512; at < size_of(fd); at += 512)
+		cr_assert_eq(pwrite(fd, "!", 1, at), 1);
+	cr_assert_eq(dxp_read(p, fd, n, DXP_PLAIN, buf, sizeof buf, 0, NULL), 8);
+	dxp_forget(p);
+	cr_assert_eq(dxp_read(p, fd, n, DXP_PLAIN, buf, sizeof buf, 0, NULL), -EBADMSG);
+	dxp_close(p);
+}
+
+Test(dxp, same_files_whatever_the_package_is_called)
+{
+	struct dxp_meta m = sample_meta();
+	struct dxp_file other[ARRAY_LEN(sample)];
+	struct hash128 h;
+	struct dxp *a = NULL, *b = NULL;
+	auto_close int fd_a = write_sample(&h);
+
+	m.name = "another";
+	memcpy(other, sample, sizeof sample);
+	for (size_t k = 0; k <= ARRAY_LEN(sample); k++) {
+		auto_close int fd_b = blob_fd();
+
+		if (k < ARRAY_LEN(sample))
+			other[k].mode ^= 1;
+		cr_assert_eq(dxp_write(fd_b, &m, other, ARRAY_LEN(sample), &h, NULL), 0);
+		cr_assert_eq(dxp_open(&a, fd_a, NULL), 0);
+		cr_assert_eq(dxp_open(&b, fd_b, NULL), 0);
+		cr_assert_eq(dxp_same_files(a, b), k == ARRAY_LEN(sample));
+		dxp_close(a);
+		dxp_close(b);
+		if (k < ARRAY_LEN(sample))
+			other[k].mode ^= 1;
+	}
+	other[1].bytes = SLICE("module.exports = 2\n");
+	auto_close int fd_b = blob_fd();
+
+	cr_assert_eq(dxp_write(fd_b, &m, other, ARRAY_LEN(sample), &h, NULL), 0);
+	cr_assert_eq(dxp_open(&a, fd_a, NULL), 0);
+	cr_assert_eq(dxp_open(&b, fd_b, NULL), 0);
+	cr_assert_not(dxp_same_files(a, b));
+	dxp_close(a);
+	dxp_close(b);
+}
+
 Test(dxp, any_flipped_byte_is_noticed)
 {
 	struct hash128 content;
