@@ -39,12 +39,25 @@ static int fail(const struct walk *w, int r, struct err *e)
 	return err_set(e, r, "reading the archive: %s", strerror(-r));
 }
 
+/* The header's path for a message: its start, and nothing that disturbs a terminal. */
+static void shown_path(const struct walk *w, char text[80])
+{
+	size_t n = w->path.len < 79 ? w->path.len : 79;
+
+	for (size_t i = 0; i < n; i++)
+		text[i] = w->path.data[i] < ' ' || w->path.data[i] == 0x7f ? '?'
+									   : (char)w->path.data[i];
+	text[n] = '\0';
+}
+
 static int truncated(const struct walk *w, double size, struct err *e)
 {
+	char path[80];
+
+	shown_path(w, path);
 	return err_set(e, -EBADMSG,
-		       "the archive is truncated: \"%.*s\" has %.0f bytes and %zu are left",
-		       (int)(w->path.len > 100 ? 100 : w->path.len),
-		       w->path.data ? (const char *)w->path.data : "", size, w->in.len - w->pos);
+		       "the archive is truncated: \"%s\" should have %.0f bytes, and %zu follow",
+		       path, size, w->in.len - w->pos);
 }
 
 /* Takes the body of an entry. -EBADMSG: it is not all there. */
