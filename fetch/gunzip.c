@@ -154,16 +154,24 @@ static int bad_stream(struct stream *s, int zr, struct err *e)
 	return err_set(e, -EBADMSG, "the archive is damaged: %s", s->z.msg ? s->z.msg : "bad gzip");
 }
 
+static bool all_zero(const uint8_t *p, size_t n)
+{
+	return n > 0 && p[0] == 0 && memcmp(p, p + 1, n - 1) == 0;
+}
+
+/* Zeros become a hole, so that an archive which is little else does not fill the disk. */
 static int emit(struct stream *s, const uint8_t *out, size_t n, struct err *e)
 {
-	int r;
+	uint64_t at = s->made;
+	int r = 0;
 
 	s->made += n;
 	if (s->made > (uint64_t)GUNZIP_RATIO_MAX * s->fed)
 		return too_dense(e);
 	if (s->made > s->max)
 		return too_large(e, s->max);
-	r = file_write_all(s->fd, out, n);
+	if (!all_zero(out, n))
+		r = file_pwrite_all(s->fd, out, n, (off_t)at);
 	return r < 0 ? err_set(e, r, "writing the temporary file: %s", strerror(-r)) : 0;
 }
 
@@ -213,6 +221,8 @@ static int inflate_all(struct stream *s, struct err *e)
 	}
 	if (!s->done)
 		return err_set(e, -EBADMSG, "the archive is truncated: its gzip stream has no end");
+	if (ftruncate(s->fd, (off_t)s->made) < 0)
+		return err_set(e, -errno, "the temporary file: %s", strerror(errno));
 	return 0;
 }
 

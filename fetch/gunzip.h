@@ -20,8 +20,8 @@
 #define GUNZIP_MEMORY_MAX ((size_t)62 << 20)
 #define GUNZIP_INPUT_MAX  ((size_t)16 << 20) /* larger input goes to zlib at once */
 /* The most that one archive may hold. npm has no such limit; the largest packages known have
- * less than a tenth of it. */
-#define GUNZIP_OUTPUT_MAX ((uint64_t)8 << 30)
+ * less than a tenth of it. Runs of zeros take no room in the temporary file. */
+#define GUNZIP_OUTPUT_MAX ((uint64_t)4 << 30)
 
 struct gunzip_options {
 	const char *tmp_dir; /* for the temporary file; NULL: anonymous memory (memfd) */

@@ -6,8 +6,8 @@
  * any other.
  *
  * Everything here is called by a worker thread: it takes as long as unpacking takes, and memory
- * of about the unpacked size up to GUNZIP_MEMORY_MAX. Sentences do not name the package; the
- * caller puts that in front. */
+ * of about the unpacked size up to GUNZIP_MEMORY_MAX (what is larger goes through an unnamed file
+ * in the store's folder). Sentences do not name the package; the caller puts that in front. */
 #pragma once
 #include "core/store.h"
 #include "fetch/gunzip.h"
@@ -43,7 +43,6 @@ struct ingest_request {
 	const char *name, *version; /* for the blob's header; NULL is "" */
 	const char *integrity;      /* the lock's text, NULL if it has none */
 	struct digest key;          /* under which it will be looked up; zeroed: its SHA-512 */
-	const char *tmp_dir;        /* as gunzip_options.tmp_dir */
 };
 
 struct ingest_result {
