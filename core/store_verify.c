@@ -50,7 +50,7 @@ static int walk_files(int at, const char *folder, walk_fn *fn, void *arg)
 
 		if (!is_blob_name(de->d_name))
 			continue;
-		(void)snprintf(path, sizeof path, "%s/%s", folder, de->d_name);
+		(void)snprintf(path, sizeof path, "%s/%.63s", folder, de->d_name);
 		r = fn(arg, path, de->d_name);
 	}
 	closedir(d);
@@ -187,7 +187,7 @@ int volume_salvage(const struct volume *v, struct record **ret, size_t *ret_coun
 struct verify {
 	struct store *s;
 	struct volume *v;
-	char (*paths)[64]; /* owned */
+	char (*paths)[80]; /* owned */
 	size_t count, cap;
 	_Atomic size_t next;
 
