@@ -46,7 +46,14 @@ struct lock;
 int lock_open(struct lock **ret, int dirfd, const char *path, struct err *e) must_check;
 /* The same over bytes that the caller keeps alive. */
 int lock_open_bytes(struct lock **ret, struct slice bytes, struct err *e) must_check;
+/* Over a copy of the bytes that the lock owns. */
+int lock_open_copy(struct lock **ret, struct slice bytes, struct err *e) must_check;
 void lock_close(struct lock *l); /* NULL is fine */
+static inline void lock_closep(struct lock **l)
+{
+	lock_close(*l);
+}
+#define auto_lock cleanup(lock_closep)
 
 /* Everything once more (checksum and structure), for `dx lock --check` and tests. */
 int lock_verify(const struct lock *l, struct err *e) must_check;

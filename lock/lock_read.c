@@ -121,19 +121,36 @@ static void *own_memory(size_t size)
 	return map == MAP_FAILED ? NULL : map;
 }
 
-int lock_open_bytes(struct lock **ret, struct slice bytes, struct err *e)
+static int check_size(uint64_t size, struct err *e)
 {
+	if (size < sizeof(struct dxl_header) || size > LOCK_SIZE_MAX)
+		return err_set(e, -EBADMSG, "not a lock, or only its beginning; " AGAIN);
+	return 0;
+}
+
+int lock_open_copy(struct lock **ret, struct slice bytes, struct err *e)
+{
+	int r = check_size(bytes.len, e);
 	void *map;
 
-	if (bytes.len < sizeof(struct dxl_header) || bytes.len > LOCK_SIZE_MAX)
-		return err_set(e, -EBADMSG, "not a lock, or only its beginning; " AGAIN);
-	if ((uintptr_t)bytes.ptr % _Alignof(struct dxl_header) == 0)
-		return open_checked(ret, bytes.ptr, bytes.len, NULL, e);
+	if (r < 0)
+		return r;
 	map = own_memory(bytes.len);
 	if (!map)
 		return err_set(e, -ENOMEM, "out of memory");
 	memcpy(map, bytes.ptr, bytes.len);
 	return open_checked(ret, map, bytes.len, map, e);
+}
+
+int lock_open_bytes(struct lock **ret, struct slice bytes, struct err *e)
+{
+	int r = check_size(bytes.len, e);
+
+	if (r < 0)
+		return r;
+	if ((uintptr_t)bytes.ptr % _Alignof(struct dxl_header) == 0)
+		return open_checked(ret, bytes.ptr, bytes.len, NULL, e);
+	return lock_open_copy(ret, bytes, e);
 }
 
 static int read_copy(int fd, size_t size, void **ret, struct err *e)
@@ -164,10 +181,9 @@ int lock_open(struct lock **ret, int dirfd, const char *path, struct err *e)
 		return err_set(e, -errno, "%s: %s", path, strerror(errno));
 	if (!S_ISREG(st.st_mode))
 		return err_set(e, -EBADMSG, "%s: not a regular file", path);
-	if ((uint64_t)st.st_size < sizeof(struct dxl_header) ||
-	    (uint64_t)st.st_size > LOCK_SIZE_MAX)
-		return err_set(e, -EBADMSG, "%s: not a lock, or only its beginning; " AGAIN, path);
-	r = read_copy(fd, (size_t)st.st_size, &map, e);
+	r = check_size((uint64_t)st.st_size, e);
+	if (r == 0)
+		r = read_copy(fd, (size_t)st.st_size, &map, e);
 	if (r == 0)
 		r = open_checked(ret, map, (size_t)st.st_size, map, e);
 	return r < 0 ? err_wrap(e, r, "%s", path) : 0;

@@ -8,11 +8,12 @@ static const char *const lock_files[] = { "npm-shrinkwrap.json", "package-lock.j
 static int read_text(int dirfd, char **ret, size_t *ret_len, const char **ret_name, struct err *e)
 {
 	for (size_t i = 0; i < ARRAY_LEN(lock_files); i++) {
-		int r = file_read_all(dirfd, lock_files[i], NPMLOCK_SIZE_MAX, ret, ret_len, e);
+		struct err why = { 0 };
+		int r = file_read_all(dirfd, lock_files[i], NPMLOCK_SIZE_MAX, ret, ret_len, &why);
 
 		*ret_name = lock_files[i];
 		if (r != -ENOENT)
-			return r;
+			return r < 0 ? err_set(e, r, "%s", why.msg) : 0;
 	}
 	return err_set(e, -ENOENT,
 		       "neither package-lock.json nor npm-shrinkwrap.json is there; make one with "

@@ -5,28 +5,53 @@
  * `cache_dir`, made anew when it is missing or stale. Where none stands, dx.lock is the lock.
  *
  * The fingerprint is XXH3-128 over the bytes of the lock file, of package.json, of the
- * package.json of each top that the lock names, and the options that matter, so a stale DXL is
- * noticed by content, not by time. */
+ * package.json of each top that the lock names, the folders that `workspaces` finds, and the
+ * options that matter, so a stale DXL is noticed by content, not by time. Looking costs reading
+ * these files and no more: nothing is parsed (but package.json, where it names workspaces). */
 #pragma once
 #include "lock/lock.h"
 #include "lock/npmlock.h"
 
+#define PROJECT_LOCK "dx.lock" /* the DXL that is kept in a project */
+
 struct project {
 	int dirfd;       /* the project's folder; owned */
 	char *dir;       /* absolute, real path; owned */
-	char *lock_file; /* "package-lock.json", "npm-shrinkwrap.json", "dx.lock"; owned */
+	char *lock_file; /* "npm-shrinkwrap.json", "package-lock.json", "dx.lock"; NULL where there
+			  * is only a package.json; owned */
 };
+#define PROJECT_INIT                                                                               \
+	{                                                                                          \
+		.dirfd = -1                                                                        \
+	}
 
 /* The project of a folder: `dir` itself if package.json or a lock stands in it. -ENOENT with a
  * sentence that says what was looked for. */
 int project_open(struct project *ret, const char *dir, struct err *e) must_check;
-void project_release(struct project *p);
+void project_release(struct project *p); /* twice is fine */
+#define auto_project cleanup(project_release)
 
 /* The lock, fresh. `cache_dir` may be NULL (then nothing is kept). *ret_derived says that it had
  * to be made anew (and why, in the log at debug). An unsound cached DXL is made anew; an unsound
- * dx.lock that is the only lock is an error. */
+ * dx.lock that is the only lock is an error. -ENOENT: there is no lock; -ESTALE: the lock does
+ * not fit package.json. A dx.lock that is the only lock is taken as it is: project_check(). */
 int project_lock(const struct project *p, const char *cache_dir, const struct npmlock_options *o,
 		 struct lock **ret, bool *ret_derived, struct err *e) must_check;
+
+/* Does the lock fit what the package.json files say today? As `npm ci` asks (npm.md §1.6 (3)).
+ * 0, or -ESTALE with npm's kind of sentence. */
+int project_check(const struct project *p, const struct lock *l, const struct npmlock_options *o,
+		  struct err *e) must_check;
+
+/* Makes <project>/dx.lock from npm's lock, whatever stood there: the lock, opened. -ENOENT: npm's
+ * lock is not there; -ESTALE as above. */
+int project_write_lock(const struct project *p, const struct npmlock_options *o, struct lock **ret,
+		       struct err *e) must_check;
+
+/* Is dx.lock sound and made from just what stands there now? 0; -ESTALE, -ENOENT, -EBADMSG with a
+ * sentence. Without npm's lock, that is project_check()'s to say. */
+int project_fresh(const struct project *p, const struct npmlock_options *o, struct lock **ret,
+		  struct err *e) must_check;
 
 /* What a DXL of this project must carry now. */
 int project_fingerprint(const struct project *p, const struct graph *g,

@@ -37,12 +37,6 @@ static struct lock *open_sample(struct buf *b)
 	return l;
 }
 
-static void lock_closep(struct lock **l)
-{
-	lock_close(*l);
-}
-#define auto_lock cleanup(lock_closep)
-
 Test(lock, a_graph_comes_back_equal)
 {
 	auto_graph struct graph *g = sample_graph(sample_text), *back = NULL;

@@ -1,0 +1,309 @@
+#include "core/file.h"
+#include "lock/project.h"
+#include "tests/lib/test.h"
+
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+static const struct npmlock_options none;
+
+/* A folder for one test: "p" is the project, "c" the cache. */
+struct place {
+	char dir[32], project[64], cache[64];
+};
+
+static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+	(void)st, (void)flag, (void)ftw;
+	return remove(path);
+}
+
+static void place_release(struct place *w)
+{
+	(void)nftw(w->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+#define auto_place cleanup(place_release)
+
+static void put(const struct place *w, const char *name, const char *text)
+{
+	char path[256];
+
+	(void)snprintf(path, sizeof path, "%s/%s", w->project, name);
+	cr_assert_eq(file_replace(path, text, strlen(text), 0644, NULL), 0);
+}
+
+static void make_folder(const struct place *w, const char *name)
+{
+	char path[256];
+
+	(void)snprintf(path, sizeof path, "%s/%s", w->project, name);
+	cr_assert_eq(mkdir_p(path, 0755, NULL), 0);
+}
+
+static void drop(const struct place *w, const char *name)
+{
+	char path[256];
+
+	(void)snprintf(path, sizeof path, "%s/%s", w->project, name);
+	cr_assert_eq(unlink(path), 0);
+}
+
+#define MANIFEST "{\"name\":\"x\",\"dependencies\":{\"a\":\"^1.0.0\"}}"
+#define LOCK                                                                                       \
+	"{\"name\":\"x\",\"lockfileVersion\":3,\"packages\":{\"\":{\"dependencies\":{\"a\":"       \
+	"\"^1.0.0\"}},\"node_modules/a\":{\"version\":\"1.0.0\"}}}"
+#define WS_MANIFEST "{\"name\":\"x\",\"workspaces\":[\"ws/*\"]}"
+#define WS_LOCK                                                                                    \
+	"{\"name\":\"x\",\"lockfileVersion\":3,\"packages\":{\"\":{\"name\":\"x\",\"workspaces\":" \
+	"[\"ws/*\"]},\"node_modules/w\":{\"resolved\":\"ws/w\",\"link\":true},\"ws/w\":{"          \
+	"\"version\":\"1.0.0\"}}}"
+
+static struct place new_place(void)
+{
+	struct place w = { .dir = "/tmp/dx-project-XXXXXX" };
+
+	cr_assert(mkdtemp(w.dir) != NULL);
+	(void)snprintf(w.project, sizeof w.project, "%s/p", w.dir);
+	(void)snprintf(w.cache, sizeof w.cache, "%s/c/d", w.dir);
+	make_folder(&w, "");
+	return w;
+}
+
+static struct project opened(const struct place *w)
+{
+	struct project p = PROJECT_INIT;
+
+	cr_assert_eq(project_open(&p, w->project, NULL), 0);
+	return p;
+}
+
+/* The result of project_lock; what it gave is closed. */
+static int locked(const struct place *w, const char *cache, bool *ret_derived, struct err *e)
+{
+	auto_project struct project p = opened(w);
+	struct lock *l = NULL;
+	int r = project_lock(&p, cache, &none, &l, ret_derived, e);
+
+	if (r == 0)
+		cr_assert(lock_count(l) > 0);
+	else
+		cr_assert(l == NULL);
+	lock_close(l);
+	return r;
+}
+
+static bool derived(const struct place *w)
+{
+	struct err e = { 0 };
+	bool ret;
+
+	if (locked(w, w->cache, &ret, &e) < 0)
+		(void)fprintf(stderr, "project: %s\n", e.msg);
+	cr_assert_eq(e.code, 0);
+	return ret;
+}
+
+Test(project, a_folder_without_any_of_the_files_is_none)
+{
+	auto_place struct place w = new_place();
+	struct project p;
+	struct err e = { 0 };
+
+	cr_assert_eq(project_open(&p, w.project, &e), -ENOENT);
+	cr_assert(strstr(e.msg, "package-lock.json") != NULL);
+	cr_assert_eq(project_open(&p, "/nonexistent", &e), -ENOENT);
+}
+
+Test(project, npms_locks_come_before_ours)
+{
+	auto_place struct place w = new_place();
+	auto_project struct project p = PROJECT_INIT;
+	static const char *const names[] = { "dx.lock", "package-lock.json",
+					     "npm-shrinkwrap.json" };
+
+	put(&w, "package.json", MANIFEST);
+	p = opened(&w);
+	cr_assert(p.lock_file == NULL);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		put(&w, names[i], LOCK);
+		project_release(&p);
+		p = opened(&w);
+		cr_assert_str_eq(p.lock_file, names[i]);
+	}
+}
+
+Test(project, a_lock_is_derived_once_and_then_kept)
+{
+	auto_place struct place w = new_place();
+	bool again;
+
+	put(&w, "package.json", MANIFEST);
+	put(&w, "package-lock.json", LOCK);
+	cr_assert(derived(&w));
+	cr_assert_not(derived(&w));
+	/* Content counts, not time. */
+	put(&w, "package-lock.json", LOCK);
+	cr_assert_not(derived(&w));
+	cr_assert_eq(locked(&w, NULL, &again, NULL), 0);
+	cr_assert(again);
+}
+
+Test(project, whatever_it_was_made_from_makes_it_stale)
+{
+	auto_place struct place w = new_place();
+
+	put(&w, "package.json", MANIFEST);
+	put(&w, "package-lock.json", LOCK);
+	cr_assert(derived(&w));
+	put(&w, "package.json", MANIFEST "\n");
+	cr_assert(derived(&w));
+	put(&w, "package-lock.json", LOCK " ");
+	cr_assert(derived(&w));
+	put(&w, "npm-shrinkwrap.json", LOCK " ");
+	cr_assert(derived(&w));
+	cr_assert_not(derived(&w));
+}
+
+Test(project, options_that_matter_make_it_stale)
+{
+	auto_place struct place w = new_place();
+	const struct npmlock_options legacy = { .graph.legacy_peer_deps = true };
+	auto_project struct project p = PROJECT_INIT;
+	auto_lock struct lock *l = NULL;
+	bool again = false;
+
+	put(&w, "package.json", MANIFEST);
+	put(&w, "package-lock.json", LOCK);
+	cr_assert(derived(&w));
+	p = opened(&w);
+	cr_assert_eq(project_lock(&p, w.cache, &legacy, &l, &again, NULL), 0);
+	cr_assert(again);
+}
+
+Test(project, a_workspace_that_changes_or_comes_is_noticed)
+{
+	auto_place struct place w = new_place();
+	struct err e = { 0 };
+	bool again;
+
+	put(&w, "package.json", WS_MANIFEST);
+	put(&w, "package-lock.json", WS_LOCK);
+	make_folder(&w, "ws/w");
+	put(&w, "ws/w/package.json", "{\"name\":\"w\",\"version\":\"1.0.0\"}");
+	cr_assert(derived(&w));
+	cr_assert_not(derived(&w));
+	put(&w, "ws/w/package.json", "{\"name\":\"w\",\"version\":\"1.0.0\",\"license\":\"MIT\"}");
+	cr_assert(derived(&w));
+	cr_assert_not(derived(&w));
+	make_folder(&w, "ws/v");
+	put(&w, "ws/v/package.json", "{\"name\":\"v\",\"version\":\"1.0.0\"}");
+	cr_assert_eq(locked(&w, w.cache, &again, &e), -ESTALE);
+	cr_assert(strstr(e.msg, "v@") != NULL);
+}
+
+static void cached_file(const struct place *w, char *ret, size_t room)
+{
+	char hex[HASH128_HEX_LEN + 1];
+
+	hash128_hex(hash128(w->project, strlen(w->project)), hex);
+	(void)snprintf(ret, room, "%s/%s.dxl", w->cache, hex);
+}
+
+Test(project, an_unsound_copy_is_made_anew)
+{
+	auto_place struct place w = new_place();
+	char path[256];
+
+	put(&w, "package.json", MANIFEST);
+	put(&w, "package-lock.json", LOCK);
+	put(&w, "dx.lock", "no lock at all");
+	cr_assert(derived(&w));
+	cached_file(&w, path, sizeof path);
+	cr_assert_eq(truncate(path, 200), 0);
+	cr_assert(derived(&w));
+	cr_assert_not(derived(&w));
+}
+
+Test(project, a_cache_that_cannot_be_written_only_costs_time)
+{
+	auto_place struct place w = new_place();
+	bool again = false;
+
+	put(&w, "package.json", MANIFEST);
+	put(&w, "package-lock.json", LOCK);
+	cr_assert_eq(locked(&w, "/proc/nothing", &again, NULL), 0);
+	cr_assert(again);
+}
+
+Test(project, our_own_lock_serves_where_it_is_fresh)
+{
+	auto_place struct place w = new_place();
+	auto_project struct project p = PROJECT_INIT;
+	auto_lock struct lock *l = NULL, *fresh = NULL;
+	struct lock *stale = NULL;
+	struct err e = { 0 };
+
+	put(&w, "package.json", MANIFEST);
+	put(&w, "package-lock.json", LOCK);
+	p = opened(&w);
+	cr_assert_eq(project_fresh(&p, &none, &fresh, NULL), -ENOENT);
+	cr_assert_eq(project_write_lock(&p, &none, &l, NULL), 0);
+	cr_assert_not(derived(&w));
+	cr_assert_eq(project_fresh(&p, &none, &fresh, NULL), 0);
+	cr_assert_eq(project_check(&p, fresh, &none, NULL), 0);
+	put(&w, "package.json", MANIFEST " ");
+	cr_assert_eq(project_fresh(&p, &none, &stale, &e), -ESTALE);
+	cr_assert(strstr(e.msg, "dx lock") != NULL);
+	cr_assert(derived(&w));
+}
+
+Test(project, our_own_lock_may_be_the_only_one)
+{
+	auto_place struct place w = new_place();
+	auto_project struct project p = PROJECT_INIT;
+	auto_lock struct lock *l = NULL;
+	struct err e = { 0 };
+	bool again;
+
+	put(&w, "package.json", MANIFEST);
+	put(&w, "package-lock.json", LOCK);
+	p = opened(&w);
+	cr_assert_eq(project_write_lock(&p, &none, &l, NULL), 0);
+	drop(&w, "package-lock.json");
+	cr_assert_not(derived(&w));
+	project_release(&p);
+	p = opened(&w);
+	cr_assert_eq(project_check(&p, l, &none, NULL), 0);
+	put(&w, "package.json", "{\"dependencies\":{\"a\":\"^1.0.0\",\"b\":\"2\"}}");
+	cr_assert_eq(project_check(&p, l, &none, &e), -ESTALE);
+	cr_assert(strstr(e.msg, "b@2") != NULL);
+	put(&w, "dx.lock",
+	    "no lock at all, though long enough to be taken for the beginning of one, "
+	    "which is a hundred and twenty-eight bytes long, the header");
+	cr_assert_eq(locked(&w, w.cache, &again, &e), -EBADMSG);
+}
+
+Test(project, without_a_lock_the_sentence_says_what_to_do)
+{
+	auto_place struct place w = new_place();
+	struct err e = { 0 };
+	bool again;
+
+	put(&w, "package.json", MANIFEST);
+	cr_assert_eq(locked(&w, w.cache, &again, &e), -ENOENT);
+	cr_assert(strstr(e.msg, "npm install --package-lock-only") != NULL);
+}
+
+Test(project, a_lock_that_does_not_fit_is_stale)
+{
+	auto_place struct place w = new_place();
+	struct err e = { 0 };
+	bool again;
+
+	put(&w, "package.json", "{\"dependencies\":{\"a\":\"^2.0.0\"}}");
+	put(&w, "package-lock.json", LOCK);
+	cr_assert_eq(locked(&w, w.cache, &again, &e), -ESTALE);
+	cr_assert(strstr(e.msg, "a@") != NULL);
+}
