@@ -1,16 +1,22 @@
 #include "core/log.h"
 #include "fs/server_priv.h"
 
+#include <malloc.h>
 #include <signal.h>
+#include <time.h>
 
-static void push(struct source ***list, size_t *count, size_t *cap, struct source *src)
+/* So long after the last fetch the memory that unpacking took goes back to the system: a daemon
+ * stays for days. */
+#define TRIM_AFTER_S 2
+
+static void push(struct parcel ***list, size_t *count, size_t *cap, struct parcel *src)
 {
-	struct source **grown;
+	struct parcel **grown;
 
 	if (*count == *cap) {
 		size_t more = *cap ? *cap * 2 : 64;
 
-		grown = realloc(*list, more * sizeof(struct source *));
+		grown = realloc(*list, more * sizeof(struct parcel *));
 		if (!grown)
 			return; /* a name stays as the lock has it */
 		*list = grown;
@@ -19,7 +25,7 @@ static void push(struct source ***list, size_t *count, size_t *cap, struct sourc
 	(*list)[(*count)++] = src;
 }
 
-void minder_come(struct server *s, struct source *src, bool missing)
+void minder_come(struct server *s, struct parcel *src, bool missing)
 {
 	(void)pthread_mutex_lock(&s->mu);
 	s->dones++;
@@ -58,7 +64,7 @@ static void tell(void *arg, uint64_t root, uint64_t dir, const char *name, size_
 			  strerror(-r));
 }
 
-static void correct(struct server *s, struct source *src)
+static void correct(struct server *s, struct parcel *src)
 {
 	struct view *v = view_get(s->shown);
 	struct err e = { 0 };
@@ -71,7 +77,7 @@ static void correct(struct server *s, struct source *src)
 /* ---- packages that the registry does not have ---- */
 
 /* npm leaves an optional package that it cannot get away, with all that only it needs. */
-static void leave_out(struct server *s, struct source *src)
+static void leave_out(struct server *s, struct parcel *src)
 {
 	struct view *old = view_get(s->shown), *fresh;
 	const struct graph *g = basis_graph(view_basis(old));
@@ -116,13 +122,13 @@ static void keep_root(struct server *s, struct store_root **root)
 {
 	struct view *v = view_get(s->shown);
 	size_t count;
-	struct source *const *sources = view_sources(v, &count);
+	struct parcel *const *parcels = view_parcels(v, &count);
 	struct digest *keys = malloc((count + 1) * sizeof *keys);
 	struct err e = { 0 };
 	int r = keys ? 0 : err_set(&e, -ENOMEM, "out of memory");
 
 	for (size_t i = 0; keys && i < count; i++)
-		keys[i] = sources[i]->key;
+		keys[i] = parcels[i]->key;
 	if (r == 0)
 		r = store_root_open(root, s->c.store, s->c.root_id, &e);
 	if (r == 0)
@@ -137,22 +143,42 @@ static void prefetch(struct server *s)
 {
 	struct view *v = view_get(s->shown);
 	size_t count;
-	struct source *const *sources = view_sources(v, &count);
+	struct parcel *const *parcels = view_parcels(v, &count);
 
 	for (size_t i = 0; i < count; i++)
-		if (!source_here(places_sources(s->places), sources[i]))
-			park_want(s->park, sources[i]);
+		if (!parcel_here(places_parcels(s->places), parcels[i]))
+			park_want(s->park, parcels[i]);
 	view_unref(v);
 }
 
+/* Under the mutex: waits for news, and trims when fetching has been quiet for a while. */
+static void wait_for_news(struct server *s)
+{
+	uint64_t seen = s->dones;
+	struct timespec until;
+
+	if (seen == s->trimmed) {
+		(void)pthread_cond_wait(&s->news, &s->mu);
+		return;
+	}
+	(void)clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += TRIM_AFTER_S;
+	if (pthread_cond_timedwait(&s->news, &s->mu, &until) != ETIMEDOUT || s->dones != seen)
+		return;
+	s->trimmed = seen;
+	(void)pthread_mutex_unlock(&s->mu);
+	(void)malloc_trim(0);
+	(void)pthread_mutex_lock(&s->mu);
+}
+
 /* The next piece of news; false when it is time to stop. */
-static bool next_news(struct server *s, struct source **ret, bool *ret_missing)
+static bool next_news(struct server *s, struct parcel **ret, bool *ret_missing)
 {
 	bool stop;
 
 	(void)pthread_mutex_lock(&s->mu);
 	while (!s->stop && !s->come_count && !s->missing_count)
-		(void)pthread_cond_wait(&s->news, &s->mu);
+		wait_for_news(s);
 	stop = s->stop;
 	*ret_missing = s->missing_count > 0;
 	if (stop)
@@ -169,7 +195,7 @@ static void *run(void *arg)
 {
 	struct server *s = arg;
 	struct store_root *root = NULL;
-	struct source *src;
+	struct parcel *src;
 	bool missing;
 
 	if (s->c.root_id)

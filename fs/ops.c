@@ -140,7 +140,7 @@ static struct ask *keep(const struct ask *a)
 	return kept;
 }
 
-static void wait_for(struct ask *a, struct source *src)
+static void wait_for(struct ask *a, struct parcel *src)
 {
 	struct park *park = server_ops(a->conn->server)->park;
 
@@ -167,12 +167,12 @@ static void wait_for(struct ask *a, struct source *src)
 
 void ask_run(struct ask *a)
 {
-	static int (*const run[])(struct ask *, struct view *, struct source **, struct err *) = {
+	static int (*const run[])(struct ask *, struct view *, struct parcel **, struct err *) = {
 		[ASK_LOOKUP] = ask_lookup,    [ASK_GETATTR] = ask_getattr, [ASK_READDIR] = ask_list,
 		[ASK_READDIRPLUS] = ask_list, [ASK_READ] = ask_read,
 	};
 	struct view *v = view_get(server_ops(a->conn->server)->shown);
-	struct source *wait = NULL;
+	struct parcel *wait = NULL;
 	struct err e = { 0 };
 	int r = run[a->kind](a, v, &wait, &e);
 

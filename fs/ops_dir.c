@@ -1,6 +1,6 @@
 #include "fs/ops_priv.h"
 
-int ask_lookup(struct ask *a, struct view *v, struct source **ret_wait, struct err *e)
+int ask_lookup(struct ask *a, struct view *v, struct parcel **ret_wait, struct err *e)
 {
 	struct fuse_entry_param entry = {
 		.attr_timeout = OPS_TIMEOUT,
@@ -34,7 +34,7 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	ask_run(&a);
 }
 
-int ask_getattr(struct ask *a, struct view *v, struct source **ret_wait, struct err *e)
+int ask_getattr(struct ask *a, struct view *v, struct parcel **ret_wait, struct err *e)
 {
 	struct view_attr attr;
 	struct stat st;
@@ -107,7 +107,7 @@ static bool fill(void *arg, struct slice name, const struct view_attr *attr, uin
 	return true;
 }
 
-int ask_list(struct ask *a, struct view *v, struct source **ret_wait, struct err *e)
+int ask_list(struct ask *a, struct view *v, struct parcel **ret_wait, struct err *e)
 {
 	struct filler f = { .ask = a, .buf = ops_buffer(a->size) };
 	int r;

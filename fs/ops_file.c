@@ -16,7 +16,7 @@ void op_readlink(fuse_req_t req, fuse_ino_t ino)
 	view_unref(v);
 }
 
-int ask_read(struct ask *a, struct view *v, struct source **ret_wait, struct err *e)
+int ask_read(struct ask *a, struct view *v, struct parcel **ret_wait, struct err *e)
 {
 	char *buf = ops_buffer(a->size);
 	ssize_t n = buf ? view_read(v, a->ino, buf, a->size, a->off, ret_wait, e) : -ENOMEM;

@@ -22,7 +22,7 @@ struct ask {
 	uint64_t off;
 
 	bool on_heap;
-	struct source *waited; /* for this one it has waited already */
+	struct parcel *waited; /* for this one it has waited already */
 	unsigned waits;        /* and so often */
 };
 
@@ -40,10 +40,10 @@ extern const struct fuse_lowlevel_ops ops_table;
 void ask_run(struct ask *a);
 
 /* One for each kind: 0 answered; VIEW_WAIT with *ret_wait; negative errno not answered. */
-int ask_lookup(struct ask *a, struct view *v, struct source **ret_wait, struct err *e);
-int ask_getattr(struct ask *a, struct view *v, struct source **ret_wait, struct err *e);
-int ask_list(struct ask *a, struct view *v, struct source **ret_wait, struct err *e);
-int ask_read(struct ask *a, struct view *v, struct source **ret_wait, struct err *e);
+int ask_lookup(struct ask *a, struct view *v, struct parcel **ret_wait, struct err *e);
+int ask_getattr(struct ask *a, struct view *v, struct parcel **ret_wait, struct err *e);
+int ask_list(struct ask *a, struct view *v, struct parcel **ret_wait, struct err *e);
+int ask_read(struct ask *a, struct view *v, struct parcel **ret_wait, struct err *e);
 
 /* The ops of ops_dir.c and ops_file.c. */
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);

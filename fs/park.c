@@ -16,7 +16,7 @@ struct park {
 	bool started;
 	pthread_mutex_t mu;
 	pthread_cond_t more; /* something was parked, or stop */
-	/* guarded by mu, like the parked lists of all sources */
+	/* guarded by mu, like the parked lists of all parcels */
 	bool stop;
 	struct parked *all; /* every parked request */
 	unsigned count;
@@ -63,11 +63,11 @@ void park_free(struct park *p)
 
 /* ---- lists; all under the mutex ---- */
 
-static void link_in(struct park *p, struct source *src, struct parked *r)
+static void link_in(struct park *p, struct parcel *src, struct parked *r)
 {
-	r->source = src;
+	r->parcel = src;
 	r->deadline_ms = now_ms() + p->c.deadline_ms;
-	r->next_of_source = src->waiting;
+	r->next_of_parcel = src->waiting;
 	src->waiting = r;
 	r->prev = NULL;
 	r->next = p->all;
@@ -79,11 +79,11 @@ static void link_in(struct park *p, struct source *src, struct parked *r)
 
 static void link_out(struct park *p, struct parked *r)
 {
-	struct parked **at = &r->source->waiting;
+	struct parked **at = &r->parcel->waiting;
 
 	while (*at != r)
-		at = &(*at)->next_of_source;
-	*at = r->next_of_source;
+		at = &(*at)->next_of_parcel;
+	*at = r->next_of_parcel;
 	if (r->prev)
 		r->prev->next = r->next;
 	else
@@ -93,18 +93,18 @@ static void link_out(struct park *p, struct parked *r)
 	p->count--;
 }
 
-/* What has been taken out is chained by next_of_source. */
+/* What has been taken out is chained by next_of_parcel. */
 static void resume_all(struct parked *list, int result)
 {
 	for (struct parked *r = list, *next; r; r = next) {
-		next = r->next_of_source;
+		next = r->next_of_parcel;
 		r->resume(r, result);
 	}
 }
 
 /* ---- errors ---- */
 
-static void note(struct park *p, const struct source *src, const char *reason)
+static void note(struct park *p, const struct parcel *src, const char *reason)
 {
 	struct park_error *slot = &p->errors[p->error_next];
 
@@ -116,7 +116,7 @@ static void note(struct park *p, const struct source *src, const char *reason)
 	p->error_count += p->error_count < PARK_ERRORS;
 }
 
-void park_note_error(struct park *p, const struct source *src, const char *reason)
+void park_note_error(struct park *p, const struct parcel *src, const char *reason)
 {
 	(void)pthread_mutex_lock(&p->mu);
 	note(p, src, reason);
@@ -140,7 +140,7 @@ unsigned park_errors(struct park *p, struct park_error ret[PARK_ERRORS])
 /* ---- waiting ---- */
 
 /* A want under way is one call of park_done() to come; one at a higher priority joins it. */
-static void want(struct park *p, struct source *src, struct parked *r)
+static void want(struct park *p, struct parcel *src, struct parked *r)
 {
 	uint8_t level = r ? 2 : 1;
 	bool needed, stopped;
@@ -161,12 +161,12 @@ static void want(struct park *p, struct source *src, struct parked *r)
 		r->resume(r, -EIO);
 }
 
-void park_wait(struct park *p, struct source *src, struct parked *r)
+void park_wait(struct park *p, struct parcel *src, struct parked *r)
 {
 	want(p, src, r);
 }
 
-void park_want(struct park *p, struct source *src)
+void park_want(struct park *p, struct parcel *src)
 {
 	want(p, src, NULL);
 }
@@ -176,7 +176,7 @@ void park_interrupt(struct parked *r)
 	atomic_store(&r->interrupted, true);
 }
 
-void park_done(struct park *p, struct source *src, int result, const char *why, bool optional)
+void park_done(struct park *p, struct parcel *src, int result, const char *why, bool optional)
 {
 	bool left_out = result == -ENOENT && optional;
 	struct parked *list;
@@ -184,9 +184,9 @@ void park_done(struct park *p, struct source *src, int result, const char *why, 
 	(void)pthread_mutex_lock(&p->mu);
 	list = src->waiting;
 	for (struct parked *r = list, *next; r; r = next) {
-		next = r->next_of_source;
+		next = r->next_of_parcel;
 		link_out(p, r);
-		r->next_of_source = next;
+		r->next_of_parcel = next;
 	}
 	src->wanted = 0;
 	atomic_store(&src->failed, result < 0 && !left_out);
@@ -208,7 +208,7 @@ unsigned park_count(struct park *p)
 	return n;
 }
 
-bool park_on_its_way(struct park *p, const struct source *src)
+bool park_on_its_way(struct park *p, const struct parcel *src)
 {
 	bool yes;
 
@@ -276,7 +276,7 @@ static struct parked *take_dying(struct park *p)
 		if (!found)
 			continue;
 		link_out(p, r);
-		r->next_of_source = list;
+		r->next_of_parcel = list;
 		list = r;
 	}
 	(void)pthread_mutex_unlock(&p->mu);
@@ -312,23 +312,23 @@ static struct parked *take_late(struct park *p)
 		if (r->deadline_ms > now)
 			continue;
 		link_out(p, r);
-		r->next_of_source = list;
+		r->next_of_parcel = list;
 		list = r;
 	}
 	(void)pthread_mutex_unlock(&p->mu);
-	for (struct parked *r = list; r; r = r->next_of_source) {
+	for (struct parked *r = list; r; r = r->next_of_parcel) {
 		char reason[256], url[160] = "its registry";
 		bool said = false;
 
-		for (struct parked *o = list; o != r && !said; o = o->next_of_source)
-			said = o->source == r->source;
+		for (struct parked *o = list; o != r && !said; o = o->next_of_parcel)
+			said = o->parcel == r->parcel;
 		if (said)
 			continue;
-		if (r->source->resolved)
-			url_for_people(r->source->resolved, url, sizeof url);
+		if (r->parcel->resolved)
+			url_for_people(r->parcel->resolved, url, sizeof url);
 		snprintf(reason, sizeof reason, "did not come from %s within %u seconds", url,
 			 p->c.deadline_ms / 1000);
-		park_note_error(p, r->source, reason);
+		park_note_error(p, r->parcel, reason);
 	}
 	return list;
 }
@@ -382,7 +382,7 @@ void park_stop(struct park *p)
 		struct parked *r = p->all;
 
 		link_out(p, r);
-		r->next_of_source = list;
+		r->next_of_parcel = list;
 		list = r;
 	}
 	(void)pthread_cond_broadcast(&p->more);

@@ -1,6 +1,6 @@
 /* park.h - requests that wait for a package, holding no thread.
  *
- * Who finds a package missing parks: the request goes on the source's list, the package is
+ * Who finds a package missing parks: the request goes on the parcel's list, the package is
  * wanted, the thread is free. When the package has come, or has failed, each parked request is
  * resumed once, on whatever thread brought the news, with no lock held.
  *
@@ -10,7 +10,7 @@
  * caller and not blocked, or the caller is gone. A caller of another pid namespace cannot be
  * looked at and is let go at once. */
 #pragma once
-#include "fs/source.h"
+#include "fs/parcel.h"
 
 #include <sys/types.h>
 
@@ -27,8 +27,8 @@ struct parked {
 	atomic_bool interrupted; /* set by park_interrupt() */
 
 	/* the park's, guarded by its mutex */
-	struct source *source;
-	struct parked *next_of_source;
+	struct parcel *parcel;
+	struct parked *next_of_parcel;
 	struct parked *prev, *next;
 	int64_t deadline_ms;
 };
@@ -36,7 +36,7 @@ struct parked {
 struct park_config {
 	/* Brings the package: fetch_want(), or a test. Called without locks; may call park_done()
 	 * before it returns. `demand` is false for park_want(). */
-	void (*want)(void *arg, struct source *src, bool demand);
+	void (*want)(void *arg, struct parcel *src, bool demand);
 	void *arg;
 	unsigned deadline_ms, tick_ms; /* 0: PARK_DEADLINE_MS, PARK_TICK_MS */
 };
@@ -52,17 +52,17 @@ void park_stop(struct park *p);
 void park_free(struct park *p); /* after park_stop, or if never started; NULL is fine */
 
 /* Parks. The caller must not touch `r` any more: it may have been resumed already. */
-void park_wait(struct park *p, struct source *src, struct parked *r);
+void park_wait(struct park *p, struct parcel *src, struct parked *r);
 
 /* Has it brought in the background, if it is not on its way. */
-void park_want(struct park *p, struct source *src);
+void park_want(struct park *p, struct parcel *src);
 
 /* From the kernel's INTERRUPT: any thread, takes no lock. */
 void park_interrupt(struct parked *r);
 
 /* A fetch ended: fetch_done_fn's result and sentence. `optional`: a package that is not in the
  * registry (-ENOENT) may be left out of the tree, so it is no error. */
-void park_done(struct park *p, struct source *src, int result, const char *why, bool optional);
+void park_done(struct park *p, struct parcel *src, int result, const char *why, bool optional);
 
 /* For status: kept are the last PARK_ERRORS. */
 #define PARK_ERRORS 32
@@ -72,9 +72,9 @@ struct park_error {
 	int64_t time_s;
 };
 unsigned park_errors(struct park *p, struct park_error ret[PARK_ERRORS]); /* oldest first */
-void park_note_error(struct park *p, const struct source *src, const char *reason);
+void park_note_error(struct park *p, const struct parcel *src, const char *reason);
 unsigned park_count(struct park *p);                            /* requests that wait now */
-bool park_on_its_way(struct park *p, const struct source *src); /* a fetch is under way */
+bool park_on_its_way(struct park *p, const struct parcel *src); /* a fetch is under way */
 
 /* Is a signal that ends programs pending for a thread? Reads /proc/<pid>/status. */
 bool park_is_dying(pid_t pid);

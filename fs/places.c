@@ -17,8 +17,8 @@ int places_open(struct places **ret, const struct places_config *c, struct err *
 	p->project_dirfd = -1;
 	p->arena = (struct arena)ARENA_INIT(PLACES_ARENA_MAX);
 	p->chunks = calloc(PLACES_CHUNKS, sizeof *p->chunks);
-	p->sources = sources_new(c->store);
-	r = p->chunks && p->sources ? 0 : err_set(e, -ENOMEM, "out of memory");
+	p->parcels = parcels_new(c->store);
+	r = p->chunks && p->parcels ? 0 : err_set(e, -ENOMEM, "out of memory");
 	if (r == 0 && c->project_dirfd >= 0) {
 		p->project_dirfd = fcntl(c->project_dirfd, F_DUPFD_CLOEXEC, 3);
 		if (p->project_dirfd < 0)
@@ -54,16 +54,16 @@ void places_close(struct places *p)
 		if (atomic_load(&p->chunks[i]))
 			release_chunk(atomic_load(&p->chunks[i]));
 	free(p->chunks);
-	sources_free(p->sources);
+	parcels_free(p->parcels);
 	slots_close(p->slots);
 	closep(&p->project_dirfd);
 	arena_release(&p->arena);
 	free(p);
 }
 
-struct sources *places_sources(const struct places *p)
+struct parcels *places_parcels(const struct places *p)
 {
-	return p->sources;
+	return p->parcels;
 }
 
 const struct place *places_get(const struct places *p, uint32_t slot)
@@ -106,7 +106,7 @@ static int find_bins(struct place *place, const struct dxp *dxp)
 
 int place_open(struct places *p, struct place *place, struct pkg **ret, struct err *e)
 {
-	int r = source_open(p->sources, place->source, ret, e);
+	int r = parcel_open(p->parcels, place->parcel, ret, e);
 
 	if (r == 0 && place->bin_count && !atomic_load(&place->bin_entries)) {
 		r = find_bins(place, pkg_dxp(*ret));
@@ -122,7 +122,7 @@ int place_peek(struct places *p, struct place *place, struct pkg **ret, struct e
 {
 	int r = place_open(p, place, ret, e);
 
-	if ((r == -ENOENT || r == -EBADMSG) && !atomic_exchange(&place->source->believed, true))
+	if ((r == -ENOENT || r == -EBADMSG) && !atomic_exchange(&place->parcel->believed, true))
 		r = place_open(p, place, ret, e);
 	if (r == -ENOENT || r == -EBADMSG) {
 		*ret = NULL;

@@ -19,7 +19,7 @@ const struct ops_server *server_ops(const struct server *s)
 static void on_done(void *arg, const struct digest *key, int result, const char *why)
 {
 	struct server *s = arg;
-	struct source *src = sources_find(places_sources(s->places), key);
+	struct parcel *src = parcels_find(places_parcels(s->places), key);
 	bool left_out;
 
 	if (!src)
@@ -29,7 +29,7 @@ static void on_done(void *arg, const struct digest *key, int result, const char 
 	minder_come(s, src, left_out);
 }
 
-static void on_want(void *arg, struct source *src, bool demand)
+static void on_want(void *arg, struct parcel *src, bool demand)
 {
 	struct server *s = arg;
 	struct fetch_pkg pkg = {
@@ -350,15 +350,15 @@ static void count_packages(struct server *s, struct server_status *ret)
 {
 	struct view *v = view_get(s->shown);
 	size_t count;
-	struct source *const *sources = view_sources(v, &count);
+	struct parcel *const *parcels = view_parcels(v, &count);
 
 	ret->packages = (uint32_t)count;
 	for (size_t i = 0; i < count; i++) {
-		if (source_here(places_sources(s->places), sources[i]))
+		if (parcel_here(places_parcels(s->places), parcels[i]))
 			ret->local++;
-		else if (park_on_its_way(s->park, sources[i]))
+		else if (park_on_its_way(s->park, parcels[i]))
 			ret->fetching++;
-		else if (atomic_load(&sources[i]->failed))
+		else if (atomic_load(&parcels[i]->failed))
 			ret->failed++;
 	}
 	ret->offline_safe = ret->local == ret->packages;

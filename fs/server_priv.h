@@ -38,11 +38,12 @@ struct server {
 	pthread_cond_t news;
 	/* guarded by mu */
 	bool stop;
-	struct source **come; /* packages to be looked at */
+	struct parcel **come; /* packages to be looked at */
 	size_t come_count, come_cap;
-	struct source **missing; /* optional ones that are not in the registry */
+	struct parcel **missing; /* optional ones that are not in the registry */
 	size_t missing_count, missing_cap;
-	uint64_t dones; /* counts fetches that ended */
+	uint64_t dones;   /* counts fetches that ended */
+	uint64_t trimmed; /* of these, when memory was last given back */
 };
 
 /* Starts and ends the minder's thread. */
@@ -50,4 +51,4 @@ int minder_start(struct server *s, struct err *e) must_check;
 void minder_stop(struct server *s);
 
 /* News, from any thread. */
-void minder_come(struct server *s, struct source *src, bool missing);
+void minder_come(struct server *s, struct parcel *src, bool missing);

@@ -65,7 +65,7 @@ struct maker {
 	struct buf key;
 	uint32_t *first_bin;  /* by tree node (PACKAGE): its bins are bins[first_bin[i] ..] */
 	const char **bins;    /* paths in the blob */
-	struct source **of;   /* by tree node: the source of a PACKAGE */
+	struct parcel **of;   /* by tree node: the parcel of a PACKAGE */
 	struct slot_id *slot; /* by tree node */
 };
 
@@ -98,7 +98,7 @@ static int gather_bins(struct maker *m)
 	return 0;
 }
 
-static int find_source(struct maker *m, uint32_t i, struct err *e)
+static int find_parcel(struct maker *m, uint32_t i, struct err *e)
 {
 	struct graph_node n = m->v->basis->graph->nodes[m->v->tree->nodes[i].node];
 	struct digest key;
@@ -108,7 +108,7 @@ static int find_source(struct maker *m, uint32_t i, struct err *e)
 	r = graph_node_key(&n, &key, e);
 	if (r < 0)
 		return err_wrap(e, r, "%s", n.path);
-	m->of[i] = sources_add(m->p->sources, &key, &n);
+	m->of[i] = parcels_add(m->p->parcels, &key, &n);
 	return m->of[i] ? 0 : err_set(e, -ENOMEM, "out of memory");
 }
 
@@ -186,7 +186,7 @@ static struct place *make_place(struct maker *m, uint32_t i)
 	place->slot = slot;
 	place->kind = n->kind;
 	place->time_ns = m->slot[i].time_ns;
-	place->source = m->of[i];
+	place->parcel = m->of[i];
 	place->text = n->text ? arena_strdup(&m->p->arena, n->text) : NULL;
 	if (copy_bins(m, i, place) < 0 || arena_error(&m->p->arena))
 		return NULL;
@@ -245,31 +245,31 @@ static void set_times(struct view *v)
 			v->nodes[i].mtime_ns = newest;
 }
 
-static int source_cmp(const void *a, const void *b)
+static int parcel_cmp(const void *a, const void *b)
 {
 	uintptr_t x = *(const uintptr_t *)a, y = *(const uintptr_t *)b;
 
 	return (x > y) - (x < y);
 }
 
-static void distinct_sources(struct maker *m)
+static void distinct_parcels(struct maker *m)
 {
 	struct view *v = m->v;
 	size_t n = 0;
 
 	for (uint32_t i = 0; i < v->tree->count; i++)
 		if (m->of[i])
-			v->sources[n++] = m->of[i];
+			v->parcels[n++] = m->of[i];
 	for (size_t i = 0; i < n; i++)
-		atomic_store(&v->sources[i]->optional, true);
+		atomic_store(&v->parcels[i]->optional, true);
 	for (uint32_t i = 0; i < v->tree->count; i++)
 		if (m->of[i] &&
 		    !(v->basis->graph->nodes[v->tree->nodes[i].node].flags & NODE_OPTIONAL))
 			atomic_store(&m->of[i]->optional, false);
-	qsort(v->sources, n, sizeof *v->sources, source_cmp);
+	qsort(v->parcels, n, sizeof *v->parcels, parcel_cmp);
 	for (size_t i = 0; i < n; i++)
-		if (i == 0 || v->sources[i] != v->sources[i - 1])
-			v->sources[v->source_count++] = v->sources[i];
+		if (i == 0 || v->parcels[i] != v->parcels[i - 1])
+			v->parcels[v->parcel_count++] = v->parcels[i];
 }
 
 static int fill(struct maker *m, struct err *e)
@@ -281,12 +281,12 @@ static int fill(struct maker *m, struct err *e)
 	m->of = calloc(count, sizeof *m->of);
 	m->slot = calloc(count, sizeof *m->slot);
 	v->nodes = calloc(count, sizeof *v->nodes);
-	v->sources = calloc(count, sizeof *v->sources);
-	if (r < 0 || !m->of || !m->slot || !v->nodes || !v->sources)
+	v->parcels = calloc(count, sizeof *v->parcels);
+	if (r < 0 || !m->of || !m->slot || !v->nodes || !v->parcels)
 		return err_set(e, -ENOMEM, "out of memory");
 	for (uint32_t i = 0; i < count && r == 0; i++) {
 		if (v->tree->nodes[i].kind == TREE_PACKAGE)
-			r = find_source(m, i, e);
+			r = find_parcel(m, i, e);
 		if (r == 0)
 			r = number_node(m, i, e);
 	}
@@ -307,7 +307,7 @@ static int fill(struct maker *m, struct err *e)
 		v->by_slot[m->slot[i].number] = i;
 	}
 	set_times(v);
-	distinct_sources(m);
+	distinct_parcels(m);
 	return 0;
 }
 
@@ -362,7 +362,7 @@ void view_unref(struct view *v)
 	free(v->present);
 	free(v->nodes);
 	free(v->by_slot);
-	free(v->sources);
+	free(v->parcels);
 	free(v);
 }
 
@@ -376,16 +376,16 @@ struct basis *view_basis(const struct view *v)
 	return v->basis;
 }
 
-struct source *const *view_sources(const struct view *v, size_t *ret_count)
+struct parcel *const *view_parcels(const struct view *v, size_t *ret_count)
 {
-	*ret_count = v->source_count;
-	return v->sources;
+	*ret_count = v->parcel_count;
+	return v->parcels;
 }
 
-void view_mark(const struct view *v, const struct source *src, bool *mark)
+void view_mark(const struct view *v, const struct parcel *src, bool *mark)
 {
 	for (uint32_t i = 0; i < v->tree->count; i++)
-		if (v->tree->nodes[i].kind == TREE_PACKAGE && v->nodes[i].place->source == src)
+		if (v->tree->nodes[i].kind == TREE_PACKAGE && v->nodes[i].place->parcel == src)
 			mark[v->tree->nodes[i].node] = true;
 }
 

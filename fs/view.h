@@ -7,12 +7,12 @@
  * that is gone. A view only adds what is in which directory; a relock replaces it whole.
  *
  * Nothing here knows FUSE, waits, or locks. Questions are answered from the lock wherever it
- * can; those that only the blob can answer give VIEW_WAIT and the source to wait for. No
+ * can; those that only the blob can answer give VIEW_WAIT and the parcel to wait for. No
  * question about a child of a directory that the lock makes ever gives VIEW_WAIT: what is
  * believed there meanwhile is corrected by view_corrections() once the blob has come. */
 #pragma once
+#include "fs/parcel.h"
 #include "fs/slots.h"
-#include "fs/source.h"
 #include "fs/tree.h"
 #include "lock/lock.h"
 
@@ -39,7 +39,7 @@ struct place {
 	uint32_t slot;
 	uint8_t kind; /* enum tree_kind */
 	int64_t time_ns;
-	struct source *source;   /* PACKAGE */
+	struct parcel *parcel;   /* PACKAGE */
 	const char *const *bins; /* PACKAGE: paths in the blob that are shown as bins, sorted */
 	uint32_t bin_count;
 	_Atomic(uint32_t *) bin_entries; /* their numbers, sorted; made when the blob is opened */
@@ -58,7 +58,7 @@ struct places_config {
 struct places;
 int places_open(struct places **ret, const struct places_config *c, struct err *e) must_check;
 void places_close(struct places *p); /* after all views; NULL is fine */
-struct sources *places_sources(const struct places *p);
+struct parcels *places_parcels(const struct places *p);
 
 /* What an id means; NULL for a slot that no view of this server has named. Thread-safe. */
 const struct place *places_get(const struct places *p, uint32_t slot);
@@ -87,10 +87,10 @@ const struct tree *view_tree(const struct view *v);
 struct basis *view_basis(const struct view *v);
 
 /* The distinct packages of the view. */
-struct source *const *view_sources(const struct view *v, size_t *ret_count);
+struct parcel *const *view_parcels(const struct view *v, size_t *ret_count);
 
 /* mark[i] = true for the graph nodes i that are this package. */
-void view_mark(const struct view *v, const struct source *src, bool *mark);
+void view_mark(const struct view *v, const struct parcel *src, bool *mark);
 
 /* The id of the root folder `root` of the tree. It is stable over views. */
 uint64_t view_root_ino(const struct view *v, uint32_t root);
@@ -113,17 +113,17 @@ struct view_attr {
 	int64_t mtime_ns;
 };
 
-/* All of them: 0; VIEW_WAIT with the source in *ret_wait; -ENOENT not there; -ENOTDIR and the
+/* All of them: 0; VIEW_WAIT with the parcel in *ret_wait; -ENOENT not there; -ENOTDIR and the
  * like; -ESTALE an id that this server never gave out; -EIO, with the sentence in e. */
-int view_attr(struct view *v, uint64_t ino, struct view_attr *ret, struct source **ret_wait,
+int view_attr(struct view *v, uint64_t ino, struct view_attr *ret, struct parcel **ret_wait,
 	      struct err *e) must_check;
 int view_lookup(struct view *v, uint64_t dir, struct slice name, struct view_attr *ret,
-		struct source **ret_wait, struct err *e) must_check;
+		struct parcel **ret_wait, struct err *e) must_check;
 int view_readlink(struct view *v, uint64_t ino, const char **ret, struct err *e) must_check;
 
 /* The count of bytes read, 0 at the end, or as above; VIEW_WAIT comes as -EAGAIN here. */
 ssize_t view_read(struct view *v, uint64_t ino, void *buf, size_t n, uint64_t off,
-		  struct source **ret_wait, struct err *e) must_check;
+		  struct parcel **ret_wait, struct err *e) must_check;
 
 /* A directory after `cookie` (0: from the start), "." and ".." included. `fn` gets each entry
  * with the cookie that continues after it, and returns false when it has no room for it. The
@@ -131,7 +131,7 @@ ssize_t view_read(struct view *v, uint64_t ino, void *buf, size_t n, uint64_t of
 typedef bool view_emit_fn(void *arg, struct slice name, const struct view_attr *attr,
 			  uint64_t cookie);
 int view_list(struct view *v, uint64_t dir, uint64_t cookie, view_emit_fn *fn, void *arg,
-	      struct source **ret_wait, struct err *e) must_check;
+	      struct parcel **ret_wait, struct err *e) must_check;
 
 /* ---- what the kernel must be told ---- */
 
@@ -144,5 +144,5 @@ typedef void view_change_fn(void *arg, uint64_t root, uint64_t dir, const char *
 void view_changes(struct view *old, struct view *fresh, view_change_fn *fn, void *arg);
 
 /* The blob of `src` has come: where the lock had been believed, and the blob says otherwise. */
-int view_corrections(struct view *v, struct source *src, view_change_fn *fn, void *arg,
+int view_corrections(struct view *v, struct parcel *src, view_change_fn *fn, void *arg,
 		     struct err *e) must_check;

@@ -140,7 +140,7 @@ static int tell_vanished(struct corrector *c, uint32_t node, struct err *e)
 	return r < 0 ? r : 0;
 }
 
-int view_corrections(struct view *v, struct source *src, view_change_fn *fn, void *arg,
+int view_corrections(struct view *v, struct parcel *src, view_change_fn *fn, void *arg,
 		     struct err *e)
 {
 	struct corrector c = { .v = v, .fn = fn, .arg = arg };
@@ -149,7 +149,7 @@ int view_corrections(struct view *v, struct source *src, view_change_fn *fn, voi
 
 	if (!atomic_exchange(&src->believed, false))
 		return 0;
-	r = source_open(v->places->sources, src, &pkg, e);
+	r = parcel_open(v->places->parcels, src, &pkg, e);
 	if (r == -ENOENT || r == -EBADMSG) {
 		atomic_store(&src->believed, true);
 		return 0;
@@ -160,7 +160,7 @@ int view_corrections(struct view *v, struct source *src, view_change_fn *fn, voi
 	for (uint32_t i = 0; i < v->tree->count && r == 0; i++) {
 		const struct tree_node *n = &v->tree->nodes[i];
 
-		if (n->backing == TREE_NONE || v->nodes[n->backing].place->source != src)
+		if (n->backing == TREE_NONE || v->nodes[n->backing].place->parcel != src)
 			continue;
 		if (n->kind != TREE_BIN)
 			tell_appeared(&c, i);

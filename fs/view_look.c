@@ -98,20 +98,20 @@ static int node_attr(struct view *v, uint32_t node, struct view_attr *ret, struc
 
 /* The blob that an id inside a package needs. */
 static int open_or_wait(struct view *v, struct place *place, struct pkg **ret,
-			struct source **ret_wait, struct err *e)
+			struct parcel **ret_wait, struct err *e)
 {
 	int r = place_open(v->places, place, ret, e);
 
 	if (r == -ENOENT || r == -EBADMSG) {
-		*ret_wait = place->source;
+		*ret_wait = place->parcel;
 		return VIEW_WAIT;
 	}
-	return r < 0 ? err_set(e, -EIO, "%s: %s", place->source->name,
+	return r < 0 ? err_set(e, -EIO, "%s: %s", place->parcel->name,
 			       e && e->code ? e->msg : strerror(-r))
 		     : 0;
 }
 
-int view_attr(struct view *v, uint64_t ino, struct view_attr *ret, struct source **ret_wait,
+int view_attr(struct view *v, uint64_t ino, struct view_attr *ret, struct parcel **ret_wait,
 	      struct err *e)
 {
 	struct place *place = place_of(v, ino);
@@ -221,7 +221,7 @@ static int blob_child(struct view *v, const struct place *place, const struct dx
 /* A name that the lock does not have, in a directory that it does. A directory inside a blob is
  * asked with the blob at hand; the rest is believed (view.h). */
 static int lookup_backing(struct view *v, uint32_t node, struct slice name, struct view_attr *ret,
-			  struct source **ret_wait, struct err *e)
+			  struct parcel **ret_wait, struct err *e)
 {
 	const struct tree_node *n = &v->tree->nodes[node];
 	struct place *place;
@@ -240,12 +240,12 @@ static int lookup_backing(struct view *v, uint32_t node, struct slice name, stru
 				       : blob_child(v, place, pkg_dxp(pkg), dir, name, ret);
 	if (n->kind == TREE_DIR || slice_eq(name, SLICE("node_modules")))
 		return -ENOENT;
-	*ret_wait = place->source;
+	*ret_wait = place->parcel;
 	return VIEW_WAIT;
 }
 
 static int lookup_node(struct view *v, uint32_t node, struct slice name, struct view_attr *ret,
-		       struct source **ret_wait, struct err *e)
+		       struct parcel **ret_wait, struct err *e)
 {
 	uint32_t child = tree_child(v->tree, node, name);
 	int r;
@@ -259,7 +259,7 @@ static int lookup_node(struct view *v, uint32_t node, struct slice name, struct 
 }
 
 int view_lookup(struct view *v, uint64_t dir, struct slice name, struct view_attr *ret,
-		struct source **ret_wait, struct err *e)
+		struct parcel **ret_wait, struct err *e)
 {
 	struct place *place = place_of(v, dir);
 	uint32_t entry = view_ino_entry(dir), node = view_node_of(v, dir);
@@ -349,7 +349,7 @@ static uint64_t up_of(struct view *v, uint32_t node)
 	return view_ino(v->nodes[up == TREE_NONE ? node : up].place->slot, 0);
 }
 
-static int list_node(struct lister *l, uint32_t node, struct source **ret_wait, struct err *e)
+static int list_node(struct lister *l, uint32_t node, struct parcel **ret_wait, struct err *e)
 {
 	const struct tree_node *n = &l->v->tree->nodes[node];
 	struct pkg *pkg = NULL;
@@ -359,7 +359,7 @@ static int list_node(struct lister *l, uint32_t node, struct source **ret_wait, 
 	if (r < 0)
 		return r;
 	if (n->backing != TREE_NONE && !pkg && n->kind != TREE_DIR) {
-		*ret_wait = l->v->nodes[n->backing].place->source;
+		*ret_wait = l->v->nodes[n->backing].place->parcel;
 		return VIEW_WAIT;
 	}
 	if (!emit_dots(l, view_ino(l->v->nodes[node].place->slot, 0), up_of(l->v, node)))
@@ -371,7 +371,7 @@ static int list_node(struct lister *l, uint32_t node, struct source **ret_wait, 
 }
 
 /* A directory inside a blob, or a package of an older view. */
-static int list_blob(struct lister *l, struct place *place, uint64_t ino, struct source **ret_wait,
+static int list_blob(struct lister *l, struct place *place, uint64_t ino, struct parcel **ret_wait,
 		     struct err *e)
 {
 	uint32_t entry = view_ino_entry(ino);
@@ -397,7 +397,7 @@ static int list_blob(struct lister *l, struct place *place, uint64_t ino, struct
 }
 
 int view_list(struct view *v, uint64_t dir, uint64_t cookie, view_emit_fn *fn, void *arg,
-	      struct source **ret_wait, struct err *e)
+	      struct parcel **ret_wait, struct err *e)
 {
 	struct lister l = { .v = v, .cookie = cookie, .fn = fn, .arg = arg };
 	struct place *place = place_of(v, dir);
@@ -442,7 +442,7 @@ static ssize_t read_hidden(struct view *v, struct place *place, void *buf, size_
 }
 
 ssize_t view_read(struct view *v, uint64_t ino, void *buf, size_t n, uint64_t off,
-		  struct source **ret_wait, struct err *e)
+		  struct parcel **ret_wait, struct err *e)
 {
 	struct place *place = place_of(v, ino);
 	uint32_t entry = view_ino_entry(ino);
@@ -469,7 +469,7 @@ ssize_t view_read(struct view *v, uint64_t ino, void *buf, size_t n, uint64_t of
 		       buf, n, off, e);
 	if (got != -EBADMSG)
 		return got;
-	source_bad(v->places->sources, place->source, pkg);
-	*ret_wait = place->source;
+	parcel_bad(v->places->parcels, place->parcel, pkg);
+	*ret_wait = place->parcel;
 	return -EAGAIN;
 }

@@ -11,7 +11,7 @@ struct places_chunk {
 };
 
 struct places {
-	struct sources *sources;
+	struct parcels *parcels;
 	struct slots *slots;
 	struct tree_modes modes;
 	int project_dirfd; /* owned */
@@ -45,18 +45,18 @@ struct view {
 	struct view_node *nodes; /* by tree node */
 	uint32_t *by_slot;       /* tree node or TREE_NONE */
 	uint32_t by_slot_count;
-	struct source **sources;
-	size_t source_count;
+	struct parcel **parcels;
+	size_t parcel_count;
 };
 
 /* The tree node of an id: TREE_NONE when the view does not have it, or it lies inside a blob. */
 uint32_t view_node_of(const struct view *v, uint64_t ino);
 
-/* The open package of a PACKAGE place, its bins known. As source_open(). */
+/* The open package of a PACKAGE place, its bins known. As parcel_open(). */
 int place_open(struct places *p, struct place *place, struct pkg **ret, struct err *e) must_check;
 
 /* The same for an answer that falls back on the lock: NULL when the blob is not here, and then
- * the source is marked as believed. */
+ * the parcel is marked as believed. */
 int place_peek(struct places *p, struct place *place, struct pkg **ret, struct err *e) must_check;
 
 /* Would npm have made this child of a lock-made directory? 0, 1, negative errno. */

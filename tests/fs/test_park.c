@@ -32,7 +32,7 @@ static void on_resume(struct parked *p, int result)
 	(void)pthread_mutex_unlock(&w->mu);
 }
 
-static void on_want(void *arg, struct source *src, bool demand)
+static void on_want(void *arg, struct parcel *src, bool demand)
 {
 	struct wants *w = arg;
 
@@ -73,9 +73,9 @@ static struct park *new_park(struct wants *w, unsigned deadline_ms)
 	return w->park;
 }
 
-static struct source source(const char *name)
+static struct parcel parcel(const char *name)
 {
-	return (struct source){ .name = name,
+	return (struct parcel){ .name = name,
 				.version = "1.0.0",
 				.resolved = "https://me:secret@registry.test/x/-/x-1.0.0.tgz?k=v" };
 }
@@ -84,7 +84,7 @@ Test(park, one_fetch_for_many_who_wait_and_all_are_resumed_once)
 {
 	struct wants w = { .answer_at_once = 1 };
 	struct park *p = new_park(&w, 0);
-	struct source src = source("x");
+	struct parcel src = parcel("x");
 	struct waiter a = waiter(1), b = waiter(2);
 
 	park_wait(p, &src, &a.p);
@@ -105,7 +105,7 @@ Test(park, a_demand_moves_a_background_fetch_forward_but_not_the_other_way)
 {
 	struct wants w = { .answer_at_once = 1 };
 	struct park *p = new_park(&w, 0);
-	struct source src = source("x");
+	struct parcel src = parcel("x");
 	struct waiter a = waiter(1);
 
 	park_want(p, &src);
@@ -126,7 +126,7 @@ Test(park, an_answer_that_comes_before_the_want_returns_is_not_lost)
 {
 	struct wants w = { .answer_at_once = 0 };
 	struct park *p = new_park(&w, 0);
-	struct source src = source("x");
+	struct parcel src = parcel("x");
 	struct waiter a = waiter(1);
 
 	park_wait(p, &src, &a.p);
@@ -140,7 +140,7 @@ Test(park, a_failure_is_an_io_error_and_is_listed)
 	struct wants w = { .answer_at_once = -ENETUNREACH };
 	struct park *p = new_park(&w, 0);
 	struct park_error errors[PARK_ERRORS];
-	struct source src = source("x");
+	struct parcel src = parcel("x");
 	struct waiter a = waiter(1);
 
 	park_wait(p, &src, &a.p);
@@ -157,7 +157,7 @@ Test(park, only_the_last_errors_are_kept_oldest_first)
 	struct wants w = { .answer_at_once = 1 };
 	struct park *p = new_park(&w, 0);
 	struct park_error errors[PARK_ERRORS];
-	struct source src = source("x");
+	struct parcel src = parcel("x");
 
 	for (int i = 0; i < PARK_ERRORS + 5; i++) {
 		char why[16];
@@ -176,7 +176,7 @@ Test(park, an_optional_package_that_is_not_there_is_no_error)
 	struct wants w = { .answer_at_once = 1 };
 	struct park *p = new_park(&w, 0);
 	struct park_error errors[PARK_ERRORS];
-	struct source src = source("x");
+	struct parcel src = parcel("x");
 	struct waiter a = waiter(1);
 
 	park_wait(p, &src, &a.p);
@@ -191,7 +191,7 @@ Test(park, a_wait_ends_at_its_deadline_with_one_error_without_credentials)
 	struct wants w = { .answer_at_once = 1 };
 	struct park *p = new_park(&w, 20);
 	struct park_error errors[PARK_ERRORS];
-	struct source src = source("x");
+	struct parcel src = parcel("x");
 	struct waiter a = waiter(getpid()), b = waiter(getpid());
 	struct err e = { 0 };
 
@@ -267,7 +267,7 @@ Test(park, only_a_marked_request_of_a_dying_caller_is_interrupted)
 {
 	struct wants w = { .answer_at_once = 1 };
 	struct park *p = new_park(&w, 0);
-	struct source src = source("x");
+	struct parcel src = parcel("x");
 	pid_t child = child_with(SIGALRM, false);
 	struct waiter a = waiter(child), b = waiter(getpid()), c = waiter(child);
 	struct err e = { 0 };

@@ -104,7 +104,7 @@ static void bring(struct view *v, const char *path, const struct dxp_file *files
 
 static int lookup(struct view *v, uint64_t in, const char *name, struct view_attr *ret)
 {
-	struct source *wait = NULL;
+	struct parcel *wait = NULL;
 	struct err e = { 0 };
 	int r = view_lookup(v, in, slice_str(name), ret, &wait, &e);
 
@@ -151,7 +151,7 @@ static bool note(void *arg, struct slice name, const struct view_attr *attr, uin
 static const char *list(struct view *v, uint64_t ino, unsigned room)
 {
 	static struct listing l;
-	struct source *wait = NULL;
+	struct parcel *wait = NULL;
 	struct err e = { 0 };
 	size_t before;
 
@@ -168,7 +168,7 @@ static const char *list(struct view *v, uint64_t ino, unsigned room)
 static const char *read_all(struct view *v, const struct view_attr *a)
 {
 	static char text[4096];
-	struct source *wait = NULL;
+	struct parcel *wait = NULL;
 	struct err e = { 0 };
 	ssize_t n = view_read(v, a->ino, text, sizeof text - 1, 0, &wait, &e);
 
@@ -345,7 +345,7 @@ Test(view, bundled_packages_come_from_their_bundlers_blob, .init = setup, .fini 
 		file("node_modules/stray/s.js", 0600, "s"),
 	};
 	struct view_attr a, file_attr;
-	struct source *src = view_sources(v, &(size_t){ 0 })[0];
+	struct parcel *src = view_parcels(v, &(size_t){ 0 })[0];
 	struct err e = { 0 };
 
 	cr_assert_eq(walk(v, "x/node_modules/y", &a), 0);
@@ -386,7 +386,7 @@ Test(view, a_bin_directory_without_any_link_is_not_there, .init = setup, .fini =
 {
 	struct view *v = view_of("'':{},'node_modules/a':{'version':'1.0.0','bin':{'a':'a'}}");
 	struct dxp_file f = file("b", 0644, "");
-	struct source *src = view_sources(v, &(size_t){ 0 })[0];
+	struct parcel *src = view_parcels(v, &(size_t){ 0 })[0];
 	struct view_attr a;
 	struct err e = { 0 };
 
@@ -434,7 +434,7 @@ Test(view, between_two_views_only_what_differs_is_told, .init = setup, .fini = t
 	struct basis *old_basis = basis;
 	struct graph *old_graph = g;
 	struct view_attr before, after, gone;
-	struct source *wait = NULL;
+	struct parcel *wait = NULL;
 	struct err e = { 0 };
 
 	cr_assert_eq(walk(old, "k", &before), 0);

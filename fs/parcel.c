@@ -1,36 +1,36 @@
-#include "fs/source.h"
+#include "fs/parcel.h"
 
 #include "core/arena.h"
 
 #include <pthread.h>
 
-#define SOURCES_ARENA_MAX ((size_t)1 << 30) /* URLs and names of all packages ever seen */
+#define PARCELS_ARENA_MAX ((size_t)1 << 30) /* URLs and names of all packages ever seen */
 
 struct retired {
 	struct pkg *pkg;
 	struct retired *next;
 };
 
-struct sources {
+struct parcels {
 	struct store *store;
 	pthread_mutex_t mu;
 	/* guarded by mu */
 	struct arena arena;
-	struct source **hash; /* chains */
+	struct parcel **hash; /* chains */
 	size_t size, count;
 	struct retired *retired;
 };
 
-struct sources *sources_new(struct store *store)
+struct parcels *parcels_new(struct store *store)
 {
-	struct sources *s = calloc(1, sizeof *s);
+	struct parcels *s = calloc(1, sizeof *s);
 
 	if (!s)
 		return NULL;
 	s->store = store;
-	s->arena = (struct arena)ARENA_INIT(SOURCES_ARENA_MAX);
+	s->arena = (struct arena)ARENA_INIT(PARCELS_ARENA_MAX);
 	s->size = 4096;
-	s->hash = calloc(s->size, sizeof(struct source *));
+	s->hash = calloc(s->size, sizeof(struct parcel *));
 	if (!s->hash) {
 		free(s);
 		return NULL;
@@ -39,12 +39,12 @@ struct sources *sources_new(struct store *store)
 	return s;
 }
 
-void sources_free(struct sources *s)
+void parcels_free(struct parcels *s)
 {
 	if (!s)
 		return;
 	for (size_t i = 0; i < s->size; i++)
-		for (struct source *src = s->hash[i]; src; src = src->next)
+		for (struct parcel *src = s->hash[i]; src; src = src->next)
 			if (atomic_load(&src->pkg))
 				pkg_release(atomic_load(&src->pkg));
 	for (struct retired *r = s->retired; r; r = r->next)
@@ -56,7 +56,7 @@ void sources_free(struct sources *s)
 }
 
 /* The bytes are a digest: any four of them are as good as a hash. */
-static struct source **bucket(const struct sources *s, const struct digest *key)
+static struct parcel **bucket(const struct parcels *s, const struct digest *key)
 {
 	uint32_t h;
 
@@ -64,9 +64,9 @@ static struct source **bucket(const struct sources *s, const struct digest *key)
 	return &s->hash[h & (s->size - 1)];
 }
 
-static struct source *find(const struct sources *s, const struct digest *key)
+static struct parcel *find(const struct parcels *s, const struct digest *key)
 {
-	struct source *src = *bucket(s, key);
+	struct parcel *src = *bucket(s, key);
 
 	while (src && !digest_eq(&src->key, key))
 		src = src->next;
@@ -78,9 +78,9 @@ static const char *copy(struct arena *a, const char *text)
 	return text ? arena_strdup(a, text) : NULL;
 }
 
-static void grow(struct sources *s)
+static void grow(struct parcels *s)
 {
-	struct source **old = s->hash, **grown = calloc(s->size * 4, sizeof(struct source *));
+	struct parcel **old = s->hash, **grown = calloc(s->size * 4, sizeof(struct parcel *));
 	size_t old_size = s->size;
 
 	if (!grown)
@@ -88,8 +88,8 @@ static void grow(struct sources *s)
 	s->hash = grown;
 	s->size *= 4;
 	for (size_t i = 0; i < old_size; i++) {
-		for (struct source *src = old[i], *next; src; src = next) {
-			struct source **b = bucket(s, &src->key);
+		for (struct parcel *src = old[i], *next; src; src = next) {
+			struct parcel **b = bucket(s, &src->key);
 
 			next = src->next;
 			src->next = *b;
@@ -99,9 +99,9 @@ static void grow(struct sources *s)
 	free(old);
 }
 
-static struct source *make(struct sources *s, const struct digest *key, const struct graph_node *n)
+static struct parcel *make(struct parcels *s, const struct digest *key, const struct graph_node *n)
 {
-	struct source *src = arena_alloc(&s->arena, sizeof *src);
+	struct parcel *src = arena_alloc(&s->arena, sizeof *src);
 
 	if (!src)
 		return NULL;
@@ -120,9 +120,9 @@ static struct source *make(struct sources *s, const struct digest *key, const st
 	return src;
 }
 
-struct source *sources_add(struct sources *s, const struct digest *key, const struct graph_node *n)
+struct parcel *parcels_add(struct parcels *s, const struct digest *key, const struct graph_node *n)
 {
-	struct source *src;
+	struct parcel *src;
 
 	(void)pthread_mutex_lock(&s->mu);
 	src = find(s, key);
@@ -132,9 +132,9 @@ struct source *sources_add(struct sources *s, const struct digest *key, const st
 	return src;
 }
 
-struct source *sources_find(struct sources *s, const struct digest *key)
+struct parcel *parcels_find(struct parcels *s, const struct digest *key)
 {
-	struct source *src;
+	struct parcel *src;
 
 	(void)pthread_mutex_lock(&s->mu);
 	src = find(s, key);
@@ -142,13 +142,13 @@ struct source *sources_find(struct sources *s, const struct digest *key)
 	return src;
 }
 
-bool source_here(const struct sources *s, const struct source *src)
+bool parcel_here(const struct parcels *s, const struct parcel *src)
 {
 	return atomic_load_explicit(&src->pkg, memory_order_acquire) ||
 	       store_has(s->store, &src->key);
 }
 
-int source_open(struct sources *s, struct source *src, struct pkg **ret, struct err *e)
+int parcel_open(struct parcels *s, struct parcel *src, struct pkg **ret, struct err *e)
 {
 	struct pkg *have = atomic_load_explicit(&src->pkg, memory_order_acquire), *mine;
 	int r;
@@ -168,7 +168,7 @@ int source_open(struct sources *s, struct source *src, struct pkg **ret, struct 
 	return 0;
 }
 
-void source_bad(struct sources *s, struct source *src, struct pkg *bad)
+void parcel_bad(struct parcels *s, struct parcel *src, struct pkg *bad)
 {
 	struct retired *r;
 

@@ -1,6 +1,6 @@
-/* source.h - the packages that a server may have to show: one for each key of the store.
+/* parcel.h - the packages that a server may have to show: one for each key of the store.
  *
- * A source is what several places of the tree may share: the blob, how to fetch it, and who
+ * A parcel is what several places of the tree may share: the blob, how to fetch it, and who
  * waits for it. It is made when a view first names it and lives as long as the table, so that
  * pointers to it may be kept by anybody. Thread-safe. */
 #pragma once
@@ -11,7 +11,7 @@
 
 struct parked;
 
-struct source {
+struct parcel {
 	struct digest key;
 	const char *name, *version, *resolved, *integrity; /* as in fetch_pkg; owned */
 
@@ -28,26 +28,26 @@ struct source {
 	struct parked *waiting;
 	uint8_t wanted; /* 0, or the fetch under way: 1 background, 2 on demand */
 
-	struct source *next; /* in the table */
+	struct parcel *next; /* in the table */
 };
 
-struct sources;
-struct sources *sources_new(struct store *store) must_check; /* NULL: out of memory */
-void sources_free(struct sources *s); /* releases the packages; NULL is fine */
+struct parcels;
+struct parcels *parcels_new(struct store *store) must_check; /* NULL: out of memory */
+void parcels_free(struct parcels *s); /* releases the packages; NULL is fine */
 
-/* The source of a graph node that has a package of its own; strings are copied. `key` is
+/* The parcel of a graph node that has a package of its own; strings are copied. `key` is
  * graph_node_key() of it. NULL: out of memory. */
-struct source *sources_add(struct sources *s, const struct digest *key,
+struct parcel *parcels_add(struct parcels *s, const struct digest *key,
 			   const struct graph_node *n) must_check;
-struct source *sources_find(struct sources *s, const struct digest *key); /* or NULL */
+struct parcel *parcels_find(struct parcels *s, const struct digest *key); /* or NULL */
 
 /* Is the blob in a store? */
-bool source_here(const struct sources *s, const struct source *src);
+bool parcel_here(const struct parcels *s, const struct parcel *src);
 
-/* The open package, borrowed until sources_free(). -ENOENT: not here. -EBADMSG: it was bad, has
+/* The open package, borrowed until parcels_free(). -ENOENT: not here. -EBADMSG: it was bad, has
  * been quarantined, and may be fetched anew. Others: the store cannot be read. */
-int source_open(struct sources *s, struct source *src, struct pkg **ret, struct err *e) must_check;
+int parcel_open(struct parcels *s, struct parcel *src, struct pkg **ret, struct err *e) must_check;
 
-/* pkg_read() said -EBADMSG: the next source_open asks the store again. The package stays valid
+/* pkg_read() said -EBADMSG: the next parcel_open asks the store again. The package stays valid
  * for those who still use it. */
-void source_bad(struct sources *s, struct source *src, struct pkg *bad);
+void parcel_bad(struct parcels *s, struct parcel *src, struct pkg *bad);
