@@ -8,6 +8,7 @@
 #   crafted   the oracle over the crafted projects, as root and as the ordinary user
 #   registry  tests/registry, against a real registry; skipped where none answers
 # Ends with the line "N passed, N failed, N skipped", the sum of all; exit status 1 on a failure.
+[ -n "${BASH_VERSION:-}" ] || exec bash "$0" "$@"
 set -u -o pipefail
 cd "$(dirname "$0")/.." || exit 1
 top=$PWD
