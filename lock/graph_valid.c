@@ -1,17 +1,17 @@
 #include "lock/graph_priv.h"
 #include "lock/overrides.h"
 #include "lock/semver.h"
-#include "lock/spec_kind.h"
+#include "lock/spec.h"
 
-#include <ctype.h>
+#include <stdio.h>
 #include <strings.h>
 
 /* A spec that has been looked at. */
 struct known {
-	const char *spec; /* NULL: a free place */
-	struct spec_kind kind;
-	struct semver_range range;
-	bool any, has_range;
+	const char *text; /* NULL: a free place */
+	struct spec spec;
+	struct semver_range range; /* of versions, ranges, aliases, git's #semver: */
+	bool good, any, has_range;
 };
 
 struct version {
@@ -25,9 +25,16 @@ struct validity {
 	uint32_t mask, used;
 	struct version *versions;      /* by node */
 	const struct overrides **rule; /* by node; NULL: there are no overrides */
+	struct arena arena;            /* what the specs consist of */
 };
 
 #define KNOWN_FIRST 1024u
+
+/* Where the project lies is not known here, and does not matter: paths are compared as if it lay
+ * in this folder, deep enough for any ".." that a lock has. */
+#define SOME_FOLDER "/0/1/2/3/4/5/6/7/8/9/a/b/c/d/e/f/project"
+
+#define SPECS_MEMORY_MAX ((size_t)256 << 20) /* for a lock of the largest size */
 
 struct validity *validity_new(const struct graph *g)
 {
@@ -36,6 +43,7 @@ struct validity *validity_new(const struct graph *g)
 	if (!v)
 		return NULL;
 	v->g = g;
+	v->arena = (struct arena)ARENA_INIT(SPECS_MEMORY_MAX);
 	v->mask = KNOWN_FIRST - 1;
 	v->table = calloc(KNOWN_FIRST, sizeof *v->table);
 	v->versions = calloc(g->count, sizeof *v->versions);
@@ -57,6 +65,7 @@ void validity_free(struct validity *v)
 	free(v->table);
 	free(v->versions);
 	free(v->rule);
+	arena_release(&v->arena);
 	free(v);
 }
 
@@ -67,7 +76,7 @@ static struct known *place_of(struct known *table, uint32_t mask, const char *sp
 	for (const char *s = spec; *s; s++)
 		h = (h ^ (uint8_t)*s) * 16777619u;
 	for (uint32_t at = (h ^ h >> 15) & mask;; at = (at + 1) & mask) {
-		if (!table[at].spec || strcmp(table[at].spec, spec) == 0)
+		if (!table[at].text || strcmp(table[at].text, spec) == 0)
 			return &table[at];
 	}
 }
@@ -80,8 +89,8 @@ static bool grow(struct validity *v)
 	if (!bigger)
 		return false;
 	for (uint32_t i = 0; i <= v->mask; i++) {
-		if (v->table[i].spec)
-			*place_of(bigger, mask, v->table[i].spec) = v->table[i];
+		if (v->table[i].text)
+			*place_of(bigger, mask, v->table[i].text) = v->table[i];
 	}
 	free(v->table);
 	v->table = bigger;
@@ -89,27 +98,36 @@ static bool grow(struct validity *v)
 	return true;
 }
 
-static void look_at(struct known *k, const char *spec)
+static bool is_ranged(enum spec_type t)
 {
-	const char *range;
+	return t == SPEC_VERSION || t == SPEC_RANGE;
+}
 
-	k->spec = spec;
-	k->kind = spec_kind(spec);
-	if (k->kind.kind == SPEC_KIND_REGISTRY) {
-		range = k->kind.rest;
-		k->any = *range == '\0' || strcmp(range, "*") == 0;
-	} else {
-		range = k->kind.range;
-	}
-	if (range && !k->any)
-		k->has_range = semver_range_parse(&k->range, slice_str(range), SEMVER_LOOSE) == 0;
+static void look_at(struct validity *v, struct known *k, const char *text)
+{
+	static const struct slice star = { (const uint8_t *)"*", 1 };
+	const struct spec *s = &k->spec;
+	struct slice range = { 0 };
+
+	k->text = text;
+	k->good = spec_parse(&k->spec, (struct slice){ 0 }, *text ? slice_str(text) : star,
+			     SLICE(SOME_FOLDER), &v->arena, NULL) == 0;
+	if (!k->good)
+		return;
+	if (is_ranged(s->type) || (s->type == SPEC_ALIAS && is_ranged(s->alias_type)))
+		range = s->fetch;
+	else if (s->type == SPEC_GIT)
+		range = s->git_range;
+	k->any = s->type != SPEC_GIT && slice_eq(range, star);
+	if (range.ptr && !k->any)
+		k->has_range = semver_range_parse(&k->range, range, SEMVER_LOOSE) == 0;
 }
 
 static const struct known *known(struct validity *v, const char *spec)
 {
 	struct known *k = place_of(v->table, v->mask, spec);
 
-	if (k->spec)
+	if (k->text)
 		return k;
 	if (v->used * 2 > v->mask) {
 		if (!grow(v))
@@ -117,7 +135,7 @@ static const struct known *known(struct validity *v, const char *spec)
 		k = place_of(v->table, v->mask, spec);
 	}
 	v->used++;
-	look_at(k, spec);
+	look_at(v, k, spec);
 	return k;
 }
 
@@ -140,115 +158,106 @@ static bool in_range(struct validity *v, uint32_t to, const struct semver_range 
 	return version->good && semver_range_test(range, &version->v);
 }
 
-/* Where a relative path in this node's dependencies starts: at the node, but for what came from a
- * tarball in a folder at that folder, and for overrides at root. */
-static void base_folder(const struct graph_node *from, bool overridden, char *out)
+/* A path of the lock as spec_parse() would make it absolute. */
+static bool absolute(const char *path, char ret[GRAPH_PATH_MAX + 64])
 {
-	char *slash;
+	char joined[GRAPH_PATH_MAX + 64];
 
-	*out = '\0';
-	if (overridden)
-		return;
-	if (!from->resolved || strncmp(from->resolved, "file:", 5) != 0 ||
-	    spec_kind(from->resolved).kind != SPEC_KIND_TARBALL) {
-		graph_clean_path(from->path, out);
-		return;
-	}
-	if (strlen(from->resolved) > GRAPH_PATH_MAX)
-		return;
-	graph_clean_path(from->resolved + 5, out);
-	slash = strrchr(out, '/');
-	*(slash ? slash : out) = '\0';
-}
-
-/* Does `path`, said in nodes[from], lead to `place` (relative to root, clean)? Absolute paths
- * cannot be told without the project's own, and are believed. */
-static bool leads_to(const struct graph *g, uint32_t from, const char *path, bool overridden,
-		     const char *place)
-{
-	char joined[2 * GRAPH_PATH_MAX + 4], clean[2 * GRAPH_PATH_MAX + 6];
-	size_t len;
-
-	if (path[0] == '/' || path[0] == '~' || (isalpha((unsigned char)path[0]) && path[1] == ':'))
-		return true;
-	base_folder(&g->nodes[from], overridden, joined);
-	len = strlen(joined);
 	if (strlen(path) > GRAPH_PATH_MAX)
 		return false;
-	joined[len] = '/';
-	strcpy(joined + len + 1, path);
-	graph_clean_path(joined, clean);
-	return strcmp(clean, place) == 0;
+	(void)snprintf(joined, sizeof joined, "%s/%s", SOME_FOLDER + 1, path);
+	ret[0] = '/';
+	graph_clean_path(joined, ret + 1);
+	return true;
 }
 
-static bool folder_valid(const struct graph *g, uint32_t from, uint32_t to, const char *path,
+static bool is_tarball(const char *resolved)
+{
+	size_t n = strlen(resolved);
+
+	return (n > 4 && strcasecmp(resolved + n - 4, ".tgz") == 0) ||
+	       (n > 7 && strcasecmp(resolved + n - 7, ".tar.gz") == 0) ||
+	       (n > 4 && strcasecmp(resolved + n - 4, ".tar") == 0);
+}
+
+/* The folder that a relative path in this node's dependencies starts from: the node's own, but for
+ * what came from a tarball on disk that one's, and for overrides root. */
+static bool base_folder(const struct graph_node *from, bool overridden,
+			char ret[GRAPH_PATH_MAX + 64])
+{
+	if (overridden)
+		return absolute("", ret);
+	if (!from->resolved || from->flags & NODE_LINK ||
+	    strncmp(from->resolved, "file:", 5) != 0 || !is_tarball(from->resolved))
+		return absolute(from->path, ret);
+	if (!absolute(from->resolved + 5, ret))
+		return false;
+	*strrchr(ret, '/') = '\0';
+	return true;
+}
+
+/* Does the path in `k`, said in nodes[from], lead to `place` (of the lock)? Absolute paths cannot
+ * be told without the project's own, and are believed. */
+static bool leads_to(struct validity *v, uint32_t from, const struct known *k, bool overridden,
+		     const char *place)
+{
+	char base[GRAPH_PATH_MAX + 64], want[GRAPH_PATH_MAX + 64];
+	const char *path = k->text + strspn(k->text, " ");
+	struct spec s;
+
+	if (strncasecmp(path, "file:", 5) == 0)
+		path += 5;
+	if ((path[0] == '/' && path[strspn(path, "/")] != '.') || path[0] == '~')
+		return true;
+	return base_folder(&v->g->nodes[from], overridden, base) && absolute(place, want) &&
+	       spec_parse(&s, (struct slice){ 0 }, slice_str(k->text), slice_str(base), &v->arena,
+			  NULL) == 0 &&
+	       slice_eq(s.fetch, slice_str(want));
+}
+
+static bool folder_valid(struct validity *v, const struct graph_edge *edge, const struct known *k,
 			 bool overridden)
 {
-	const struct graph_node *n = &g->nodes[to];
+	const struct graph_node *to = &v->g->nodes[edge->to];
 
-	return n->flags & NODE_LINK &&
-	       leads_to(g, from, path, overridden, g->nodes[n->link_target].path);
+	return to->flags & NODE_LINK &&
+	       leads_to(v, edge->from, k, overridden, v->g->nodes[to->link_target].path);
 }
 
-static bool tarball_valid(const struct graph *g, uint32_t from, uint32_t to, const char *path,
+static bool tarball_valid(struct validity *v, const struct graph_edge *edge, const struct known *k,
 			  bool overridden)
 {
-	const struct graph_node *n = &g->nodes[to];
-	char place[GRAPH_PATH_MAX + 2];
+	const struct graph_node *to = &v->g->nodes[edge->to];
 
-	if (n->flags & NODE_LINK || !n->resolved || strncmp(n->resolved, "file:", 5) != 0 ||
-	    strlen(n->resolved) > GRAPH_PATH_MAX)
+	if (to->flags & NODE_LINK || !to->resolved || strncmp(to->resolved, "file:", 5) != 0)
 		return false;
-	if (n->resolved[5] == '/')
-		return true;
-	graph_clean_path(n->resolved + 5, place);
-	return leads_to(g, from, path, overridden, place);
+	return to->resolved[5] == '/' || leads_to(v, edge->from, k, overridden, to->resolved + 5);
 }
 
-/* The last two parts of a repository's address, "user/repo". */
-static struct slice repository(const char *spec)
+static bool is_commit(struct slice s)
 {
-	size_t len = strcspn(spec, "#"), at;
-	unsigned parts = 0;
-
-	while (len > 0 && spec[len - 1] == '/')
-		len--;
-	if (len > 4 && strncasecmp(spec + len - 4, ".git", 4) == 0)
-		len -= 4;
-	for (at = len; at > 0; at--) {
-		if ((spec[at - 1] == '/' || spec[at - 1] == ':') && ++parts == 2)
-			break;
+	for (size_t i = 0; i < s.len; i++) {
+		if (!strchr("0123456789abcdefABCDEF", s.ptr[i]))
+			return false;
 	}
-	return (struct slice){ (const uint8_t *)spec + at, len - at };
-}
-
-static bool is_commit(const char *s)
-{
-	size_t n = strspn(s, "0123456789abcdefABCDEF");
-
-	return n >= 40 && n <= 64 && s[n] == '\0';
+	return s.len >= 40 && s.len <= 64;
 }
 
 /* That a branch or tag still means the commit of the lock cannot be told here. */
 static bool git_valid(struct validity *v, uint32_t to, const struct known *k)
 {
-	const char *resolved = v->g->nodes[to].resolved, *hash, *has;
-	struct slice want, have;
+	const char *resolved = v->g->nodes[to].resolved;
+	const struct known *have = resolved ? known(v, resolved) : NULL;
 
-	if (!resolved)
+	if (!have || !have->good || have->spec.type != SPEC_GIT)
 		return false;
-	want = repository(k->spec);
-	have = repository(resolved);
-	if (want.len != have.len ||
-	    strncasecmp((const char *)want.ptr, (const char *)have.ptr, want.len) != 0)
+	if (have->spec.host == GIT_HOST_NONE ? !slice_eq(have->spec.fetch, k->spec.fetch)
+					     : !slice_eq(have->spec.ssh, k->spec.ssh))
 		return false;
-	if (k->kind.range)
+	if (k->spec.git_range.ptr)
 		return k->has_range && in_range(v, to, &k->range);
-	hash = strchr(k->spec, '#');
-	has = strchr(resolved, '#');
-	if (!hash || !is_commit(hash + 1))
-		return true;
-	return has && strcasecmp(hash, has) == 0;
+	return !is_commit(k->spec.committish) ||
+	       slice_eq(k->spec.committish, have->spec.committish);
 }
 
 /* A tag holds for npm if the package came from a URL. A lock may leave out the URLs of registry
@@ -256,31 +265,38 @@ static bool git_valid(struct validity *v, uint32_t to, const struct known *k)
 static bool tag_valid(const struct graph_node *to)
 {
 	return !(to->flags & NODE_LINK) &&
-	       (!to->resolved || spec_kind(to->resolved).kind == SPEC_KIND_REMOTE);
+	       (!to->resolved || strncasecmp(to->resolved, "http", 4) == 0);
 }
 
-static bool test(struct validity *v, uint32_t from, uint32_t to, const char *spec, bool overridden)
+/* Does edge->to satisfy `text`? */
+static bool test(struct validity *v, const struct graph_edge *edge, const char *text,
+		 bool overridden)
 {
-	const struct graph_node *n = &v->g->nodes[to];
-	const struct known *k = known(v, spec);
+	const struct graph_node *to = &v->g->nodes[edge->to];
+	const struct known *found = known(v, text);
+	struct known k;
 
-	if (!k)
+	if (!found || !found->good)
 		return false;
-	switch (k->kind.kind) {
-	case SPEC_KIND_REGISTRY:
-		if (k->any)
-			return true;
-		return k->has_range ? in_range(v, to, &k->range) : tag_valid(n);
-	case SPEC_KIND_REMOTE:
-		return n->resolved && strcmp(n->resolved, k->kind.rest) == 0;
-	case SPEC_KIND_FOLDER:
-		return folder_valid(v->g, from, to, k->kind.rest, overridden);
-	case SPEC_KIND_TARBALL:
-		return tarball_valid(v->g, from, to, k->kind.rest, overridden);
-	case SPEC_KIND_GIT:
-		return git_valid(v, to, k);
-	case SPEC_KIND_BAD:
-		break;
+	k = *found; /* the table may grow below */
+	switch (k.spec.type) {
+	case SPEC_VERSION:
+	case SPEC_RANGE:
+		return k.any || (k.has_range && in_range(v, edge->to, &k.range));
+	case SPEC_ALIAS:
+		if (k.spec.alias_type == SPEC_TAG)
+			return tag_valid(to);
+		return k.any || (k.has_range && in_range(v, edge->to, &k.range));
+	case SPEC_TAG:
+		return tag_valid(to);
+	case SPEC_REMOTE:
+		return to->resolved && slice_eq(slice_str(to->resolved), k.spec.fetch);
+	case SPEC_DIRECTORY:
+		return folder_valid(v, edge, &k, overridden);
+	case SPEC_FILE:
+		return tarball_valid(v, edge, &k, overridden);
+	case SPEC_GIT:
+		return git_valid(v, edge->to, &k);
 	}
 	return false;
 }
@@ -300,10 +316,10 @@ static bool either(struct validity *v, const struct graph_edge *edge, const char
 {
 	const char *accept;
 
-	if (test(v, edge->from, edge->to, spec, overridden))
+	if (test(v, edge, spec, overridden))
 		return true;
 	accept = accepted(&v->g->nodes[edge->from], edge->name);
-	return accept && test(v, edge->from, edge->to, accept, false);
+	return accept && test(v, edge, accept, false);
 }
 
 bool validity_edge(struct validity *v, const struct graph_edge *edge)

@@ -1,7 +1,7 @@
 #include "lock/overrides.h"
 
 #include "lock/semver.h"
-#include "lock/spec_kind.h"
+#include "lock/spec.h"
 
 /* How often a node's rule may change while rules spread; npm has no bound, but real trees settle
  * after two or three. */
@@ -105,21 +105,29 @@ int overrides_parse(struct arena *a, const cJSON *j, const struct overrides **re
 	return 0;
 }
 
+static bool ranges_meet(struct slice x, const char *y)
+{
+	auto_range struct semver_range a = { 0 }, b = { 0 };
+
+	return semver_range_parse(&a, x, 0) == 0 && semver_range_parse(&b, slice_str(y), 0) == 0 &&
+	       semver_range_intersects(&a, &b);
+}
+
 /* Could this spec mean something that the rule's range means? What cannot be compared (a tag, a
  * folder, a URL) always may. */
 static bool could_meet(const char *spec, const char *key_spec)
 {
-	auto_range struct semver_range a = { 0 }, b = { 0 };
-	struct spec_kind k = spec_kind(spec);
-	const char *range = k.kind == SPEC_KIND_REGISTRY ? k.rest : k.range;
+	auto_arena struct arena a = ARENA_INIT((size_t)1 << 20);
+	enum spec_type type;
+	struct spec s;
 
-	if (k.kind == SPEC_KIND_GIT && !range)
+	if (spec_parse(&s, (struct slice){ 0 }, slice_str(*spec ? spec : "*"), SLICE("/"), &a,
+		       NULL) < 0)
 		return false;
-	if (!range || semver_range_parse(&a, slice_str(range), 0) < 0)
-		return true;
-	if (semver_range_parse(&b, slice_str(key_spec), 0) < 0)
-		return false;
-	return semver_range_intersects(&a, &b);
+	type = s.type == SPEC_ALIAS ? s.alias_type : s.type;
+	if (type == SPEC_GIT)
+		return s.git_range.ptr && ranges_meet(s.git_range, key_spec);
+	return (type != SPEC_VERSION && type != SPEC_RANGE) || ranges_meet(s.fetch, key_spec);
 }
 
 static bool applies(const struct overrides *rule, const char *name, const char *spec)
