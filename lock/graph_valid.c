@@ -165,7 +165,7 @@ static bool absolute(const char *path, char ret[GRAPH_PATH_MAX + 64])
 
 	if (strlen(path) > GRAPH_PATH_MAX)
 		return false;
-	(void)snprintf(joined, sizeof joined, "%s/%s", SOME_FOLDER + 1, path);
+	(void)snprintf(joined, sizeof joined, "%s/%s", &SOME_FOLDER[1], path);
 	ret[0] = '/';
 	graph_clean_path(joined, ret + 1);
 	return true;

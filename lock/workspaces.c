@@ -352,9 +352,11 @@ static bool is_ignored(const struct search *s, const char *path)
 
 static int found(struct search *s, const char *path)
 {
+	struct stat st;
 	int r;
 
-	if (!*path || strlen(path) > GRAPH_PATH_MAX || is_ignored(s, path))
+	if (!*path || strlen(path) > GRAPH_PATH_MAX || is_ignored(s, path) ||
+	    fstatat(s->dirfd, path, &st, 0) < 0 || !S_ISDIR(st.st_mode))
 		return 0;
 	if (s->found_count == WORKSPACES_MAX)
 		return err_set(s->e, -E2BIG, "package.json: more than %u folders are workspaces",
