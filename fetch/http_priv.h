@@ -79,7 +79,8 @@ struct http {
 	struct http_list active, paused;
 	unsigned active_count, sockets, retries;
 	int64_t retry_min_ms, retry_max_ms, retry_factor, stall_ms; /* stall_ms 0: not set */
-	char *ca_pem; /* owned; NULL: a file, or the system's */
+	const char *cafile; /* borrowed from the npmrc; NULL */
+	char *ca_pem;       /* owned; NULL: a file, or the system's */
 	size_t ca_pem_len;
 	uint64_t random;
 

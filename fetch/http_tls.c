@@ -46,8 +46,11 @@ int tls_load(struct http *h, struct err *e)
 	const char *base = cafile;
 	int r = 0;
 
+	if (cafile && access(cafile, F_OK) < 0 && errno == ENOENT)
+		cafile = base = NULL; /* npm takes one that is not there for none */
+	h->cafile = cafile;
 	if (cafile && access(cafile, R_OK) < 0)
-		return err_set(e, -errno, "cafile of .npmrc, %s: %s", cafile, strerror(errno));
+		return err_set(e, -EINVAL, "cafile of .npmrc, %s: %s", cafile, strerror(errno));
 	if (extra && (!*extra || access(extra, R_OK) < 0))
 		extra = NULL; /* node only warns */
 	if (!extra && (cafile || n == 0))
@@ -63,7 +66,7 @@ int tls_load(struct http *h, struct err *e)
 	if (r == 0 && extra)
 		r = add_file(&b, extra, e);
 	if (r < 0)
-		return err_wrap(e, r, "CA certificates");
+		return err_wrap(e, r == -ENOENT ? -EINVAL : r, "CA certificates");
 	h->ca_pem_len = b.len;
 	h->ca_pem = buf_steal_str(&b);
 	return h->ca_pem ? 0 : err_set(e, -ENOMEM, "out of memory for CA certificates");

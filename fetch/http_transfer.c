@@ -236,7 +236,6 @@ static const char *user_agent(const struct npmrc *rc)
 static int set_tls(struct http_call *c)
 {
 	const struct npmrc *rc = c->h->c.npmrc;
-	const char *cafile = npmrc_get(rc, "cafile");
 	long check = npmrc_bool(rc, "strict-ssl", true);
 
 	SET(CURLOPT_SSL_VERIFYPEER, check);
@@ -247,8 +246,8 @@ static int set_tls(struct http_call *c)
 					  .flags = CURL_BLOB_NOCOPY };
 
 		SET(CURLOPT_CAINFO_BLOB, &blob);
-	} else if (cafile) {
-		SET(CURLOPT_CAINFO, cafile);
+	} else if (c->h->cafile) {
+		SET(CURLOPT_CAINFO, c->h->cafile);
 	}
 	if (c->auth.certfile) {
 		SET(CURLOPT_SSLCERT, c->auth.certfile);

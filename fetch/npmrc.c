@@ -118,7 +118,7 @@ int npmrc_registry_for(const struct npmrc *rc, const char *name, const char **re
 	if (!registry || !*registry)
 		registry = rc->public_registry;
 	if (!registry)
-		return err_set(e, -ENOENT,
+		return err_set(e, -EDESTADDRREQ,
 			       "no registry is known: write registry=URL to ~/.npmrc or to the "
 			       "project's .npmrc, or set npm_config_registry");
 	*ret = registry;

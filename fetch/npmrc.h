@@ -55,7 +55,7 @@ unsigned npmrc_umask(const struct npmrc *rc);
  * lock/select.h. */
 unsigned npmrc_omit(const struct npmrc *rc);
 
-/* The registry of a package, by its scope; name NULL: the default one. -ENOENT when none is
+/* The registry of a package, by its scope; name NULL: the default one. -EDESTADDRREQ when none is
  * known, with a sentence that says what to set. */
 int npmrc_registry_for(const struct npmrc *rc, const char *name, const char **ret,
 		       struct err *e) must_check;

@@ -23,7 +23,7 @@ struct source {
 	bool guessed;         /* of the usual shape: a 404 is not the last word */
 };
 
-/* -EINVAL: nothing that can be asked for, -ENOENT: no registry is known, -EOPNOTSUPP: a kind
+/* -EINVAL: nothing that can be asked for, -EDESTADDRREQ: no registry is known, -EOPNOTSUPP: a kind
  * of source that neither this nor npm fetches. The sentence does not name the package. */
 int source_of(struct source *ret, const struct npmrc *rc, const char *project_dir,
 	      const struct fetch_pkg *p, struct err *e) must_check;

@@ -205,7 +205,7 @@ Test(npmrc, scopes_have_registries_and_none_is_an_error_that_helps, FILES)
 	rc = load(NULL, NULL);
 	cr_assert_eq(npmrc_registry_for(rc, "@s/a", &url, &e), 0);
 	cr_assert_str_eq(url, "http://127.0.0.1:4873/s");
-	cr_assert_eq(npmrc_registry_for(rc, "@t/a", &url, &e), -ENOENT);
+	cr_assert_eq(npmrc_registry_for(rc, "@t/a", &url, &e), -EDESTADDRREQ);
 	cr_assert(strstr(e.msg, "npm_config_registry") != NULL);
 	npmrc_free(rc);
 

@@ -1,0 +1,239 @@
+#include "fetch/catalog_npm.h"
+
+#include "fetch/http.h"
+#include "fetch/source.h"
+
+#include <pthread.h>
+
+#define BUCKETS 4096u
+
+struct packument {
+	struct packument *next;
+	struct catalog_npm *catalog;
+	char *name;
+	struct http_call *call;
+	/* guarded by catalog->mu */
+	bool came, parsed;
+	unsigned parsing; /* threads that are about to parse or do */
+	struct http_body body;
+	cJSON *json;
+	int result;
+	struct err e;
+};
+
+struct catalog_npm {
+	const struct npmrc *rc;
+	pthread_mutex_t mu;
+	pthread_cond_t changed;
+	struct http *http;                  /* guarded by mu until made */
+	struct packument *buckets[BUCKETS]; /* guarded by mu */
+};
+
+/* FNV-1a */
+static uint32_t bucket(const char *s)
+{
+	uint32_t h = 2166136261u;
+
+	for (; *s; s++)
+		h = (h ^ (uint8_t)*s) * 16777619u;
+	return h % BUCKETS;
+}
+
+/* On the network thread. */
+static void on_done(void *arg, struct http_response *r)
+{
+	struct packument *p = arg;
+	struct catalog_npm *c = p->catalog;
+
+	(void)pthread_mutex_lock(&c->mu);
+	p->came = true;
+	p->result = r->result;
+	if (r->result < 0) {
+		(void)err_set(&p->e, r->result, "%s", r->why);
+	} else {
+		p->body = r->body;
+		r->body = (struct http_body){ 0 };
+	}
+	(void)pthread_cond_broadcast(&c->changed);
+	(void)pthread_mutex_unlock(&c->mu);
+}
+
+/* With c->mu held. */
+static int need_http(struct catalog_npm *c, struct err *e)
+{
+	struct http_config hc = { .npmrc = c->rc };
+
+	if (c->http)
+		return 0;
+	if (npmrc_bool(c->rc, "offline", false))
+		return err_set(e, -ENETUNREACH, "offline: the registry is not asked");
+	return http_start(&c->http, &hc, e);
+}
+
+/* With c->mu held. */
+static int request(struct packument *p, enum http_prio prio, struct err *e)
+{
+	struct catalog_npm *c = p->catalog;
+	struct http_request rq = { .accept = "application/json",
+				   .prio = prio,
+				   .limit = CATALOG_PACKUMENT_MAX,
+				   .compressed = true,
+				   .done = on_done,
+				   .arg = p };
+	auto_free char *url = NULL;
+	int r = need_http(c, e);
+
+	if (r == 0)
+		r = npmrc_registry_for(c->rc, p->name, &rq.registry, e);
+	if (r == 0)
+		r = source_packument(&url, rq.registry, p->name, e);
+	if (r < 0)
+		return r;
+	rq.url = url;
+	return http_get(c->http, &rq, &p->call, e);
+}
+
+/* The packument's place, its question asked. NULL: out of memory. A question that could not even
+ * be asked has come, with that as its result. */
+static struct packument *wanted(struct catalog_npm *c, const char *name, enum http_prio prio)
+{
+	struct packument **at, *p;
+	int r;
+
+	(void)pthread_mutex_lock(&c->mu);
+	at = &c->buckets[bucket(name)];
+	for (p = *at; p && strcmp(p->name, name) != 0;)
+		p = p->next;
+	if (p) {
+		if (!p->came && prio == HTTP_NOW)
+			http_hurry(p->call, prio);
+		goto out;
+	}
+	p = malloc(sizeof *p);
+	if (!p)
+		goto out;
+	*p = (struct packument){ .next = *at, .catalog = c, .name = strdup(name) };
+	if (!p->name) {
+		free(take(&p));
+		goto out;
+	}
+	*at = p;
+	r = request(p, prio, &p->e);
+	if (r < 0) {
+		p->came = true;
+		p->result = r;
+	}
+out:
+	(void)pthread_mutex_unlock(&c->mu);
+	return p;
+}
+
+/* One thread parses, without the lock: a large one takes seconds. */
+static void parse(struct packument *p)
+{
+	struct catalog_npm *c = p->catalog;
+	struct http_body body = p->body;
+	cJSON *json = NULL;
+	int r;
+
+	p->body = (struct http_body){ 0 };
+	p->parsing++;
+	(void)pthread_mutex_unlock(&c->mu);
+	r = json_parse(&json, body.bytes, &p->e);
+	if (r == 0 && !cJSON_IsObject(json))
+		r = err_set(&p->e, -EBADMSG, "not an object");
+	if (r < 0)
+		(void)err_wrap(&p->e, r, "%s: what the registry says of it", p->name);
+	http_body_release(&body);
+	(void)pthread_mutex_lock(&c->mu);
+	p->parsing--;
+	p->json = json;
+	p->result = r;
+	p->parsed = true;
+	(void)pthread_cond_broadcast(&c->changed);
+}
+
+int catalog_npm_packument(struct catalog_npm *c, const char *name, const cJSON **ret, struct err *e)
+{
+	struct packument *p = wanted(c, name, HTTP_NOW);
+	int r;
+
+	if (!p)
+		return err_set(e, -ENOMEM, "out of memory");
+	(void)pthread_mutex_lock(&c->mu);
+	while (!p->came || p->parsing)
+		(void)pthread_cond_wait(&c->changed, &c->mu);
+	if (p->result == 0 && !p->parsed)
+		parse(p);
+	r = p->result;
+	(void)pthread_mutex_unlock(&c->mu);
+	if (r < 0)
+		return err_set(e, r, "%s", p->e.msg);
+	*ret = p->json;
+	return 0;
+}
+
+static int manifest(void *self, const char *name, const char *version, cJSON **ret, struct err *e)
+{
+	const cJSON *packument, *m;
+	int r = catalog_npm_packument(self, name, &packument, e);
+
+	if (r < 0)
+		return r;
+	m = json_get(json_get(packument, "versions"), version);
+	if (!cJSON_IsObject(m))
+		return err_set(e, -ENOENT, "the registry has %s, but no version %s of it", name,
+			       version);
+	*ret = cJSON_Duplicate(m, true);
+	return *ret ? 0 : err_set(e, -ENOMEM, "out of memory");
+}
+
+static void hint(void *self, const char *const *names, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		(void)wanted(self, names[i], HTTP_SOON);
+}
+
+struct catalog catalog_npm(struct catalog_npm *c)
+{
+	return (struct catalog){ .manifest = manifest, .hint = hint, .self = c };
+}
+
+int catalog_npm_new(struct catalog_npm **ret, const struct npmrc *rc, struct err *e)
+{
+	struct catalog_npm *c = malloc(sizeof *c);
+
+	if (!c)
+		return err_set(e, -ENOMEM, "out of memory");
+	*c = (struct catalog_npm){ .rc = rc };
+	(void)pthread_mutex_init(&c->mu, NULL);
+	(void)pthread_cond_init(&c->changed, NULL);
+	*ret = c;
+	return 0;
+}
+
+static void packument_free(struct packument *p)
+{
+	http_call_release(p->call);
+	http_body_release(&p->body);
+	cJSON_Delete(p->json);
+	free(p->name);
+	free(p);
+}
+
+void catalog_npm_free(struct catalog_npm *c)
+{
+	if (!c)
+		return;
+	if (c->http)
+		http_stop(c->http);
+	for (unsigned i = 0; i < BUCKETS; i++)
+		for (struct packument *p = c->buckets[i], *next; p; p = next) {
+			next = p->next;
+			packument_free(p);
+		}
+	http_free(c->http);
+	(void)pthread_cond_destroy(&c->changed);
+	(void)pthread_mutex_destroy(&c->mu);
+	free(c);
+}

@@ -1,0 +1,24 @@
+/* catalog_npm.h - answers lock/catalog.h from an npm registry.
+ *
+ * Packuments are asked for in full (the abbreviated form lacks what a lock needs, npm.md §6.2),
+ * once each, and kept in memory until the catalog is freed: this is for the making of one lock,
+ * not for a daemon. Nothing is started before the first question. Several threads may ask. */
+#pragma once
+#include "fetch/npmrc.h"
+#include "lock/catalog.h"
+
+#define CATALOG_PACKUMENT_MAX ((uint64_t)256 << 20) /* bytes; the largest known have 100 MB */
+
+struct catalog_npm;
+
+/* `rc` is borrowed while the catalog lives. With `offline` set in it, questions end with
+ * -ENETUNREACH. */
+int catalog_npm_new(struct catalog_npm **ret, const struct npmrc *rc, struct err *e) must_check;
+void catalog_npm_free(struct catalog_npm *c); /* NULL is fine; no question may be open */
+
+/* The vtable; borrows c. */
+struct catalog catalog_npm(struct catalog_npm *c);
+
+/* All that the registry says of a package, borrowed from the catalog. */
+int catalog_npm_packument(struct catalog_npm *c, const char *name, const cJSON **ret,
+			  struct err *e) must_check;

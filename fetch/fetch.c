@@ -1,0 +1,464 @@
+#include "fetch/fetch.h"
+
+#include "fetch/fetch_priv.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <time.h>
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static void lock(struct fetch *f)
+{
+	(void)pthread_mutex_lock(&f->mu);
+}
+
+static void unlock(struct fetch *f)
+{
+	(void)pthread_mutex_unlock(&f->mu);
+}
+
+/* ---- lists; with f->mu held ---- */
+
+static void list_add(struct flight_list *l, struct flight *fl)
+{
+	enum fetch_prio p = fl->prio;
+
+	fl->prev = l->last[p];
+	fl->next = NULL;
+	*(fl->prev ? &fl->prev->next : &l->first[p]) = fl;
+	l->last[p] = fl;
+}
+
+static void list_remove(struct flight_list *l, struct flight *fl)
+{
+	enum fetch_prio p = fl->prio;
+
+	*(fl->prev ? &fl->prev->next : &l->first[p]) = fl->next;
+	*(fl->next ? &fl->next->prev : &l->last[p]) = fl->prev;
+	fl->prev = fl->next = NULL;
+}
+
+static struct flight *list_pop(struct flight_list *l)
+{
+	for (unsigned p = 0; p < FETCH_PRIOS; p++) {
+		struct flight *fl = l->first[p];
+
+		if (!fl)
+			continue;
+		list_remove(l, fl);
+		return fl;
+	}
+	return NULL;
+}
+
+static struct flight **bucket(struct fetch *f, const struct digest *key)
+{
+	uint32_t h;
+
+	/* Digests are as random as a hash would be. */
+	memcpy(&h, key->bytes, sizeof h);
+	return &f->buckets[h % FETCH_BUCKETS];
+}
+
+static struct flight *find(struct fetch *f, const struct digest *key)
+{
+	struct flight *fl = *bucket(f, key);
+
+	while (fl && !digest_eq(&fl->pkg.key, key))
+		fl = fl->chain;
+	return fl;
+}
+
+/* ---- failures remembered; with f->mu held ---- */
+
+static const struct failure *remembered(const struct fetch *f, const struct digest *key)
+{
+	int64_t now = now_ms();
+
+	for (unsigned i = 0; f->failures && i < FETCH_FAILURES; i++)
+		if (f->failures[i].until_ms > now && digest_eq(&f->failures[i].key, key))
+			return &f->failures[i];
+	return NULL;
+}
+
+static void remember(struct fetch *f, const struct flight *fl, int result)
+{
+	unsigned s = f->c.failure_memory_s ? f->c.failure_memory_s : FETCH_MEMORY_S;
+	struct failure *x;
+
+	/* What says nothing about the package need not be remembered. */
+	if (result == 0 || result == -ECANCELED || result == -ENETUNREACH || result == -ENOMEM)
+		return;
+	if (!f->failures)
+		f->failures = calloc(FETCH_FAILURES, sizeof *f->failures);
+	if (!f->failures)
+		return;
+	x = &f->failures[f->failure_next++ % FETCH_FAILURES];
+	*x = (struct failure){ .key = fl->pkg.key,
+			       .until_ms = now_ms() + (int64_t)s * 1000,
+			       .result = result };
+	(void)snprintf(x->why, sizeof x->why, "%s", fl->e.msg);
+}
+
+/* ---- flights ---- */
+
+static void flight_free(struct flight *fl)
+{
+	if (!fl)
+		return;
+	http_body_release(&fl->body);
+	source_release(&fl->source);
+	free((char *)fl->pkg.name);
+	free((char *)fl->pkg.version);
+	free((char *)fl->pkg.resolved);
+	free((char *)fl->pkg.integrity);
+	free(fl);
+}
+
+static bool copy(const char **to, const char *s)
+{
+	*to = s ? strdup(s) : NULL;
+	return !s || *to;
+}
+
+static struct flight *flight_new(struct fetch *f, const struct fetch_pkg *p, enum fetch_prio prio)
+{
+	struct flight *fl = malloc(sizeof *fl);
+	bool ok;
+
+	if (!fl)
+		return NULL;
+	*fl = (struct flight){ .f = f, .prio = prio, .pkg.key = p->key };
+	ok = copy(&fl->pkg.name, p->name);
+	ok &= copy(&fl->pkg.version, p->version);
+	ok &= copy(&fl->pkg.resolved, p->resolved);
+	ok &= copy(&fl->pkg.integrity, p->integrity);
+	if (ok)
+		return fl;
+	flight_free(fl);
+	return NULL;
+}
+
+void flight_end(struct flight *fl, int result)
+{
+	struct fetch *f = fl->f;
+	struct flight **at;
+
+	if (result < 0) {
+		const char *name = fl->pkg.name ? fl->pkg.name : "a package";
+
+		if (fl->pkg.version)
+			(void)err_wrap(&fl->e, result, "%.80s@%.40s", name, fl->pkg.version);
+		else
+			(void)err_wrap(&fl->e, result, "%.120s", name);
+	}
+	lock(f);
+	for (at = bucket(f, &fl->pkg.key); *at != fl;)
+		at = &(*at)->chain;
+	*at = fl->chain;
+	f->flights--;
+	remember(f, fl, result);
+	unlock(f);
+	if (result < 0)
+		atomic_fetch_add(&f->failed, 1);
+	f->c.done(f->c.done_arg, &fl->pkg.key, result, result < 0 ? fl->e.msg : NULL);
+	flight_free(fl);
+}
+
+void flight_to_work(struct flight *fl)
+{
+	struct fetch *f = fl->f;
+
+	lock(f);
+	fl->stage = STAGE_BYTES;
+	list_add(&f->working, fl);
+	(void)pthread_cond_signal(&f->to_work);
+	unlock(f);
+}
+
+void flight_to_fail(struct flight *fl, int result)
+{
+	struct fetch *f = fl->f;
+
+	lock(f);
+	fl->result = result;
+	fl->stage = STAGE_FAILED;
+	list_add(&f->starting, fl);
+	(void)pthread_cond_signal(&f->to_start);
+	unlock(f);
+}
+
+/* ---- wanting ---- */
+
+/* With f->mu held. */
+static void hurry(struct fetch *f, struct flight *fl, enum fetch_prio prio)
+{
+	struct flight_list *l = fl->stage == STAGE_NEW || fl->stage == STAGE_FAILED ? &f->starting
+				: fl->stage == STAGE_BYTES                          ? &f->working
+										    : NULL;
+
+	if (prio >= fl->prio)
+		return;
+	if (l)
+		list_remove(l, fl);
+	fl->prio = prio;
+	if (l)
+		list_add(l, fl);
+	if (fl->stage == STAGE_ASKED && fl->call)
+		http_hurry(fl->call, (enum http_prio)prio);
+}
+
+void fetch_want(struct fetch *f, const struct fetch_pkg *pkg, enum fetch_prio prio)
+{
+	struct flight *fl, **at;
+	bool lost = false;
+
+	lock(f);
+	fl = find(f, &pkg->key);
+	if (fl) {
+		hurry(f, fl, prio);
+		unlock(f);
+		return;
+	}
+	fl = flight_new(f, pkg, prio);
+	if (fl) {
+		at = bucket(f, &pkg->key);
+		fl->chain = *at;
+		*at = fl;
+		f->flights++;
+		list_add(&f->starting, fl);
+	} else if (f->lost_count < FETCH_LOST) {
+		f->lost[f->lost_count++] = pkg->key;
+	} else {
+		lost = true;
+	}
+	(void)pthread_cond_signal(&f->to_start);
+	unlock(f);
+	/* Better on the wrong thread than never. */
+	if (lost)
+		f->c.done(f->c.done_arg, &pkg->key, -ENOMEM, "out of memory");
+}
+
+/* ---- threads ---- */
+
+static bool is_remembered(struct flight *fl)
+{
+	struct fetch *f = fl->f;
+	const struct failure *x;
+
+	lock(f);
+	x = remembered(f, &fl->pkg.key);
+	if (x) {
+		fl->result = x->result;
+		(void)snprintf(fl->e.msg, sizeof fl->e.msg, "%s", x->why);
+	}
+	unlock(f);
+	return x != NULL;
+}
+
+/* A failure told again: not counted again, nor remembered for longer. */
+static void end_remembered(struct flight *fl)
+{
+	struct fetch *f = fl->f;
+	struct flight **at;
+
+	lock(f);
+	for (at = bucket(f, &fl->pkg.key); *at != fl;)
+		at = &(*at)->chain;
+	*at = fl->chain;
+	f->flights--;
+	unlock(f);
+	f->c.done(f->c.done_arg, &fl->pkg.key, fl->result, fl->e.msg);
+	flight_free(fl);
+}
+
+static void dispatch(struct flight *fl, enum stage stage)
+{
+	if (stage == STAGE_FAILED)
+		flight_end(fl, fl->result);
+	else if (fl->f->stopping)
+		flight_end(fl, err_set(&fl->e, -ECANCELED, "cancelled"));
+	else if (is_remembered(fl))
+		end_remembered(fl);
+	else
+		flight_start(fl);
+}
+
+static void answer_lost(struct fetch *f)
+{
+	struct digest keys[FETCH_LOST];
+	unsigned n;
+
+	lock(f);
+	n = f->lost_count;
+	memcpy(keys, f->lost, n * sizeof *keys);
+	f->lost_count = 0;
+	unlock(f);
+	for (unsigned i = 0; i < n; i++)
+		f->c.done(f->c.done_arg, &keys[i], -ENOMEM, "out of memory");
+}
+
+static void *dispatcher(void *arg)
+{
+	struct fetch *f = arg;
+
+	for (;;) {
+		enum stage stage = STAGE_NEW;
+		struct flight *fl;
+
+		lock(f);
+		while (!(fl = list_pop(&f->starting)) && !f->lost_count && !f->no_more_starts)
+			(void)pthread_cond_wait(&f->to_start, &f->mu);
+		if (fl) {
+			stage = fl->stage;
+			fl->stage = STAGE_WORKED_ON;
+		} else if (!f->lost_count) {
+			unlock(f);
+			return NULL;
+		}
+		unlock(f);
+		answer_lost(f);
+		if (fl)
+			dispatch(fl, stage);
+	}
+}
+
+static void *worker(void *arg)
+{
+	struct fetch *f = arg;
+
+	for (;;) {
+		struct flight *fl;
+
+		lock(f);
+		while (!(fl = list_pop(&f->working)) && !f->no_more_work)
+			(void)pthread_cond_wait(&f->to_work, &f->mu);
+		if (!fl) {
+			unlock(f);
+			return NULL;
+		}
+		fl->stage = STAGE_WORKED_ON;
+		f->busy++;
+		unlock(f);
+		if (f->stopping)
+			flight_end(fl, err_set(&fl->e, -ECANCELED, "cancelled"));
+		else
+			flight_work(fl);
+		lock(f);
+		f->busy--;
+		unlock(f);
+	}
+}
+
+/* ---- the life of it all ---- */
+
+static unsigned worker_count(const struct fetch_config *c)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	unsigned n = c->workers ? c->workers : cpus > 0 ? (unsigned)cpus : 1;
+
+	return n > FETCH_WORKERS_MAX ? FETCH_WORKERS_MAX : n;
+}
+
+static int start_threads(struct fetch *f, struct err *e)
+{
+	unsigned want = worker_count(&f->c);
+	sigset_t all, old;
+	int r;
+
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
+	r = pthread_create(&f->dispatcher, NULL, dispatcher, f);
+	f->dispatching = r == 0;
+	while (r == 0 && f->worker_count < want) {
+		r = pthread_create(&f->workers[f->worker_count], NULL, worker, f);
+		f->worker_count += r == 0;
+	}
+	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return r ? err_set(e, -r, "threads for fetching: %s", strerror(r)) : 0;
+}
+
+int fetch_start(struct fetch **ret, const struct fetch_config *c, struct err *e)
+{
+	struct fetch *f = malloc(sizeof *f);
+	int r = 0;
+
+	if (!f)
+		return err_set(e, -ENOMEM, "out of memory");
+	*f = (struct fetch){ .c = *c };
+	(void)pthread_mutex_init(&f->mu, NULL);
+	(void)pthread_cond_init(&f->to_start, NULL);
+	(void)pthread_cond_init(&f->to_work, NULL);
+	f->project_dir = c->project_dir ? strdup(c->project_dir) : NULL;
+	if ((c->project_dir && !f->project_dir) ||
+	    asprintf(&f->tmp_dir, "%s/tmp", store_dir(c->store)) < 0) {
+		f->tmp_dir = NULL;
+		r = err_set(e, -ENOMEM, "out of memory");
+	}
+	if (r == 0)
+		r = start_threads(f, e);
+	if (r < 0) {
+		fetch_stop(f);
+		return r;
+	}
+	*ret = f;
+	return 0;
+}
+
+/* The dispatcher first, so that nothing new is asked for; then the network, which hands over or
+ * cancels; then the workers, to whom it handed over; and the answers of what failed last. */
+void fetch_stop(struct fetch *f)
+{
+	struct flight *fl;
+
+	atomic_store(&f->stopping, true);
+	lock(f);
+	f->no_more_starts = true;
+	(void)pthread_cond_broadcast(&f->to_start);
+	unlock(f);
+	if (f->dispatching)
+		(void)pthread_join(f->dispatcher, NULL);
+	if (f->http)
+		http_stop(f->http);
+	lock(f);
+	f->no_more_work = true;
+	(void)pthread_cond_broadcast(&f->to_work);
+	unlock(f);
+	for (unsigned i = 0; i < f->worker_count; i++)
+		(void)pthread_join(f->workers[i], NULL);
+	while ((fl = list_pop(&f->starting))) {
+		if (fl->stage != STAGE_FAILED)
+			fl->result = err_set(&fl->e, -ECANCELED, "cancelled");
+		flight_end(fl, fl->result);
+	}
+	http_free(f->http);
+	(void)pthread_cond_destroy(&f->to_start);
+	(void)pthread_cond_destroy(&f->to_work);
+	(void)pthread_mutex_destroy(&f->mu);
+	free(f->failures);
+	free(f->project_dir);
+	free(f->tmp_dir);
+	free(f);
+}
+
+void fetch_stats(struct fetch *f, struct fetch_stats *ret)
+{
+	struct http_stats net = { 0 };
+	struct fetch_stats st = { .fetched = f->fetched, .failed = f->failed };
+
+	lock(f);
+	if (f->http)
+		http_stats(f->http, &net);
+	st.active = net.active + f->busy;
+	st.queued = f->flights > st.active ? f->flights - st.active : 0;
+	unlock(f);
+	st.bytes = net.bytes;
+	*ret = st;
+}
