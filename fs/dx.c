@@ -1,6 +1,7 @@
 #include "fs/cmd.h"
 
 static const struct cmd commands[] = {
+	{ "fetch", cmd_fetch, "bring every package that the lock names into the store" },
 	{ "store", cmd_store, "verify, gc, ls, stats: care of the store" },
 	{ "semver", cmd_semver, "print the versions that satisfy ranges, in order" },
 	{ 0 },
