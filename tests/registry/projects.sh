@@ -4,7 +4,6 @@
 # Environment: as oracle.sh. Ends with "N passed, N failed, N skipped".
 set -u -o pipefail
 top=$(cd "$(dirname "$0")/../.." && pwd)
-[ $# -gt 0 ] && [ -x "$1" ] && shift # tests/run.sh names dx first, as to all tests here
 
 skip() {
 	echo "SKIP: $1"

@@ -7,7 +7,6 @@ set -u -o pipefail
 top=$(cd "$(dirname "$0")/../.." && pwd)
 dxfs=$(realpath -m "${DXFS_BIN:-$top/build/fs}")/dxfs
 with=mount
-[ $# -gt 0 ] && [ -x "$1" ] && shift # tests/run.sh names dx first, as to all tests here
 [ "${1:-}" != --npm ] || { with=npm; shift; }
 [ $# -gt 0 ] || set -- express monorepo vite next cra
 
