@@ -2,6 +2,7 @@
 
 #include "fetch/fetch_priv.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <time.h>
@@ -336,6 +337,7 @@ static void *worker(void *arg)
 
 	for (;;) {
 		struct flight *fl;
+		bool idle;
 
 		lock(f);
 		while (!(fl = list_pop(&f->working)) && !f->no_more_work)
@@ -353,7 +355,11 @@ static void *worker(void *arg)
 			flight_work(fl);
 		lock(f);
 		f->busy--;
+		idle = f->flights == 0;
 		unlock(f);
+		/* A daemon may live for weeks after its last package. */
+		if (idle)
+			(void)malloc_trim(0);
 	}
 }
 

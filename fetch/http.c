@@ -92,6 +92,7 @@ static void leave(struct http_call *c)
 			(void)curl_multi_remove_handle(h->multi, c->easy);
 		transfer_end(c);
 		c->host->active--;
+		c->host->active_now -= c->rq.prio == HTTP_NOW;
 		h->active_count--;
 		atomic_fetch_sub(&h->stat_active, 1);
 		break;
@@ -299,9 +300,12 @@ static void settle(struct http_call *c, CURLcode code)
 static unsigned share(const struct http *h, const struct http_host *x, enum http_prio prio)
 {
 	unsigned all = x->streams ? HTTP_STREAMS : h->sockets;
-	unsigned kept = prio == HTTP_NOW ? 0 : prio == HTTP_SOON ? all / 8 : all / 4;
 
-	return all - kept;
+	if (prio == HTTP_NOW)
+		return all;
+	if (prio == HTTP_SOON)
+		return all - all / 8;
+	return x->active_now ? all / 4 : all - all / 4;
 }
 
 static void start_one(struct http_call *c, int64_t now)
@@ -313,6 +317,7 @@ static void start_one(struct http_call *c, int64_t now)
 	c->state = CALL_ACTIVE;
 	list_add(&h->active, c, false);
 	c->host->active++;
+	c->host->active_now += c->rq.prio == HTTP_NOW;
 	h->active_count++;
 	atomic_fetch_add(&h->stat_active, 1);
 	atomic_fetch_add(&h->requests, 1);
@@ -329,10 +334,8 @@ static void start_one(struct http_call *c, int64_t now)
 
 static void start_some(struct http *h, int64_t now)
 {
-	size_t budget = h->c.budget ? h->c.budget : HTTP_BUDGET;
-
 	for (enum http_prio p = HTTP_NOW; p < HTTP_PRIOS; p++) {
-		if (p != HTTP_NOW && atomic_load(&h->held) > budget)
+		if (p != HTTP_NOW && atomic_load(&h->held) > h->c.budget)
 			return;
 		for (struct http_host *x = h->hosts, *next; x; x = next) {
 			next = x->next; /* finish() may free x */
@@ -380,8 +383,10 @@ static void change(struct http *h, struct http_call *c, bool cancelled, enum htt
 		c->rq.prio = wanted;
 		if (queued)
 			enqueue(c, false);
-		if (c->state == CALL_ACTIVE)
+		if (c->state == CALL_ACTIVE) {
+			c->host->active_now += wanted == HTTP_NOW;
 			(void)curl_easy_setopt(c->easy, CURLOPT_STREAM_WEIGHT, weights[wanted]);
+		}
 	}
 	if (c->state == CALL_NEW)
 		take_in(h, c);
@@ -598,6 +603,7 @@ int http_start(struct http **ret, const struct http_config *c, struct err *e)
 		return err_set(e, -ENOMEM, "out of memory");
 	(void)pthread_once(&curl_once, init_curl);
 	*h = (struct http){ .c = *c };
+	h->c.budget = c->budget ? c->budget : HTTP_BUDGET;
 	(void)pthread_mutex_init(&h->mu, NULL);
 	settings(h);
 	r = begin(h, e);

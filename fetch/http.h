@@ -3,11 +3,13 @@
  * One thread owns libcurl's multi handle: connections are kept and, over HTTP/2, shared.
  * http_get() queues and returns at once; the network thread starts what is queued by priority,
  * as far as the host's share allows (npm's maxsockets; more where one connection carries many
- * streams; a part is kept free for HTTP_NOW), and calls `done` once for each call.
+ * streams; a part is kept free for HTTP_NOW, and while a call of that priority is under way,
+ * HTTP_LATER gets only a quarter of the line), and calls `done` once for each call.
  *
  * Bodies are collected whole, in memory up to HTTP_BODY_MEMORY_MAX and in an unlinked temporary
  * file past that, with SHA-512 computed as the bytes come. While all bodies together (under way,
- * or not yet released) take more than the budget, nothing below HTTP_NOW is started.
+ * or not yet released) take more than the budget, nothing below HTTP_NOW is started, and what is
+ * under way goes to a file much earlier.
  *
  * Failures that may pass (network errors, 408, 420, 429, 5xx) are tried again fetch-retries
  * times, with a pause that grows and varies; Retry-After is honoured up to HTTP_RETRY_AFTER_MAX_S,
@@ -23,8 +25,9 @@
 #include "core/sri.h"
 #include "fetch/npmrc.h"
 
-#define HTTP_BODY_MEMORY_MAX   ((size_t)16 << 20) /* past it a body goes to a file */
-#define HTTP_BUDGET            ((size_t)256 << 20)
+#define HTTP_BODY_MEMORY_MAX   ((size_t)16 << 20)  /* past it a body goes to a file */
+#define HTTP_BODY_SMALL        ((size_t)256 << 10) /* the same, while the budget is used up */
+#define HTTP_BUDGET            ((size_t)64 << 20)  /* ten seconds of a fast line */
 #define HTTP_HEADERS_MAX       ((size_t)256 << 10) /* bytes of all headers of one answer */
 #define HTTP_ERROR_BODY_MAX    ((size_t)64 << 10)  /* of an answer that is no success: not kept */
 #define HTTP_REDIRECTS_MAX     20                  /* npm's limit */

@@ -101,6 +101,13 @@ static int grow(struct http_body *b, size_t need, struct err *e)
 	return 0;
 }
 
+static size_t memory_max(const struct http_body *b)
+{
+	const struct http *h = b->owner;
+
+	return atomic_load(&h->held) > h->c.budget ? HTTP_BODY_SMALL : HTTP_BODY_MEMORY_MAX;
+}
+
 int body_add(struct http_body *b, const void *p, size_t n, const char *tmp_dir, struct err *e)
 {
 	size_t len = b->bytes.len + n;
@@ -108,7 +115,7 @@ int body_add(struct http_body *b, const void *p, size_t n, const char *tmp_dir, 
 
 	if (n == 0)
 		return 0;
-	if (!b->spilled && len > HTTP_BODY_MEMORY_MAX)
+	if (!b->spilled && len > memory_max(b))
 		r = spill(b, tmp_dir, e);
 	else if (!b->spilled && len > b->cap)
 		r = grow(b, len, e);

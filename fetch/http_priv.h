@@ -17,9 +17,9 @@ struct http_host {
 	struct http_host *next;
 	char *name; /* "https://host:port"; owned */
 	struct http_list queue[HTTP_PRIOS];
-	unsigned calls, active;
-	bool streams;          /* it has answered over HTTP/2 */
-	int64_t not_before_ms; /* its Retry-After */
+	unsigned calls, active, active_now; /* active_now: of HTTP_NOW */
+	bool streams;                       /* it has answered over HTTP/2 */
+	int64_t not_before_ms;              /* its Retry-After */
 };
 
 enum call_state { CALL_NEW, CALL_QUEUED, CALL_PAUSED, CALL_ACTIVE, CALL_OVER };
