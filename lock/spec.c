@@ -79,14 +79,14 @@ bool spec_name_ok(struct slice name)
 	if (name.len == 0 || strchr(".-_", name.ptr[0]) ||
 	    is_one_of(name, "node_modules", "favicon.ico"))
 		return false;
-	if (url_is_plain(name))
+	if (weburl_is_plain(name))
 		return true;
 	if (name.ptr[0] != '@' || !slash)
 		return false;
 	scope = (struct slice){ name.ptr + 1, (size_t)(slash - name.ptr) - 1 };
 	rest = from(name, scope.len + 2);
-	return scope.len > 0 && rest.len > 0 && rest.ptr[0] != '.' && url_is_plain(scope) &&
-	       url_is_plain(rest);
+	return scope.len > 0 && rest.len > 0 && rest.ptr[0] != '.' && weburl_is_plain(scope) &&
+	       weburl_is_plain(rest);
 }
 
 /* ---- paths ---- */
@@ -194,9 +194,9 @@ static bool is_scp(struct slice s)
 	return !port;
 }
 
-static int take_git_url(struct spec *s, const struct url *u, struct arena *a, struct err *e)
+static int take_git_url(struct spec *s, const struct weburl *u, struct arena *a, struct err *e)
 {
-	char *text = url_without_hash(u, a);
+	char *text = weburl_without_hash(u, a);
 
 	if (!text)
 		return err_set(e, arena_error(a), "out of memory");
@@ -221,7 +221,7 @@ static bool is_git_scheme(struct slice scheme)
 
 static int take_url(struct spec *s, struct arena *a, struct err *e)
 {
-	struct url u;
+	struct weburl u;
 	int r;
 
 	if (starts(s->raw, "git+ssh://")) {
@@ -235,7 +235,7 @@ static int take_url(struct spec *s, struct arena *a, struct err *e)
 			return spec_take_committish(s, from(rest, head.len + (hash != NULL)), a, e);
 		}
 	}
-	r = url_parse(&u, s->raw, a);
+	r = weburl_parse(&u, s->raw, a);
 	if (r < 0)
 		return err_set(e, r, "'%.*s' is not a URL; correct it in package.json",
 			       SLICE_FMT(s->raw));
@@ -271,7 +271,7 @@ static int take_registry(struct spec *s, struct err *e)
 	}
 	if (r != -EINVAL)
 		return err_set(e, r, "the range '%.*s' cannot be read", SLICE_FMT(s->fetch));
-	if (!url_is_plain(s->fetch))
+	if (!weburl_is_plain(s->fetch))
 		return err_set(e, -EINVAL,
 			       "'%.*s' is no version or range, and a tag has only letters, digits "
 			       "and -_.!~*'()",

@@ -177,7 +177,7 @@ static struct slice segment(struct slice path, unsigned n)
 }
 
 /* What a shortcut (`github:user/project`) says. */
-static bool from_shortcut(struct spec *s, const struct url *u)
+static bool from_shortcut(struct spec *s, const struct weburl *u)
 {
 	struct slice path = u->path;
 	const uint8_t *slash;
@@ -196,7 +196,7 @@ static bool from_shortcut(struct spec *s, const struct url *u)
 	return true;
 }
 
-static bool from_gitlab(struct spec *s, const struct url *u)
+static bool from_gitlab(struct spec *s, const struct weburl *u)
 {
 	struct slice path = u->path.len ? from(u->path, 1) : u->path;
 	const uint8_t *slash = path.len ? memrchr(path.ptr, '/', path.len) : NULL;
@@ -209,7 +209,7 @@ static bool from_gitlab(struct spec *s, const struct url *u)
 }
 
 /* What an address of a host says; false: it is of something else there. */
-static bool from_address(struct spec *s, const struct url *u)
+static bool from_address(struct spec *s, const struct weburl *u)
 {
 	struct slice other = segment(u->path, 3);
 
@@ -271,7 +271,7 @@ static struct slice address(const struct spec *s, const char *scheme, struct sli
 				      h->no_user ? "" : "/", SLICE_FMT(s->project), suffix));
 }
 
-static void make_addresses(struct spec *s, const struct url *u, bool shortcut, struct arena *a)
+static void make_addresses(struct spec *s, const struct weburl *u, bool shortcut, struct arena *a)
 {
 	bool gist = s->host == GIST;
 	const char *suffix = hosts[s->host].suffix;
@@ -291,14 +291,14 @@ static void make_addresses(struct spec *s, const struct url *u, bool shortcut, s
 
 static int decode_names(struct spec *s, struct arena *a)
 {
-	int r = url_decode(&s->user, s->user, a);
+	int r = weburl_decode(&s->user, s->user, a);
 
-	r = r ? r : url_decode(&s->project, s->project, a);
-	return r ? r : url_decode(&s->committish, s->committish, a);
+	r = r ? r : weburl_decode(&s->project, s->project, a);
+	return r ? r : weburl_decode(&s->committish, s->committish, a);
 }
 
 /* 1: `u` is of a known host, and said in *s. */
-static int read_address(struct spec *s, const struct url *u, struct arena *a)
+static int read_address(struct spec *s, const struct weburl *u, struct arena *a)
 {
 	bool shortcut = true;
 	int r;
@@ -329,15 +329,15 @@ int spec_take_hosted(struct spec *ret, struct arena *a, struct err *e)
 {
 	struct spec s = *ret;
 	struct slice text = is_shorthand(s.raw) ? join(a, "github:", s.raw) : s.raw;
-	struct url u;
+	struct weburl u;
 	int r;
 
 	if (s.raw.len == 0)
 		return 0;
 	text = with_slashes(text, a);
-	r = url_parse(&u, text, a);
+	r = weburl_parse(&u, text, a);
 	if (r == -EINVAL)
-		r = url_parse(&u, scp_as_url(text, a), a);
+		r = weburl_parse(&u, scp_as_url(text, a), a);
 	if (r == 0)
 		r = read_address(&s, &u, a);
 	if (arena_error(a))
@@ -378,7 +378,7 @@ static int take_part(struct spec *s, struct slice part, struct arena *a, struct 
 	if (is(key, "semver")) {
 		if (s->git_range.len || s->committish.len)
 			return twice(s, "commit, branch, tag or range", e);
-		if (url_decode(&s->git_range, value, a) == 0)
+		if (weburl_decode(&s->git_range, value, a) == 0)
 			return 0;
 		return err_set(e, -EINVAL, "'%.*s': the range behind '#semver:' has a bad '%%'",
 			       SLICE_FMT(s->raw));
@@ -409,8 +409,8 @@ int spec_take_committish(struct spec *ret, struct slice text, struct arena *a, s
 
 char *spec_tarball(const struct spec *s, struct slice commit, struct arena *a)
 {
-	const char *c = url_encode(commit, a), *encoded_user = url_encode(user_of(s), a);
-	const char *project = url_encode(s->project, a);
+	const char *c = weburl_encode(commit, a), *encoded_user = weburl_encode(user_of(s), a);
+	const char *project = weburl_encode(s->project, a);
 	struct slice user = user_of(s);
 
 	if (!c || !encoded_user || !project)

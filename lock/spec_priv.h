@@ -1,7 +1,7 @@
 /* spec_priv.h - git, the larger half of spec.h. */
 #pragma once
 #include "lock/spec.h"
-#include "lock/url.h"
+#include "lock/weburl.h"
 
 /* If `ret->raw` names a repository of a known host: fills the rest and returns 1. 0 if not. */
 int spec_take_hosted(struct spec *ret, struct arena *a, struct err *e) must_check;

@@ -1,4 +1,4 @@
-#include "lock/url.h"
+#include "lock/weburl.h"
 
 /* What is percent-encoded in each part, besides control characters and all beyond ASCII. */
 #define IN_HOST     ""
@@ -114,7 +114,7 @@ static bool is_special(struct slice scheme)
 	return false;
 }
 
-static int take_userinfo(struct url *u, struct slice s, struct arena *a)
+static int take_userinfo(struct weburl *u, struct slice s, struct arena *a)
 {
 	size_t colon = find(s, ":");
 	struct slice password = colon < s.len ? part(s, colon + 1, s.len) : (struct slice){ 0 };
@@ -123,7 +123,7 @@ static int take_userinfo(struct url *u, struct slice s, struct arena *a)
 	return r < 0 ? r : encode(&u->password, password, IN_USERINFO, a);
 }
 
-static int take_port(struct url *u, struct slice s, struct arena *a)
+static int take_port(struct weburl *u, struct slice s, struct arena *a)
 {
 	unsigned long n = 0;
 	char *text;
@@ -145,11 +145,11 @@ static int take_port(struct url *u, struct slice s, struct arena *a)
 }
 
 /* A host of http and its like: decoded, in lower case, and without what no domain has. */
-static int take_domain(struct url *u, struct slice s, struct arena *a)
+static int take_domain(struct weburl *u, struct slice s, struct arena *a)
 {
 	static const char never[] = " #/:<>?@[\\]^|%\177";
 	struct slice host;
-	int r = url_decode(&host, s, a);
+	int r = weburl_decode(&host, s, a);
 
 	if (r < 0)
 		return r;
@@ -165,7 +165,7 @@ static int take_domain(struct url *u, struct slice s, struct arena *a)
 	return 0;
 }
 
-static int take_host(struct url *u, struct slice s, bool special, struct arena *a)
+static int take_host(struct weburl *u, struct slice s, bool special, struct arena *a)
 {
 	bool bracket = s.len > 0 && s.ptr[0] == '[';
 	size_t from = bracket ? find(s, "]") : 0, colon;
@@ -184,7 +184,7 @@ static int take_host(struct url *u, struct slice s, bool special, struct arena *
 	return colon < s.len ? take_port(u, part(s, colon + 1, s.len), a) : 0;
 }
 
-static int take_authority(struct url *u, struct slice s, bool special, struct arena *a)
+static int take_authority(struct weburl *u, struct slice s, bool special, struct arena *a)
 {
 	const uint8_t *at = s.len ? memrchr(s.ptr, '@', s.len) : NULL;
 	size_t n = at ? (size_t)(at - s.ptr) : 0;
@@ -221,7 +221,7 @@ static int dots(struct slice s)
 }
 
 /* An absolute path with its dots resolved. */
-static int take_path(struct url *u, struct slice s, bool special, struct arena *a)
+static int take_path(struct weburl *u, struct slice s, bool special, struct arena *a)
 {
 	uint8_t *to = arena_alloc(a, s.len + 2);
 	const char *seps = special ? "/\\" : "/";
@@ -257,7 +257,7 @@ static int take_path(struct url *u, struct slice s, bool special, struct arena *
 }
 
 /* What is between the scheme and the query. */
-static int take_middle(struct url *u, struct slice s, struct arena *a)
+static int take_middle(struct weburl *u, struct slice s, struct arena *a)
 {
 	bool special = is_special(u->scheme), file = slice_eq(u->scheme, SLICE("file"));
 	size_t end;
@@ -278,9 +278,9 @@ static int take_middle(struct url *u, struct slice s, struct arena *a)
 	return r < 0 ? r : take_path(u, part(s, end, s.len), special, a);
 }
 
-int url_parse(struct url *ret, struct slice text, struct arena *a)
+int weburl_parse(struct weburl *ret, struct slice text, struct arena *a)
 {
-	struct url u = { 0 };
+	struct weburl u = { 0 };
 	size_t at;
 	int r;
 
@@ -306,7 +306,7 @@ int url_parse(struct url *ret, struct slice text, struct arena *a)
 	return r;
 }
 
-char *url_without_hash(const struct url *u, struct arena *a)
+char *weburl_without_hash(const struct weburl *u, struct arena *a)
 {
 	bool user = u->user.len || u->password.len;
 
@@ -351,7 +351,7 @@ static size_t utf8_len(const uint8_t *p, size_t left)
 	return n;
 }
 
-int url_decode(struct slice *ret, struct slice text, struct arena *a)
+int weburl_decode(struct slice *ret, struct slice text, struct arena *a)
 {
 	uint8_t *to = arena_alloc(a, text.len + 1);
 	size_t n = 0;
@@ -386,7 +386,7 @@ static bool is_plain(uint8_t c)
 	return is_alpha(c) || is_digit(c) || (c && strchr("-_.!~*'()", c));
 }
 
-bool url_is_plain(struct slice text)
+bool weburl_is_plain(struct slice text)
 {
 	for (size_t i = 0; i < text.len; i++) {
 		if (!is_plain(text.ptr[i]))
@@ -395,7 +395,7 @@ bool url_is_plain(struct slice text)
 	return true;
 }
 
-char *url_encode(struct slice text, struct arena *a)
+char *weburl_encode(struct slice text, struct arena *a)
 {
 	char *to = arena_alloc(a, text.len * 3 + 1), *at = to;
 

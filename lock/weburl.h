@@ -1,4 +1,4 @@
-/* url.h - the parts of a URL as browsers and node take it apart (the WHATWG's rules), as far as
+/* weburl.h - the parts of a URL as browsers and node take it apart (the WHATWG's rules), as far as
  * dependency specs need: schemes other than http are exact; hosts of http URLs are lower-cased and
  * checked, but neither IDNA nor the odd spellings of IPv4 addresses are known, nor
  * are the drive letters of file URLs. */
@@ -8,7 +8,7 @@
 #define URL_LEN_MAX 8192 /* of the text; what servers accept at most */
 
 /* Percent-encoded where a URL must be. Everything lives in the arena. */
-struct url {
+struct weburl {
 	struct slice scheme; /* lower case, without ':' */
 	struct slice user, password, host, port, path;
 	struct slice query, hash; /* without '?' and '#'; ptr NULL: not there */
@@ -16,15 +16,15 @@ struct url {
 };
 
 /* -EINVAL: no URL; -E2BIG, -ENOMEM. */
-int url_parse(struct url *ret, struct slice text, struct arena *a) must_check;
+int weburl_parse(struct weburl *ret, struct slice text, struct arena *a) must_check;
 
 /* The URL without its hash, for schemes other than http, https, ftp, ws, wss, file. NULL: out of
  * memory. */
-char *url_without_hash(const struct url *u, struct arena *a) must_check;
+char *weburl_without_hash(const struct weburl *u, struct arena *a) must_check;
 
 /* decodeURIComponent(): -EINVAL for a stray '%' or what is no UTF-8. */
-int url_decode(struct slice *ret, struct slice text, struct arena *a) must_check;
+int weburl_decode(struct slice *ret, struct slice text, struct arena *a) must_check;
 
 /* encodeURIComponent(), and whether it would change nothing. */
-char *url_encode(struct slice text, struct arena *a) must_check;
-bool url_is_plain(struct slice text);
+char *weburl_encode(struct slice text, struct arena *a) must_check;
+bool weburl_is_plain(struct slice text);
