@@ -2,6 +2,7 @@
 //
 //   node tar_oracle.js UNPACK_TARBALL [COUNT [SEED]]
 //   node tar_oracle.js UNPACK_TARBALL --keep DIR SEED INDEX     one archive, kept for a look
+//   node tar_oracle.js UNPACK_TARBALL --files FILE...           real ones, say of npm's cache
 //
 // Each archive follows from (seed, index) alone. npm's side is pacote as `npm ci` uses it: a
 // RemoteFetcher that reads from an HTTP server on the loopback, under umask 022. Compared are
@@ -16,7 +17,7 @@ const path = require('path')
 const zlib = require('zlib')
 
 const WORKERS = 2
-const PATIENCE_MS = 3000
+let patience = 5000 // ms; the archives are small
 
 // ---- random ----
 
@@ -255,6 +256,10 @@ function entry (r, out, used) {
     if (i > 0) used.push(p.subarray(0, i))
     used.push(Buffer.concat([p, B('/'), component(r)]))
   }
+  if (r.chance(0.15) && p.includes('/')) {
+    const dir = p.subarray(0, p.lastIndexOf('/') + 1)
+    for (const base of ['.gitignore', '.npmignore']) used.push(Buffer.concat([dir, B(base)]))
+  }
   const body = content(r)
   const type = r.chance(0.75) ? '0' : r.pick(['\0', '\0', '7', '7', '7', '5', '5', '1', '2', '3', '4', '6', 'S', 'A', 'D', 'I', 'M', 'V', 'Z', '\xff', ' ', '8'])
   const isLink = type === '1' || type === '2'
@@ -278,6 +283,20 @@ function entry (r, out, used) {
   out.push(header(r, o), o.size ? pad(body) : Buffer.alloc(0))
 }
 
+// What chance alone makes too rarely.
+function oddity (r, out) {
+  if (r.chance(0.5)) {
+    const h = Buffer.from(header(r, { type: 48, path: 'package/unreadable', size: 0, mode: 420 }))
+    if (r.chance(0.7)) h[108] = r.pick([0x80, 0x81, 0xfe])
+    out.push(Buffer.alloc(512), seal(h, r), Buffer.alloc(r.pick([0, 512, 512])))
+    return
+  }
+  const size = paxLine(r, 'size', r.pick(['0', '0', '3', '2000000']))
+  out.push(header(r, { type: r.pick([0x78, 0x78, 0x67]), path: 'pax', size: size.length, mode: 0 }), pad(size))
+  const long = B(r.pick(['package/long\0', '', 'package/l']))
+  out.push(header(r, { type: 76, path: '././@LongLink', size: long.length, mode: 0 }), long.length ? pad(long) : long)
+}
+
 function tar (r) {
   const out = []
   const used = []
@@ -286,6 +305,7 @@ function tar (r) {
     entry(r, out, used)
     if (r.chance(0.03)) out.push(Buffer.alloc(512 * (1 + r.int(2))))
     if (r.chance(0.01)) out.push(r.bytes(512))
+    if (r.chance(0.02)) oddity(r, out)
   }
   out.push(Buffer.alloc(512 * r.pick([2, 2, 2, 2, 1, 0, 3, 20])))
   if (r.chance(0.05)) out.push(r.bytes(r.pick([1, 100, 511, 512, 700])))
@@ -420,7 +440,7 @@ process.on('unhandledRejection', e => interrupt(e))
 
 function npmExtract (npm, url, dir) {
   return new Promise(resolve => {
-    const timer = setTimeout(() => resolve('npm hangs'), PATIENCE_MS)
+    const timer = setTimeout(() => resolve('npm hangs'), patience)
     const end = e => { clearTimeout(timer); resolve(e ? String(e.code || e.message || e) : null) }
     interrupt = e => end({ code: `uncaught ${e && (e.code || e.message)}` })
     npm.pacote.extract(`x@${url}`, dir, { umask: 0, fetchRetries: 0 }).then(() => end(null), e => end(e || new Error('?')))
@@ -460,7 +480,7 @@ function clean (base) {
 
 // ---- running ----
 
-async function worker (exe, seed, first, step, count, dir, keep) {
+async function worker (exe, make, first, step, count, dir, keep) {
   process.umask(0o022)
   const npm = loadNpm()
   const tool = startTool(exe)
@@ -476,10 +496,10 @@ async function worker (exe, seed, first, step, count, dir, keep) {
   let refused = 0
   for (let i = first; i < count; i += step) {
     const base = path.join(dir, `a${i}`)
-    current = archive(seed, i)
+    current = make(i)
     const { diff, failure } = await compare(npm, tool, base, current, `http://127.0.0.1:${port}/x-${i}.tgz`)
     if (failure) refused++
-    if (diff) { failed++; console.log(`archive ${i}: ${diff}`) } else passed++
+    if (diff) { failed++; console.log(`archive ${make.label ? make.label(i) : i}: ${diff}`) } else passed++
     if (!keep) clean(base)
   }
   server.close()
@@ -492,14 +512,25 @@ async function main () {
   const [exe, ...args] = process.argv.slice(2)
   if (args[0] === '--worker') {
     const [seed, first, count] = args.slice(1, 4).map(Number)
-    process.send(await worker(exe, seed, first, WORKERS, count, args[4], false))
+    process.send(await worker(exe, i => archive(seed, i), first, WORKERS, count, args[4], false))
     process.disconnect()
     process.exit(0)
   }
   if (args[0] === '--keep') {
     fs.mkdirSync(args[1], { recursive: true })
     const one = Number(args[3])
-    const t = await worker(exe, Number(args[2]), one, 1, one + 1, args[1], true)
+    const t = await worker(exe, i => archive(Number(args[2]), i), one, 1, one + 1, args[1], true)
+    process.exit(t.failed ? 1 : 0)
+  }
+  if (args[0] === '--files') {
+    const files = args.slice(1)
+    patience = 60000
+    const make = i => fs.readFileSync(files[i])
+    make.label = i => files[i]
+    const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'tar-oracle-'))
+    const t = await worker(exe, make, 0, 1, files.length, dir, false)
+    fs.rmSync(dir, { recursive: true, force: true })
+    console.log(`${t.passed} passed, ${t.failed} failed, ${t.refused} refused by npm too`)
     process.exit(t.failed ? 1 : 0)
   }
   const count = Number(args[0] || 1000)
