@@ -80,6 +80,7 @@ struct http {
 	unsigned active_count, sockets, retries;
 	int64_t retry_min_ms, retry_max_ms, retry_factor, stall_ms; /* stall_ms 0: not set */
 	const char *cafile; /* borrowed from the npmrc; NULL */
+	bool own_ca;        /* cafile or ca is set: the system's do not count */
 	char *ca_pem;       /* owned; NULL: a file, or the system's */
 	size_t ca_pem_len;
 	uint64_t random;

@@ -49,6 +49,7 @@ int tls_load(struct http *h, struct err *e)
 	if (cafile && access(cafile, F_OK) < 0 && errno == ENOENT)
 		cafile = base = NULL; /* npm takes one that is not there for none */
 	h->cafile = cafile;
+	h->own_ca = cafile || n > 0;
 	if (cafile && access(cafile, R_OK) < 0)
 		return err_set(e, -EINVAL, "cafile of .npmrc, %s: %s", cafile, strerror(errno));
 	if (extra && (!*extra || access(extra, R_OK) < 0))

@@ -249,6 +249,9 @@ static int set_tls(struct http_call *c)
 	} else if (c->h->cafile) {
 		SET(CURLOPT_CAINFO, c->h->cafile);
 	}
+	/* npm's setting replaces what the system trusts; libcurl would add to it. */
+	if (c->h->own_ca)
+		SET(CURLOPT_CAPATH, NULL);
 	if (c->auth.certfile) {
 		SET(CURLOPT_SSLCERT, c->auth.certfile);
 		SET(CURLOPT_SSLKEY, c->auth.keyfile);
