@@ -10,11 +10,21 @@ struct check {
 	uint32_t *list;
 	bool *reached, *visited;
 	uint32_t count;
+
+	/* The edges into node i are in_edges[in_first[i] .. in_first[i + 1]). */
+	uint32_t *in_edges, *in_first;
+	uint32_t *stamp, stamps; /* by node: see is_kept_peer() */
+	size_t work;
+
 	struct buf found;
+	const struct graph_edge *named[8];
 	unsigned problems;
 };
 
 #define NAMED_MAX 4u /* problems that are named in the sentence */
+
+/* Steps that may be spent on conflicts of peers; real locks have a handful of short ones. */
+#define PEER_WORK_MAX ((size_t)50 << 20)
 
 static bool in_shrinkwrap(const struct graph *g, uint32_t i)
 {
@@ -25,20 +35,43 @@ static bool in_shrinkwrap(const struct graph *g, uint32_t i)
 	return false;
 }
 
-/* Does this edge change the tree when its node is visited? Where npm would have to ask the
- * registry, or keeps the lock's choice with a warning (a conflict of peers below the top), the
- * lock is believed. */
-static bool is_problem(const struct graph *g, const struct graph_edge *edge)
+/* A peer below the top that does not fit. npm keeps what is there, with a warning, when something
+ * that it will not move wants it so: a top, another peer, or a package that also wants the one with
+ * the peer. Else it would put another version there. */
+static bool is_kept_peer(struct check *c, const struct graph_edge *peer)
 {
+	const struct graph *g = c->g;
+
+	c->stamps++;
+	for (uint32_t k = c->in_first[peer->from]; k < c->in_first[peer->from + 1]; k++)
+		c->stamp[g->edges[c->in_edges[k]].from] = c->stamps;
+	for (uint32_t k = c->in_first[peer->to]; k < c->in_first[peer->to + 1]; k++) {
+		const struct graph_edge *other = &g->edges[c->in_edges[k]];
+
+		if (other->valid &&
+		    (g->nodes[other->from].flags & NODE_TOP || other->type == EDGE_PEER ||
+		     c->stamp[other->from] == c->stamps))
+			return true;
+	}
+	c->work += c->in_first[peer->from + 1] - c->in_first[peer->from] +
+		   c->in_first[peer->to + 1] - c->in_first[peer->to];
+	return c->work > PEER_WORK_MAX;
+}
+
+/* Does this edge change the tree when its node is visited? Where npm would have to ask the
+ * registry first (edges count as valid then), the lock is believed. */
+static bool is_problem(struct check *c, const struct graph_edge *edge)
+{
+	const struct graph *g = c->g;
+
 	if (edge->type == EDGE_PEER_OPTIONAL)
 		return false;
 	if (edge->to == GRAPH_NONE)
 		return true;
 	if (edge->valid || in_shrinkwrap(g, edge->to))
 		return false;
-	if (edge->type == EDGE_PEER && !(g->nodes[edge->from].flags & NODE_TOP))
-		return g->nodes[edge->to].parent == edge->from;
-	return true;
+	return edge->type != EDGE_PEER || g->nodes[edge->from].flags & NODE_TOP ||
+	       g->nodes[edge->to].parent == edge->from || !is_kept_peer(c, edge);
 }
 
 static bool is_bundled_name(const struct graph_node *n, const char *name)
@@ -50,11 +83,26 @@ static bool is_bundled_name(const struct graph_node *n, const char *name)
 	return false;
 }
 
+static bool is_named(const struct check *c, const struct graph_edge *edge)
+{
+	unsigned n = c->problems < ARRAY_LEN(c->named) ? c->problems : ARRAY_LEN(c->named);
+
+	for (unsigned i = 0; i < n; i++) {
+		if (c->named[i]->to == edge->to && strcmp(c->named[i]->name, edge->name) == 0)
+			return true;
+	}
+	return false;
+}
+
 static void report(struct check *c, const struct graph_edge *edge)
 {
 	const struct graph_node *to;
 	const char *sep = c->problems ? "; " : "";
 
+	if (is_named(c, edge))
+		return;
+	if (c->problems < ARRAY_LEN(c->named))
+		c->named[c->problems] = edge;
 	if (++c->problems > NAMED_MAX)
 		return;
 	if (edge->to == GRAPH_NONE) {
@@ -81,7 +129,7 @@ static void visit(struct check *c, uint32_t i)
 	for (uint32_t k = n->first_edge; k < n->first_edge + n->edge_count; k++) {
 		const struct graph_edge *edge = &g->edges[k];
 
-		if (is_problem(g, edge) && !(own_bundle && is_bundled_name(n, edge->name)))
+		if (is_problem(c, edge) && !(own_bundle && is_bundled_name(n, edge->name)))
 			report(c, edge);
 		if (edge->to != GRAPH_NONE && g->nodes[edge->to].flags & NODE_LINK) {
 			uint32_t t = g->nodes[edge->to].link_target;
@@ -92,12 +140,13 @@ static void visit(struct check *c, uint32_t i)
 	}
 }
 
-static bool has_problem(const struct graph *g, uint32_t i)
+static bool has_problem(struct check *c, uint32_t i)
 {
+	const struct graph *g = c->g;
 	const struct graph_node *n = &g->nodes[i];
 
 	for (uint32_t k = n->first_edge; k < n->first_edge + n->edge_count; k++) {
-		if (is_problem(g, &g->edges[k]))
+		if (is_problem(c, &g->edges[k]))
 			return true;
 	}
 	return false;
@@ -139,26 +188,59 @@ static int verdict(struct check *c, struct err *e)
 		       c->problems, text ? text : "");
 }
 
-int graph_check(struct graph *g, struct err *e)
+static void list_edges_in(struct check *c)
 {
-	/* A link's target may be listed once for every link to it. */
-	auto_free uint32_t *list = calloc((size_t)g->count + g->edge_count + 1, sizeof *list);
-	auto_free bool *marks = calloc(g->count, 2 * sizeof *marks);
-	struct check c = { .g = g, .list = list, .reached = marks, .found = BUF_INIT(4096) };
+	const struct graph *g = c->g;
+
+	for (uint32_t k = 0; k < g->edge_count; k++) {
+		if (g->edges[k].to != GRAPH_NONE)
+			c->in_first[g->edges[k].to + 1]++;
+	}
+	for (uint32_t i = 0; i < g->count; i++)
+		c->in_first[i + 1] += c->in_first[i];
+	/* `stamp` says for a while how many of a node's edges are in their places. */
+	for (uint32_t k = 0; k < g->edge_count; k++) {
+		uint32_t to = g->edges[k].to;
+
+		if (to != GRAPH_NONE)
+			c->in_edges[c->in_first[to] + c->stamp[to]++] = k;
+	}
+	memset(c->stamp, 0, g->count * sizeof *c->stamp);
+}
+
+static int check(struct check *c, struct err *e)
+{
+	const struct graph *g = c->g;
 	int r;
 
-	if (!list || !marks)
-		return err_set(e, -ENOMEM, "no memory to check the lock");
-	c.visited = marks + g->count;
-	reach(&c);
-	visit(&c, 0);
+	list_edges_in(c);
+	reach(c);
+	visit(c, 0);
 	for (uint32_t i = 1; i < g->count; i++) {
-		if (c.reached[i] && has_problem(g, i))
-			visit(&c, i);
+		if (c->reached[i] && has_problem(c, i))
+			visit(c, i);
 	}
-	while (c.count)
-		visit(&c, c.list[--c.count]);
-	r = verdict(&c, e);
-	buf_release(&c.found);
+	while (c->count)
+		visit(c, c->list[--c->count]);
+	r = verdict(c, e);
+	buf_release(&c->found);
 	return r;
+}
+
+int graph_check(struct graph *g, struct err *e)
+{
+	size_t nodes = g->count, edges = g->edge_count;
+	/* The list may have a link's target once for every edge to the link. */
+	auto_free uint32_t *memory = calloc(3 * nodes + 2 * edges + 2, sizeof *memory);
+	auto_free bool *marks = calloc(nodes, 2 * sizeof *marks);
+	struct check c = { .g = g, .reached = marks, .found = BUF_INIT(4096) };
+
+	if (!memory || !marks)
+		return err_set(e, -ENOMEM, "no memory to check the lock");
+	c.visited = marks + nodes;
+	c.stamp = memory;
+	c.in_first = c.stamp + nodes;
+	c.in_edges = c.in_first + nodes + 1;
+	c.list = c.in_edges + edges;
+	return check(&c, e);
 }

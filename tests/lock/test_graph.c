@@ -440,7 +440,16 @@ static const struct {
 	{ "'':{'dependencies':{'a':'*'}},'node_modules/a':{'hasShrinkwrap':true,"
 	  "'dependencies':{'b':'1'}}",
 	  NULL },
-	/* A conflict of peers below the top is a warning for npm. */
+	/* A peer below the top that does not fit is a warning for npm if it cannot be helped. */
+	{ "'':{'dependencies':{'a':'*','b':'*'}},'node_modules/a':{'peerDependencies':{'p':'2'}},"
+	  "'node_modules/b':{'dependencies':{'p':'1'}},'node_modules/p':{'version':'1.0.0'}",
+	  "Invalid: lock file's p@1.0.0" },
+	{ "'':{'dependencies':{'c':'*'}},'node_modules/c':{'dependencies':{'a':'*','p':'1'}},"
+	  "'node_modules/a':{'peerDependencies':{'p':'2'}},'node_modules/p':{'version':'1.0.0'}",
+	  NULL },
+	{ "'':{'dependencies':{'a':'*','b':'*'}},'node_modules/a':{'peerDependencies':{'p':'2'}},"
+	  "'node_modules/b':{'peerDependencies':{'p':'1'}},'node_modules/p':{'version':'1.0.0'}",
+	  NULL },
 	{ "'':{'dependencies':{'a':'*','p':'1'}},'node_modules/a':{'peerDependencies':{'p':'2'}},"
 	  "'node_modules/p':{'version':'1.0.0'}",
 	  NULL },
