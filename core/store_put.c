@@ -109,12 +109,25 @@ static int place(const struct fresh *f, int dir)
 	return tmp_commit(f->tmp, path);
 }
 
+/* The folders that place() made, if nothing else has come into them. */
+static void remove_folders(const struct fresh *f, int dir)
+{
+	char path[BLOB_PATH_LEN];
+
+	blob_path(f->content, path);
+	path[5] = '\0';
+	(void)unlinkat(dir, path, AT_REMOVEDIR);
+	path[2] = '\0';
+	(void)unlinkat(dir, path, AT_REMOVEDIR);
+}
+
 static void unplace(const struct fresh *f, int dir)
 {
 	char path[BLOB_PATH_LEN];
 
 	blob_path(f->content, path);
 	(void)unlinkat(dir, path, 0);
+	remove_folders(f, dir);
 }
 
 /* Rename and record. -EAGAIN: another process has put something under the key meanwhile. A
@@ -134,9 +147,11 @@ static int commit(struct store *s, struct volume *v, const struct fresh *f, stru
 		return -EAGAIN;
 	rec.used_h = htole32((uint32_t)(time(NULL) / 3600));
 	r = place(f, v->dir);
-	if (r < 0)
+	if (r < 0) {
+		remove_folders(f, v->dir);
 		return err_set(e, r, "cannot put %s %s into the store %s: %s", f->meta->name,
 			       f->meta->version, v->path, strerror(-r));
+	}
 	r = volume_record(s, v, &rec, e);
 	if (r < 0)
 		unplace(f, v->dir);
