@@ -1,4 +1,5 @@
 #include "fetch/ingest.h"
+#include "tests/lib/fault.h"
 #include "tests/lib/tarball.h"
 #include "tests/lib/test.h"
 
@@ -252,4 +253,49 @@ Test(ingest_unpack, a_failure_holds_nothing)
 	tarball_gzip(SLICE("gzip, but no archive in it"), &z);
 	cr_assert_eq(ingest_unpack(&f, (struct slice){ z.data, z.len }, NULL, &e), -EBADMSG);
 	cr_assert(f.archive.map == NULL && f.archive.heap == NULL && f.list.files == NULL);
+}
+
+/* ---- when a call fails ---- */
+
+static int unpack_once(struct slice tgz)
+{
+	auto_ingest_files struct ingest_files f = INGEST_FILES_INIT;
+	int r = ingest_unpack(&f, tgz, NULL, NULL);
+
+	cr_assert(r == 0 ? f.list.count == 300 : !f.archive.heap && !f.list.files);
+	return r;
+}
+
+Test(ingest_unpack, out_of_memory_is_reported_and_nothing_leaks)
+{
+	auto_tarball struct tarball t = TARBALL_INIT;
+	auto_buf struct buf z = BUF_INIT(1 << 20);
+	char path[64];
+
+	for (int i = 0; i < 300; i++) {
+		snprintf(path, sizeof path, "package/%d", i);
+		tarball_pax(&t, 'x', "path", path);
+		tarball_file(&t, "package/x", i ? "x" : "#!x\r\ny");
+	}
+	tarball_gzip((struct slice){ t.bytes.data, t.bytes.len }, &z);
+	fault_each(unpack_once((struct slice){ z.data, z.len }), -ENOMEM);
+}
+
+static int ingest_once(struct slice tgz)
+{
+	struct ingest_request rq = { .name = "a", .version = "1" };
+	struct ingest_result res;
+
+	return ingest(store, &rq, tgz, NULL, &res, NULL);
+}
+
+Test(ingest, a_failing_call_leaves_a_store_that_takes_it_later, .init = open_store,
+     .fini = close_store)
+{
+	auto_buf struct buf z = BUF_INIT(1 << 20);
+	struct slice tgz = sample(&z, "text");
+	struct digest sha512 = digest(DIGEST_SHA512, tgz);
+
+	fault_each(ingest_once(tgz), -fault_errno);
+	cr_assert(serves(&sha512, "text"));
 }
