@@ -1,6 +1,9 @@
 #include "fs/cmd.h"
 
 static const struct cmd commands[] = {
+	{ "lock", cmd_lock, "make dx.lock from package-lock.json; check, show, export it" },
+	{ "ls", cmd_ls, "the tree of dependencies" },
+	{ "why", cmd_why, "who asks for a package" },
 	{ "fetch", cmd_fetch, "bring every package that the lock names into the store" },
 	{ "store", cmd_store, "verify, gc, ls, stats: care of the store" },
 	{ "semver", cmd_semver, "print the versions that satisfy ranges, in order" },

@@ -192,6 +192,8 @@ static int read_root(struct project_reader *p)
 	if (r < 0)
 		return r;
 	p->g->style = npmlock_style((struct slice){ (const uint8_t *)text, len });
+	if (!p->g->style.indent[0])
+		p->g->style = (struct json_style){ .indent = "  " }; /* npm's own */
 	r = apply(p, 0, j);
 	if (r == 0)
 		r = overrides_parse(&p->g->arena, json_get(j, "overrides"), &p->g->overrides, p->e);

@@ -1,0 +1,305 @@
+#include "core/file.h"
+#include "fs/cmd.h"
+#include "fs/cmd_project.h"
+#include "lock/json_text.h"
+#include "lock/lock.h"
+#include "lock/render.h"
+
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdio.h>
+
+static const char usage[] =
+	"usage: dx lock                   make dx.lock from package-lock.json\n"
+	"       dx lock --check           does the lock fit package.json, is dx.lock fresh?\n"
+	"       dx lock show [FILE]       the lock as text, for people and git (textconv)\n"
+	"       dx lock export [FILE]     the package-lock.json that it stands for\n"
+	"FILE is a DXL; without it, the lock of the project in the current folder.\n";
+
+#define OUTPUT_MAX ((size_t)1 << 30)
+
+static int write_out(const struct buf *b, struct err *e)
+{
+	if (buf_error(b) < 0)
+		return err_set(e, buf_error(b), "the lock is too large to print");
+	if (fwrite(b->data, 1, b->len, stdout) != b->len || fflush(stdout) != 0)
+		return err_set(e, -EIO, "cannot write: %s", strerror(errno));
+	return 0;
+}
+
+/* ---- making and checking ---- */
+
+/* Packages that are fetched, and places where they stand. */
+static int summary(const struct lock *l, const struct project *p, struct err *e)
+{
+	auto_graph struct graph *g = NULL;
+	uint32_t packages = 0, places = 0, links = 0;
+	int r = lock_graph(l, &g, e);
+
+	if (r < 0)
+		return r;
+	for (uint32_t i = 0; i < lock_count(l); i++) {
+		struct lock_pkg pkg;
+
+		lock_pkg(l, i, &pkg);
+		packages += !(pkg.flags & (NODE_TOP | NODE_LINK));
+	}
+	for (uint32_t i = 0; i < g->count; i++) {
+		links += !!(g->nodes[i].flags & NODE_LINK);
+		places += !(g->nodes[i].flags & (NODE_TOP | NODE_LINK));
+	}
+	(void)printf(PROJECT_LOCK ": %u packages at %u places, %u links, %zu bytes, from %s\n",
+		     packages, places, links, lock_bytes(l).len, p->lock_file);
+	return 0;
+}
+
+static int make(struct err *e)
+{
+	auto_project struct project p = PROJECT_INIT;
+	auto_lock struct lock *l = NULL;
+	struct npmlock_options o;
+	int r = cmd_project(&p, &o, e);
+
+	if (r == 0)
+		r = project_write_lock(&p, &o, &l, e);
+	return r == 0 ? summary(l, &p, e) : r;
+}
+
+static int check(struct err *e)
+{
+	auto_project struct project p = PROJECT_INIT;
+	auto_lock struct lock *ours = NULL;
+	auto_graph struct graph *g = NULL;
+	struct npmlock_options o;
+	bool npm;
+	int r = cmd_project(&p, &o, e);
+
+	if (r < 0)
+		return r;
+	npm = p.lock_file && strcmp(p.lock_file, PROJECT_LOCK) != 0;
+	if (!p.lock_file)
+		return err_set(e, -ENOENT,
+			       "there is no lock; make one with `npm install "
+			       "--package-lock-only`");
+	if (npm)
+		r = npmlock_read(&g, p.dirfd, &o, e);
+	if (r == 0)
+		r = project_fresh(&p, &o, &ours, e);
+	if (r == -ENOENT && npm) {
+		(void)printf("%s fits package.json; there is no " PROJECT_LOCK "\n", p.lock_file);
+		return 0;
+	}
+	if (r == 0 && !npm)
+		r = project_check(&p, ours, &o, e);
+	if (r == 0)
+		(void)printf("%s fits package.json%s\n", p.lock_file,
+			     npm ? "; " PROJECT_LOCK " is fresh" : "");
+	return r;
+}
+
+/* ---- the text form ---- */
+
+static int by_path(const void *a, const void *b, void *arg)
+{
+	const struct graph_node *nodes = arg;
+
+	return render_order(slice_str(nodes[*(const uint32_t *)a].path), true,
+			    slice_str(nodes[*(const uint32_t *)b].path), true);
+}
+
+static void show_list(struct buf *b, const char *what, const struct graph_strings *list)
+{
+	if (!list->given)
+		return;
+	buf_addf(b, "  %s", what);
+	for (uint32_t i = 0; i < list->count; i++)
+		buf_addf(b, " %s", list->items[i]);
+	buf_addstr(b, "\n");
+}
+
+static void show_flags(struct buf *b, uint32_t flags)
+{
+	static const struct {
+		uint32_t flag;
+		const char *word;
+	} words[] = {
+		{ NODE_LINK, "link" },
+		{ NODE_WORKSPACE, "workspace" },
+		{ NODE_EXTRANEOUS, "extraneous" },
+		{ NODE_DEV, "dev" },
+		{ NODE_OPTIONAL, "optional" },
+		{ NODE_DEV_OPTIONAL, "devOptional" },
+		{ NODE_PEER, "peer" },
+		{ NODE_IN_BUNDLE, "bundled" },
+		{ NODE_HAS_SCRIPT, "script" },
+		{ NODE_HAS_SHRINKWRAP, "shrinkwrap" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+		if (flags & words[i].flag && !(flags & NODE_EXTRANEOUS && i > 2 && i < 7))
+			buf_addf(b, " %s", words[i].word);
+	}
+	buf_addstr(b, "\n");
+}
+
+static void show_text(struct buf *b, const char *what, const char *value)
+{
+	if (value)
+		buf_addf(b, "  %s %s\n", what, value);
+}
+
+static void show_deps(struct buf *b, const struct graph_node *n)
+{
+	static const char *const sections[SECTION_COUNT] = {
+		[SECTION_PROD] = "needs",
+		[SECTION_DEV] = "needs-dev",
+		[SECTION_OPTIONAL] = "needs-optional",
+		[SECTION_PEER] = "needs-peer",
+	};
+
+	for (uint32_t i = 0; i < n->dep_count; i++) {
+		const struct graph_dep *d = &n->deps[i];
+
+		buf_addf(b, "  %s%s %s %s\n", sections[d->section],
+			 d->peer_optional ? "-optional" : "", d->name, d->spec);
+	}
+}
+
+/* The rest of what the lock says, one line a member. */
+static void show_rest(struct buf *b, const char *residue)
+{
+	struct json_text t = json_text(residue);
+	struct json_member m;
+
+	while (json_text_next(&t, &m)) {
+		buf_addf(b, "  %.*s ", SLICE_FMT(m.key));
+		buf_add(b, m.value.ptr, m.value.len);
+		buf_addstr(b, "\n");
+	}
+}
+
+static void show_node(struct buf *b, const struct graph *g, uint32_t i)
+{
+	const struct graph_node *n = &g->nodes[i];
+
+	buf_addf(b, "\n%s", i ? n->path : ".");
+	if (n->pkg_name && strcmp(n->pkg_name, n->name) != 0)
+		buf_addf(b, " = %s", n->pkg_name);
+	if (n->version)
+		buf_addf(b, " %s", n->version);
+	show_flags(b, n->flags);
+	show_text(b, "resolved", n->resolved);
+	show_text(b, "integrity", n->integrity);
+	if (n->flags & NODE_TOP) {
+		show_rest(b, n->residue);
+		return;
+	}
+	show_deps(b, n);
+	for (uint32_t k = 0; k < n->bin_count; k++)
+		buf_addf(b, "  bin %s %s\n", n->bins[k].name, n->bins[k].target);
+	show_list(b, "os", &n->os);
+	show_list(b, "cpu", &n->cpu);
+	show_list(b, "libc", &n->libc);
+	show_list(b, "bundles", &n->bundled);
+	show_rest(b, n->residue);
+}
+
+/* Nothing that changes without a change of what is installed: no fingerprint, no numbers. */
+static int show(const struct graph *g, struct err *e)
+{
+	auto_buf struct buf b = BUF_INIT(OUTPUT_MAX);
+	auto_free uint32_t *order = calloc(g->count, sizeof *order);
+
+	if (!order)
+		return err_set(e, -ENOMEM, "out of memory");
+	for (uint32_t i = 0; i < g->count; i++)
+		order[i] = i;
+	qsort_r(order, g->count, sizeof *order, by_path, g->nodes);
+	buf_addf(&b, "lock of %s%s%s, package-lock version %u\n", g->name ? g->name : "a project",
+		 g->version ? " " : "", g->version ? g->version : "",
+		 g->lockfile_version < 2 ? 3 : g->lockfile_version);
+	for (uint32_t k = 0; k < g->count; k++)
+		show_node(&b, g, order[k]);
+	return write_out(&b, e);
+}
+
+static int export_lock(const struct graph *g, struct err *e)
+{
+	auto_buf struct buf b = BUF_INIT(OUTPUT_MAX);
+	int r = render_package_lock(g, &b, e);
+
+	return r == 0 ? write_out(&b, e) : r;
+}
+
+/* Opens FILE, or the project's lock. */
+static int open_any(const char *file, struct lock **ret, struct err *e)
+{
+	auto_project struct project p = PROJECT_INIT;
+	struct npmlock_options o;
+	bool derived;
+	int r;
+
+	if (file)
+		return lock_open(ret, AT_FDCWD, file, e);
+	r = cmd_project(&p, &o, e);
+	return r == 0 ? project_lock(&p, NULL, &o, ret, &derived, e) : r;
+}
+
+static int print(const char *file, int (*fn)(const struct graph *, struct err *), struct err *e)
+{
+	auto_lock struct lock *l = NULL;
+	auto_graph struct graph *g = NULL;
+	int r = open_any(file, &l, e);
+
+	if (r == 0)
+		r = lock_graph(l, &g, e);
+	return r == 0 ? fn(g, e) : r;
+}
+
+static int bad_usage(void)
+{
+	(void)fputs(usage, stderr);
+	return CMD_USAGE;
+}
+
+int cmd_lock(int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{ "check", no_argument, NULL, 'c' },
+		{ "update", optional_argument, NULL, 'u' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 },
+	};
+	bool only_check = false;
+	struct err e = { 0 };
+	int c, r;
+
+	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+		if (c == 'c') {
+			only_check = true;
+		} else if (c == 'u') {
+			(void)fputs("dx lock: updating is not there yet; run `npm update "
+				    "--package-lock-only`, then `dx lock`\n",
+				    stderr);
+			return CMD_FAILED;
+		} else {
+			(void)fputs(usage, c == 'h' ? stdout : stderr);
+			return c == 'h' ? CMD_OK : CMD_USAGE;
+		}
+	}
+	if (optind == argc) {
+		r = only_check ? check(&e) : make(&e);
+	} else {
+		bool is_show = strcmp(argv[optind], "show") == 0;
+
+		if (only_check || argc - optind > 2 ||
+		    (!is_show && strcmp(argv[optind], "export") != 0))
+			return bad_usage();
+		r = print(argv[optind + 1], is_show ? show : export_lock, &e);
+	}
+	if (r < 0) {
+		(void)fprintf(stderr, "dx lock: %s\n", e.msg);
+		return CMD_FAILED;
+	}
+	return CMD_OK;
+}
