@@ -55,44 +55,43 @@ static int summary(const struct lock *l, const struct project *p, struct err *e)
 
 static int make(struct err *e)
 {
-	auto_project struct project p = PROJECT_INIT;
+	auto_cmd_project struct cmd_project c = CMD_PROJECT_INIT;
 	auto_lock struct lock *l = NULL;
-	struct npmlock_options o;
-	int r = cmd_project(&p, &o, e);
+	int r = cmd_project_open(&c, e);
 
 	if (r == 0)
-		r = project_write_lock(&p, &o, &l, e);
-	return r == 0 ? summary(l, &p, e) : r;
+		r = project_write_lock(&c.project, &c.options, &l, e);
+	return r == 0 ? summary(l, &c.project, e) : r;
 }
 
 static int check(struct err *e)
 {
-	auto_project struct project p = PROJECT_INIT;
+	auto_cmd_project struct cmd_project c = CMD_PROJECT_INIT;
 	auto_lock struct lock *ours = NULL;
 	auto_graph struct graph *g = NULL;
-	struct npmlock_options o;
+	const struct project *p = &c.project;
 	bool npm;
-	int r = cmd_project(&p, &o, e);
+	int r = cmd_project_open(&c, e);
 
 	if (r < 0)
 		return r;
-	npm = p.lock_file && strcmp(p.lock_file, PROJECT_LOCK) != 0;
-	if (!p.lock_file)
+	npm = p->lock_file && strcmp(p->lock_file, PROJECT_LOCK) != 0;
+	if (!p->lock_file)
 		return err_set(e, -ENOENT,
 			       "there is no lock; make one with `npm install "
 			       "--package-lock-only`");
 	if (npm)
-		r = npmlock_read(&g, p.dirfd, &o, e);
+		r = npmlock_read(&g, p->dirfd, &c.options, e);
 	if (r == 0)
-		r = project_fresh(&p, &o, &ours, e);
+		r = project_fresh(p, &c.options, &ours, e);
 	if (r == -ENOENT && npm) {
-		(void)printf("%s fits package.json; there is no " PROJECT_LOCK "\n", p.lock_file);
+		(void)printf("%s fits package.json; there is no " PROJECT_LOCK "\n", p->lock_file);
 		return 0;
 	}
 	if (r == 0 && !npm)
-		r = project_check(&p, ours, &o, e);
+		r = project_check(p, ours, &c.options, e);
 	if (r == 0)
-		(void)printf("%s fits package.json%s\n", p.lock_file,
+		(void)printf("%s fits package.json%s\n", p->lock_file,
 			     npm ? "; " PROJECT_LOCK " is fresh" : "");
 	return r;
 }
@@ -234,15 +233,14 @@ static int export_lock(const struct graph *g, struct err *e)
 /* Opens FILE, or the project's lock. */
 static int open_any(const char *file, struct lock **ret, struct err *e)
 {
-	auto_project struct project p = PROJECT_INIT;
-	struct npmlock_options o;
+	auto_cmd_project struct cmd_project c = CMD_PROJECT_INIT;
 	bool derived;
 	int r;
 
 	if (file)
 		return lock_open(ret, AT_FDCWD, file, e);
-	r = cmd_project(&p, &o, e);
-	return r == 0 ? project_lock(&p, NULL, &o, ret, &derived, e) : r;
+	r = cmd_project_open(&c, e);
+	return r == 0 ? project_lock(&c.project, NULL, &c.options, ret, &derived, e) : r;
 }
 
 static int print(const char *file, int (*fn)(const struct graph *, struct err *), struct err *e)

@@ -536,19 +536,18 @@ static int print_listing(struct listing *l, struct err *e)
 
 static int list(bool all, bool json, struct err *e)
 {
-	auto_project struct project p = PROJECT_INIT;
+	auto_cmd_project struct cmd_project p = CMD_PROJECT_INIT;
 	auto_lock struct lock *lock = NULL;
 	auto_graph struct graph *g = NULL;
 	struct listing l cleanup(listing_release) = { .all = all, .json = json };
-	struct npmlock_options o;
-	int r = cmd_project(&p, &o, e);
+	int r = cmd_project_open(&p, e);
 
 	if (r == 0)
-		r = cmd_project_graph(&p, &o, &lock, &g, e);
+		r = cmd_project_graph(&p, &lock, &g, e);
 	if (r < 0)
 		return r;
 	l.g = g;
-	l.p = &p;
+	l.p = &p.project;
 	l.arena = (struct arena)ARENA_INIT(OUTPUT_MAX);
 	l.problems = (struct buf)BUF_INIT(OUTPUT_MAX);
 	return print_listing(&l, e);

@@ -4,29 +4,36 @@
 #include "fetch/npmrc.h"
 #include "lock/manifest.h"
 
-int cmd_project(struct project *ret, struct npmlock_options *ret_options, struct err *e)
+int cmd_project_open(struct cmd_project *ret, struct err *e)
 {
-	auto_project struct project p = PROJECT_INIT;
-	struct npmrc *rc = NULL;
-	int r = project_open(&p, ".", e);
+	int r = project_open(&ret->project, ".", e);
 
 	if (r == 0)
-		r = npmrc_load(&rc, p.dir, NULL, e);
+		r = npmrc_load(&ret->npmrc, ret->project.dir, NULL, e);
+	if (r == 0)
+		r = catalog_npm_new(&ret->registry, ret->npmrc, e);
 	if (r < 0)
 		return r;
-	*ret_options = (struct npmlock_options){
-		.graph.legacy_peer_deps = npmrc_bool(rc, "legacy-peer-deps", false),
+	ret->catalog = catalog_npm(ret->registry);
+	ret->options = (struct npmlock_options){
+		.graph.legacy_peer_deps = npmrc_bool(ret->npmrc, "legacy-peer-deps", false),
+		.catalog = &ret->catalog,
 	};
-	npmrc_free(rc);
-	*ret = p;
-	p = (struct project)PROJECT_INIT;
 	return 0;
 }
 
-/* npm's lock, read without the question whether it fits. */
-static int read_npm_lock(const struct project *p, const struct npmlock_options *o,
-			 struct graph **ret, struct err *e)
+void cmd_project_release(struct cmd_project *p)
 {
+	catalog_npm_free(p->registry);
+	npmrc_free(p->npmrc);
+	project_release(&p->project);
+}
+
+/* npm's lock, read without the question whether it fits. */
+static int read_npm_lock(const struct cmd_project *c, struct graph **ret, struct err *e)
+{
+	const struct npmlock_options *o = &c->options;
+	const struct project *p = &c->project;
 	auto_graph struct graph *g = NULL;
 	auto_free char *text = NULL;
 	size_t len;
@@ -46,9 +53,11 @@ static int read_npm_lock(const struct project *p, const struct npmlock_options *
 	return 0;
 }
 
-static int read_dxl(const struct project *p, const struct npmlock_options *o,
-		    struct lock **ret_lock, struct graph **ret, struct err *e)
+static int read_dxl(const struct cmd_project *c, struct lock **ret_lock, struct graph **ret,
+		    struct err *e)
 {
+	const struct npmlock_options *o = &c->options;
+	const struct project *p = &c->project;
 	auto_lock struct lock *l = NULL;
 	auto_graph struct graph *g = NULL;
 	bool derived;
@@ -69,13 +78,15 @@ static int read_dxl(const struct project *p, const struct npmlock_options *o,
 	return 0;
 }
 
-int cmd_project_graph(const struct project *p, const struct npmlock_options *o,
-		      struct lock **ret_lock, struct graph **ret, struct err *e)
+int cmd_project_graph(const struct cmd_project *c, struct lock **ret_lock, struct graph **ret,
+		      struct err *e)
 {
+	const struct project *p = &c->project;
+
 	if (!p->lock_file || strcmp(p->lock_file, PROJECT_LOCK) == 0)
-		return read_dxl(p, o, ret_lock, ret, e);
+		return read_dxl(c, ret_lock, ret, e);
 	*ret_lock = NULL;
-	return read_npm_lock(p, o, ret, e);
+	return read_npm_lock(c, ret, e);
 }
 
 void cmd_node_id(struct buf *b, const struct graph *g, uint32_t node)

@@ -210,15 +210,14 @@ static int explain_matching(struct why *w, const char *arg)
 
 static int run(char **args, int count, struct err *e)
 {
-	auto_project struct project p = PROJECT_INIT;
+	auto_cmd_project struct cmd_project p = CMD_PROJECT_INIT;
 	auto_lock struct lock *lock = NULL;
 	auto_graph struct graph *g = NULL;
 	struct why w cleanup(why_release) = { 0 };
-	struct npmlock_options o;
-	int r = cmd_project(&p, &o, e);
+	int r = cmd_project_open(&p, e);
 
 	if (r == 0)
-		r = cmd_project_graph(&p, &o, &lock, &g, e);
+		r = cmd_project_graph(&p, &lock, &g, e);
 	if (r == 0 && why_init(&w, g) < 0)
 		r = err_set(e, -ENOMEM, "out of memory");
 	for (int i = 0; r == 0 && i < count; i++) {
