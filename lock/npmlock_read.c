@@ -38,6 +38,25 @@ static int read_lock(struct graph **ret, int dirfd, const struct npmlock_options
 	return 0;
 }
 
+/* npm unpacks a package that brings its own shrinkwrap before it knows what stands below. A lock
+ * that npm wrote lists that too; one that does not cannot be laid out without the tarball. */
+static int refuse_unlisted(const struct graph *g, struct err *e)
+{
+	for (uint32_t k = 0; k < g->edge_count; k++) {
+		const struct graph_edge *edge = &g->edges[k];
+		const struct graph_node *from = &g->nodes[edge->from];
+
+		if (from->flags & NODE_HAS_SHRINKWRAP && !(from->flags & NODE_EXTRANEOUS) &&
+		    edge->to == GRAPH_NONE && edge->type == EDGE_PROD)
+			return err_set(e, -EOPNOTSUPP,
+				       "%.80s brings its own npm-shrinkwrap.json, and the lock "
+				       "does not list what that names (%.60s); make the lock anew "
+				       "with `npm install --package-lock-only`",
+				       from->path, edge->name);
+	}
+	return 0;
+}
+
 int npmlock_read(struct graph **ret, int dirfd, const struct npmlock_options *o, struct err *e)
 {
 	auto_graph struct graph *g = NULL;
@@ -51,6 +70,8 @@ int npmlock_read(struct graph **ret, int dirfd, const struct npmlock_options *o,
 		r = graph_flags(g, e);
 	if (r == 0)
 		r = graph_check(g, e);
+	if (r == 0)
+		r = refuse_unlisted(g, e);
 	if (r < 0)
 		return r;
 	*ret = take(&g);

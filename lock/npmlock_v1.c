@@ -20,6 +20,7 @@
 struct v1_entry {
 	const char *path;
 	const char *name;      /* as a folder, alias and all */
+	const char *ask_name;  /* as which the registry is asked for it */
 	const cJSON *requires; /* of the old lock; NULL */
 	cJSON *made;           /* in `packages` */
 	bool dev, optional;
@@ -53,6 +54,7 @@ static int add_entry(struct v1 *v, struct v1_entry entry)
 		v->entries = bigger;
 		v->cap = cap;
 	}
+	entry.ask_name = entry.name;
 	entry.made = cJSON_CreateObject();
 	if (!entry.made || !cJSON_AddItemToObject(v->packages, entry.path, entry.made)) {
 		cJSON_Delete(entry.made);
@@ -254,7 +256,7 @@ static int fill_entry(struct v1 *v, cJSON *made, const char *name, const cJSON *
 	if (r == 0 && s && version && *version && !(integrity && *integrity)) {
 		if (s->type == SPEC_GIT)
 			return put_git(v, made, s);
-		named = is_registry(s);
+		named = is_registry(s) && s->type != SPEC_ALIAS;
 		if (named)
 			r = put_str(v, made, "version", version);
 	}
@@ -315,6 +317,13 @@ static int convert_entry(struct v1 *v, const char *path, const char *name, const
 	if (r < 0)
 		return r;
 	made = v->entries[v->count - 1].made;
+	/* npm asks for an alias by its own name only if the lock has no integrity of it. */
+	if (known && s.type == SPEC_ALIAS && !json_true(old, "integrity")) {
+		v->entries[v->count - 1].ask_name =
+			arena_strndup(&v->arena, s.alias_name.ptr, s.alias_name.len);
+		if (!v->entries[v->count - 1].ask_name)
+			return no_memory(v);
+	}
 	if (!known || s.type != SPEC_DIRECTORY)
 		return fill_entry(v, made, name, old, known ? &s : NULL);
 	*ret_below = relative(v, s.fetch);
@@ -444,6 +453,7 @@ static const char *const manifest_keys[] = {
 	"os",
 	"peerDependencies",
 	"peerDependenciesMeta",
+	"workspaces",
 };
 
 static bool is_filled(const cJSON *j)
@@ -521,7 +531,8 @@ static int put_manifest(struct v1 *v, const struct v1_entry *entry, const cJSON 
 }
 
 /* As npm does, everything in a node_modules is asked for, by the folder's name and its version,
- * even an alias (npm.md §1.4 (6)); what the registry does not have stays as it is. */
+ * even an alias with integrity (npm.md §1.4 (6)); what the registry does not have stays as it
+ * is. */
 static bool wants_manifest(const struct graph_node *n)
 {
 	return strncmp(n->path, "node_modules/", 13) == 0 && !(n->flags & NODE_LINK) &&
@@ -534,7 +545,7 @@ static int ask(struct v1 *v, const struct graph *g, const struct catalog *catalo
 	auto_json cJSON *mani = NULL;
 	int r;
 
-	r = catalog->manifest(catalog->self, v->entries[i].name, n->version, &mani, v->e);
+	r = catalog->manifest(catalog->self, v->entries[i].ask_name, n->version, &mani, v->e);
 	if (r == -ENOENT)
 		return 0;
 	if (r < 0)
@@ -552,7 +563,7 @@ static int put_manifests(struct v1 *v, const struct graph *g, const struct catal
 		return no_memory(v);
 	for (uint32_t i = 1; i < g->count; i++) {
 		if (wants_manifest(&g->nodes[i]))
-			names[n++] = v->entries[i].name;
+			names[n++] = v->entries[i].ask_name;
 	}
 	if (n && !catalog)
 		return err_set(v->e, -ENETUNREACH,

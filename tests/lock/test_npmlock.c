@@ -303,9 +303,17 @@ Test(npmlock, version_1_takes_what_the_manifests_say)
 
 	cr_assert_eq(parse(&g,
 			   "{'lockfileVersion':1,'dependencies':{'tool':{'version':'1.2.3',"
-			   "'requires':{'gone':'1'}}}}",
+			   "'requires':{'gone':'1'}},'al':{'version':'npm:tool@1.2.3'},"
+			   "'al2':{'version':'npm:tool@1.2.3','integrity':'I'}}}",
 			   &catalog, NULL),
 		     0);
+	/* An alias is asked for by its own name if there is no integrity. */
+	n = &g->nodes[2];
+	cr_assert_str_eq(n->name, "al");
+	cr_assert_str_eq(n->pkg_name, "tool");
+	cr_assert_str_eq(n->version, "1.2.3");
+	cr_assert_eq(n->bin_count, 1);
+	cr_assert_eq(g->nodes[3].bin_count, 0);
 	n = &g->nodes[1];
 	cr_assert(n->bin_count == 1 && strcmp(n->bins[0].target, "t.js") == 0);
 	cr_assert_eq(n->dep_count, 2);
@@ -391,6 +399,12 @@ Test(npmlock, reads_a_project)
 	cr_assert_eq(npmlock_read(&g, d.fd, &o, &e), 0);
 	cr_assert(g->shrinkwrap && strcmp(g->nodes[1].version, "1.0.1") == 0);
 	graph_free(take(&g));
+
+	put(&d, "npm-shrinkwrap.json",
+	    "{'packages':{'node_modules/a':{'version':'1.0.1','hasShrinkwrap':true,"
+	    "'dependencies':{'b':'1'}}}}");
+	cr_assert_eq(npmlock_read(&g, d.fd, &o, &e), -EOPNOTSUPP);
+	cr_assert(strstr(e.msg, "node_modules/a brings its own npm-shrinkwrap.json"));
 
 	put(&d, "package.json", "{'dependencies':{'a':'^2'}}");
 	cr_assert_eq(npmlock_read(&g, d.fd, &o, &e), -ESTALE);
