@@ -46,9 +46,10 @@ static void list_remove(struct flight_list *l, struct flight *fl)
 	fl->prev = fl->next = NULL;
 }
 
-static struct flight *list_pop(struct flight_list *l)
+/* The first of the most urgent, if it is as urgent as `least`. */
+static struct flight *list_pop(struct flight_list *l, enum fetch_prio least)
 {
-	for (unsigned p = 0; p < FETCH_PRIOS; p++) {
+	for (unsigned p = 0; p <= least; p++) {
 		struct flight *fl = l->first[p];
 
 		if (!fl)
@@ -180,7 +181,7 @@ void flight_to_work(struct flight *fl)
 	lock(f);
 	fl->stage = STAGE_BYTES;
 	list_add(&f->working, fl);
-	(void)pthread_cond_signal(&f->to_work);
+	(void)pthread_cond_broadcast(&f->to_work); /* not all workers take all */
 	unlock(f);
 }
 
@@ -212,6 +213,8 @@ static void hurry(struct fetch *f, struct flight *fl, enum fetch_prio prio)
 	fl->prio = prio;
 	if (l)
 		list_add(l, fl);
+	if (l == &f->working)
+		(void)pthread_cond_broadcast(&f->to_work);
 	if (fl->stage == STAGE_ASKED && fl->call)
 		http_hurry(fl->call, (enum http_prio)prio);
 }
@@ -315,7 +318,8 @@ static void *dispatcher(void *arg)
 		struct flight *fl;
 
 		lock(f);
-		while (!(fl = list_pop(&f->starting)) && !f->lost_count && !f->no_more_starts)
+		while (!(fl = list_pop(&f->starting, FETCH_BACKGROUND)) && !f->lost_count &&
+		       !f->no_more_starts)
 			(void)pthread_cond_wait(&f->to_start, &f->mu);
 		if (fl) {
 			stage = fl->stage;
@@ -333,14 +337,16 @@ static void *dispatcher(void *arg)
 
 static void *worker(void *arg)
 {
-	struct fetch *f = arg;
+	struct fetch_worker *w = arg;
+	enum fetch_prio least = w->demand_only ? FETCH_DEMAND : FETCH_BACKGROUND;
+	struct fetch *f = w->f;
 
 	for (;;) {
 		struct flight *fl;
 		bool idle;
 
 		lock(f);
-		while (!(fl = list_pop(&f->working)) && !f->no_more_work)
+		while (!(fl = list_pop(&f->working, least)) && !f->no_more_work)
 			(void)pthread_cond_wait(&f->to_work, &f->mu);
 		if (!fl) {
 			unlock(f);
@@ -375,7 +381,7 @@ static unsigned worker_count(const struct fetch_config *c)
 
 static int start_threads(struct fetch *f, struct err *e)
 {
-	unsigned want = worker_count(&f->c);
+	unsigned want = worker_count(&f->c) + 1;
 	sigset_t all, old;
 	int r;
 
@@ -384,7 +390,10 @@ static int start_threads(struct fetch *f, struct err *e)
 	r = pthread_create(&f->dispatcher, NULL, dispatcher, f);
 	f->dispatching = r == 0;
 	while (r == 0 && f->worker_count < want) {
-		r = pthread_create(&f->workers[f->worker_count], NULL, worker, f);
+		struct fetch_worker *w = &f->workers[f->worker_count];
+
+		*w = (struct fetch_worker){ .f = f, .demand_only = f->worker_count == 0 };
+		r = pthread_create(&w->thread, NULL, worker, w);
 		f->worker_count += r == 0;
 	}
 	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
@@ -424,6 +433,8 @@ void fetch_stop(struct fetch *f)
 {
 	struct flight *fl;
 
+	if (!f)
+		return;
 	atomic_store(&f->stopping, true);
 	lock(f);
 	f->no_more_starts = true;
@@ -438,8 +449,8 @@ void fetch_stop(struct fetch *f)
 	(void)pthread_cond_broadcast(&f->to_work);
 	unlock(f);
 	for (unsigned i = 0; i < f->worker_count; i++)
-		(void)pthread_join(f->workers[i], NULL);
-	while ((fl = list_pop(&f->starting))) {
+		(void)pthread_join(f->workers[i].thread, NULL);
+	while ((fl = list_pop(&f->starting, FETCH_BACKGROUND))) {
 		if (fl->stage != STAGE_FAILED)
 			fl->result = err_set(&fl->e, -ECANCELED, "cancelled");
 		flight_end(fl, fl->result);

@@ -1,6 +1,7 @@
 /* fetch.h - bring packages into a store: the only header of fetch/ that fs/ needs for that.
  *
- * One thread owns the network (curl multi); a few ingest workers check, unpack and put. A
+ * One thread owns the network (curl multi); a few ingest workers check, unpack and put, one of
+ * them only what is wanted on demand; nothing but these threads is made before the first want. A
  * package that is wanted several times at once is downloaded once; a later want with a higher
  * priority moves it forward. Whoever waits is told through the done function. */
 #pragma once
@@ -17,9 +18,11 @@ struct fetch_pkg {
 	const char *integrity; /* the lock's, NULL if it has none */
 };
 
-/* Called on a fetch thread that holds no lock. result: 0; -ENOENT the registry does not have it
- * (404), -EACCES it refused us, -ENETUNREACH offline, -ETIMEDOUT, -EBADMSG wrong bytes, -ENOSPC
- * ...; `why` names package, URL without credentials, reason. */
+/* Called on a fetch thread that holds no lock (during fetch_stop also on its caller's). result: 0;
+ * -ENOENT the registry does not have it (404), -EACCES it refused us, -ENETUNREACH offline,
+ * -ETIMEDOUT, -EBADMSG wrong bytes (twice), -EOPNOTSUPP a source that nobody can fetch here,
+ * -EDESTADDRREQ no registry is configured, what http.h says of the network, and -ENOSPC and the
+ * like as they came; `why` names package, URL without credentials, reason. */
 typedef void fetch_done_fn(void *arg, const struct digest *key, int result, const char *why);
 
 struct npmrc;
@@ -48,5 +51,6 @@ void fetch_want(struct fetch *f, const struct fetch_pkg *pkg, enum fetch_prio pr
 
 void fetch_stats(struct fetch *f, struct fetch_stats *ret);
 
-/* Cancels what is queued or under way (reported as -ECANCELED), waits for the threads, frees. */
+/* Cancels what is queued or under way (reported as -ECANCELED), waits for the threads, frees.
+ * NULL is fine. */
 void fetch_stop(struct fetch *f);

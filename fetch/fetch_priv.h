@@ -63,10 +63,19 @@ struct failure {
 	char why[sizeof(((struct err *)0)->msg)];
 };
 
+/* Unpacking a large package takes a second; who waits for a small one shall not wait for that
+ * because all workers are busy in the background. */
+struct fetch_worker {
+	struct fetch *f;
+	pthread_t thread;
+	bool demand_only;
+};
+
 struct fetch {
 	struct fetch_config c;
 	char *project_dir, *tmp_dir; /* owned; project_dir may be NULL */
-	pthread_t dispatcher, workers[FETCH_WORKERS_MAX];
+	pthread_t dispatcher;
+	struct fetch_worker workers[FETCH_WORKERS_MAX + 1]; /* the first for demand only */
 	unsigned worker_count;
 	bool dispatching;
 

@@ -5,6 +5,7 @@
 #include "tests/lib/tarball.h"
 #include "tests/lib/test.h"
 
+#include <fcntl.h>
 #include <ftw.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -57,9 +58,13 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 static void begin(httpd_fn *fn, void *arg, const struct fetch_config *more)
 {
 	static const char *const env[] = { "HOME=/nowhere", NULL };
-	char url[300];
-	const char *over[] = { "fetch-retry-mintimeout=10", "fetch-retry-maxtimeout=10",
-			       "maxsockets=4", url, NULL };
+	char url[300], token[300];
+	const char *over[] = { "fetch-retry-mintimeout=10",
+			       "fetch-retry-maxtimeout=10",
+			       "maxsockets=4",
+			       token,
+			       url,
+			       NULL };
 	struct npmrc_options o = { .overrides = over, .env = env, .public_registry = "" };
 	struct fetch_config c = *more;
 	struct err e = { 0 };
@@ -69,6 +74,8 @@ static void begin(httpd_fn *fn, void *arg, const struct fetch_config *more)
 	answer_count = 0;
 	registry = httpd_start(fn, arg);
 	(void)snprintf(url, sizeof url, "registry=%s", httpd_url(registry, "/"));
+	(void)snprintf(token, sizeof token, "%s:_authToken=tok",
+		       httpd_url(registry, "/") + strlen("http:"));
 	cr_assert_eq(npmrc_load_with(&rc, &o, NULL), 0);
 	cr_assert_eq(store_open(&store, &(struct store_options){ .dir = dir }, &e), 0);
 	c.store = store;
@@ -77,7 +84,7 @@ static void begin(httpd_fn *fn, void *arg, const struct fetch_config *more)
 	cr_assert_eq(fetch_start(&fetch, &c, &e), 0);
 }
 
-#define BEGIN(fn, arg, ...) begin(fn, arg, &(struct fetch_config){ .workers = 2, ##__VA_ARGS__ })
+#define BEGIN(fn, arg, ...) begin(fn, arg, &(struct fetch_config){ __VA_ARGS__ })
 
 static void end(void)
 {
@@ -133,9 +140,12 @@ static void give(struct httpd_conn *c, const struct sample *s)
 
 static void usual(void *arg, struct httpd_conn *c, const struct httpd_request *rq)
 {
+	const char *auth = httpd_header(c, "authorization");
 	struct sample *s = arg;
 
-	if (strcmp(rq->path, "/a/-/a-1.0.0.tgz") == 0)
+	if (!auth || strcmp(auth, "Bearer tok") != 0)
+		httpd_reply(c, 401, NULL, NULL, 0);
+	else if (strcmp(rq->path, "/a/-/a-1.0.0.tgz") == 0)
 		give(c, s);
 	else
 		httpd_reply(c, 404, NULL, NULL, 0);
@@ -147,7 +157,7 @@ Test(fetch, a_package_comes_into_the_store)
 	struct fetch_stats st;
 
 	sample_make(&a, "a", "module.exports = 1\n");
-	BEGIN(usual, &a);
+	BEGIN(usual, &a, .workers = 2);
 	cr_assert_not(store_has(store, &a.pkg.key));
 	fetch_want(fetch, pkg(&a), FETCH_DEMAND);
 	await(1);
@@ -254,7 +264,7 @@ Test(fetch, fifty_wants_are_one_download_and_one_answer)
 
 	sample_make(&s[0], "a", "x");
 	g.samples = s;
-	BEGIN(gated, &g);
+	BEGIN(gated, &g, .workers = 2);
 	for (unsigned i = 0; i < 50; i++)
 		fetch_want(fetch, pkg(&s[0]), i % 2 ? FETCH_BACKGROUND : FETCH_DEMAND);
 	gate_await(&g, 1);
@@ -278,7 +288,7 @@ Test(fetch, a_later_want_moves_a_package_forward)
 	for (unsigned i = 0; i < 6; i++)
 		sample_make(&s[i], names[i], names[i]);
 	g.samples = s;
-	BEGIN(gated, &g);
+	BEGIN(gated, &g, .workers = 2);
 	/* Of four connections three may be used in the background; one is kept for demand. */
 	for (unsigned i = 0; i < 5; i++)
 		fetch_want(fetch, pkg(&s[i]), FETCH_BACKGROUND);
@@ -305,7 +315,7 @@ Test(fetch, stopping_cancels_what_is_under_way)
 	for (unsigned i = 0; i < 6; i++)
 		sample_make(&s[i], names[i], names[i]);
 	g.samples = s;
-	BEGIN(gated, &g);
+	BEGIN(gated, &g, .workers = 2);
 	for (unsigned i = 0; i < 6; i++)
 		fetch_want(fetch, pkg(&s[i]), FETCH_DEMAND);
 	gate_await(&g, 4);
@@ -342,7 +352,7 @@ Test(fetch, wrong_bytes_are_fetched_once_more_and_never_stored)
 
 		sample_make(&a, "a", "right");
 		sample_make(&b, "a", "wrong");
-		BEGIN(wrong, &w);
+		BEGIN(wrong, &w, .workers = 2);
 		fetch_want(fetch, pkg(&a), FETCH_DEMAND);
 		await(1);
 		cr_assert_eq(answers[0].result, times == 1 ? 0 : -EBADMSG);
@@ -381,7 +391,7 @@ Test(fetch, where_the_usual_place_is_empty_the_packument_is_asked)
 	sample_make(&a, "@s/a", "x");
 	sample_make(&b, "@s/a", "y");
 	b.pkg.version = "3.0.0";
-	BEGIN(elsewhere, &a);
+	BEGIN(elsewhere, &a, .workers = 2);
 	fetch_want(fetch, pkg(&a), FETCH_DEMAND);
 	await(1);
 	cr_assert_eq(answers[0].result, 0);
@@ -414,4 +424,42 @@ Test(fetch, a_files_tarball_is_read_from_the_project)
 	cr_assert_eq(answers[1].result, -EIO);
 	cr_assert(strstr(answers[1].why, "none.tgz") != NULL);
 	end();
+}
+
+/* ---- workers ---- */
+
+Test(fetch, demand_does_not_wait_for_a_worker_that_is_busy_in_the_background)
+{
+	auto_free char *path = strdup(getenv("PATH"));
+	auto_sample struct sample a, git;
+	char bin[64] = "/tmp/test-fetch-bin-XXXXXX", name[128], script[256];
+	int fd;
+
+	/* npm hangs until somebody opens the other end and closes it again. */
+	cr_assert(mkdtemp(bin) != NULL);
+	(void)snprintf(name, sizeof name, "%s/fifo", bin);
+	cr_assert_eq(mkfifo(name, 0600), 0);
+	(void)snprintf(script, sizeof script, "#!/bin/sh\nread line <%s\nexit 1\n", name);
+	(void)snprintf(name, sizeof name, "%s/npm", bin);
+	cr_assert_eq(file_replace(name, script, strlen(script), 0755, NULL), 0);
+	cr_assert_eq(setenv("PATH", bin, 1), 0);
+
+	sample_make(&a, "a", "x");
+	sample_make(&git, "git", "y");
+	git.pkg.resolved = "git+ssh://git@host.test/u/r.git#abc";
+	BEGIN(usual, &a, .workers = 1);
+	fetch_want(fetch, pkg(&git), FETCH_BACKGROUND);
+	(void)snprintf(name, sizeof name, "%s/fifo", bin);
+	fd = open(name, O_WRONLY | O_CLOEXEC); /* returns when npm reads */
+	cr_assert(fd >= 0);
+	fetch_want(fetch, pkg(&a), FETCH_DEMAND);
+	await(1);
+	cr_assert_eq(answers[0].result, 0);
+	cr_assert(digest_eq(&answers[0].key, &a.pkg.key));
+	close(fd);
+	await(2);
+	cr_assert_eq(answers[1].result, -EREMOTEIO);
+	(void)setenv("PATH", path, 1);
+	end();
+	nftw(bin, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
