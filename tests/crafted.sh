@@ -4,7 +4,7 @@
 # Ends with "N passed, N failed, N skipped"; exit status 1 if one failed. Environment: as e2e/run.sh.
 set -u -o pipefail
 top=$(cd "$(dirname "$0")/.." && pwd)
-export DXFS_BIN TREECMP ORACLE_REGISTRY npm_config_cache
+export DXFS_BIN TREECMP ORACLE_REGISTRY npm_config_cache npm_config_userconfig npm_config_globalconfig
 DXFS_BIN=$(realpath -m "${DXFS_BIN:-$top/build/fs}")
 TREECMP=$(realpath -m "${TREECMP:-$top/build/tests/tools/treecmp}")
 registry=${TEST_REGISTRY:-$top/build/tests/registryd/test-registry}
@@ -23,6 +23,9 @@ read -r pid port _ < <("$registry" --background --dir "$fixtures/registry")
 [ -n "$pid" ] || exit 1
 ORACLE_REGISTRY=http://127.0.0.1:$port
 npm_config_cache=$scratch/npm-cache
+# Whatever the user and the machine have configured, here it is only what a project says.
+npm_config_userconfig=$scratch/npmrc npm_config_globalconfig=$scratch/global-npmrc
+: >"$npm_config_userconfig" >"$npm_config_globalconfig"
 
 if [ $# -eq 0 ]; then
 	cd "$fixtures/projects" && set -- *

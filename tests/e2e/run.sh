@@ -28,7 +28,7 @@ if [ "${1:-}" = --one ]; then # one test, for xargs below
 	env=(T="$T" DXFS_TEST_RUN="$T" HOME="$T/home" TMPDIR="$T" DX_STORE="$T/store"
 		XDG_DATA_HOME="$T/data" XDG_STATE_HOME="$T/state" XDG_CACHE_HOME="$T/cache"
 		XDG_CONFIG_HOME="$T/config" XDG_RUNTIME_DIR="$T/runtime"
-		npm_config_fetch_retries=0 npm_config_cache="$T/npm-cache" npm_config_update_notifier=false)
+		npm_config_fetch_retries=0 npm_config_globalconfig="$T/npmrc" npm_config_cache="$T/npm-cache" npm_config_update_notifier=false)
 	for v in $(compgen -e | grep -iE '^(npm_|node_env|https?_proxy|no_proxy)'); do unset "$v"; done
 	start=$SECONDS
 	(umask 022 && exec env "${env[@]}" timeout -k 10 "${limit:-${TEST_TIMEOUT:-120}}" \
