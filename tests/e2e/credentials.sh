@@ -3,7 +3,7 @@
 . "$(dirname "$0")/lib.sh"
 start_registry
 project cycles
-fault 'match=leaf&kind=auth&value=Bearer%20s3cret'
+fault 'match=/leaf/&kind=auth&value=Bearer%20s3cret'
 mount_it --prefetch=none
 fails 1 cat node_modules/leaf/index.js
 unmount_it
