@@ -294,6 +294,46 @@ STORE_TEST(a_blob_that_has_gone_is_said_to_have)
 	store_close(s);
 }
 
+STORE_TEST(a_record_that_names_another_package_is_not_believed)
+{
+	struct store *s = open_store();
+	struct digest one = sample_key(1), two = sample_key(2);
+	struct record a, b;
+	uint32_t slot;
+
+	cr_assert_eq(sample_put(s, 1, NULL), 0);
+	cr_assert_eq(sample_put(s, 2, NULL), 0);
+	cr_assert_eq(index_find(&s->volumes[0].ix, &two, &b, &slot), 1);
+	cr_assert_eq(index_find(&s->volumes[0].ix, &one, &a, &slot), 1);
+	memcpy(a.content, b.content, sizeof a.content);
+	cr_assert_eq(index_update(&s->volumes[0].ix, slot, &a), 0);
+	cr_assert_eq(sample_read(s, 1), -EBADMSG);
+	store_close(s);
+}
+
+STORE_TEST(another_file_in_the_place_of_a_blob_must_prove_itself)
+{
+	struct store_options o = { .dir = dir, .open_max = 1 };
+	struct store *s = NULL;
+	char path[128], other[140];
+	auto_free char *data = NULL;
+	size_t len;
+
+	cr_assert_eq(store_open(&s, &o, NULL), 0);
+	cr_assert_eq(sample_put(s, 1, NULL), 0);
+	cr_assert_eq(sample_put(s, 2, NULL), 0);
+	cr_assert_eq(sample_read(s, 1), 0); /* checked, and marked so */
+	cr_assert_eq(sample_read(s, 2), 0); /* takes the descriptor */
+	sample_path(s, 1, path);
+	(void)snprintf(other, sizeof other, "%s.new", path);
+	cr_assert_eq(file_read_all(AT_FDCWD, path, 1 << 20, &data, &len, NULL), 0);
+	cr_assert_eq(file_replace(other, data, len, 0644, NULL), 0);
+	spoil(other);
+	cr_assert_eq(rename(other, path), 0);
+	cr_assert_eq(sample_read(s, 1), -EBADMSG);
+	store_close(s);
+}
+
 /* ---- behind ---- */
 
 STORE_TEST(a_store_behind_serves_and_is_never_written)
