@@ -1,6 +1,7 @@
 #include "core/file.h"
 #include "lock/manifest.h"
 #include "lock/npmlock_priv.h"
+#include "lock/overrides.h"
 
 static const char *const lock_files[] = { "npm-shrinkwrap.json", "package-lock.json" };
 
@@ -66,6 +67,8 @@ int npmlock_read(struct graph **ret, int dirfd, const struct npmlock_options *o,
 		r = manifest_project(g, dirfd, e);
 	if (r == 0)
 		r = graph_edges(g, &o->graph, e);
+	if (r == 0)
+		r = overrides_check(g, e);
 	if (r == 0)
 		r = graph_flags(g, e);
 	if (r == 0)

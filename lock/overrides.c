@@ -238,3 +238,24 @@ const struct overrides **overrides_spread(const struct graph *g)
 	}
 	return rule;
 }
+
+int overrides_check(const struct graph *g, struct err *e)
+{
+	const struct graph_node *root = &g->nodes[0];
+
+	for (uint32_t k = root->first_edge; k < root->first_edge + root->edge_count; k++) {
+		const struct graph_edge *edge = &g->edges[k];
+		const char *spec;
+
+		spec = overrides_spec(g, overrides_rule(g->overrides, edge->name, edge->spec),
+				      edge);
+		if (spec && strcmp(spec, edge->spec) == 0)
+			continue;
+		return err_set(
+			e, -EINVAL,
+			"package.json: the override of %.60s (%.40s) conflicts with the direct "
+			"dependency on %.40s (EOVERRIDE); make them the same, or say \"$%.60s\"",
+			edge->name, spec ? spec : "no such dependency", edge->spec, edge->name);
+	}
+	return 0;
+}

@@ -32,6 +32,10 @@ const struct overrides *overrides_rule(const struct overrides *of, const char *n
 const char *overrides_spec(const struct graph *g, const struct overrides *rule,
 			   const struct graph_edge *edge);
 
+/* -EINVAL (npm's EOVERRIDE) when a rule gives a direct dependency of root another spec than
+ * package.json does. After the edges are made. */
+int overrides_check(const struct graph *g, struct err *e) must_check;
+
 /* The rule of every node that root reaches, NULL for the others; g->count pointers that the caller
  * frees. After the edges have their ends. NULL: out of memory. */
 const struct overrides **overrides_spread(const struct graph *g);

@@ -252,8 +252,13 @@ static const struct {
 	{ "'dependencies':{'a':'*'},'overrides':{'b@^5':'2.0.0'}", "does not satisfy" },
 	{ "'dependencies':{'a':'*'},'overrides':{'a':{'b':'2.0.0'}}", NULL },
 	{ "'dependencies':{'a':'*'},'overrides':{'other':{'b':'2.0.0'}}", "does not satisfy" },
-	{ "'dependencies':{'a':'*'},'overrides':{'a':{'.':'1.0.0'},'b':''}", "does not satisfy" },
+	{ "'dependencies':{'a':'*'},'overrides':{'a':{'.':'1.0.0'},'b':''}",
+	  "conflicts with the direct" },
 	{ "'dependencies':{'a':'*','b':'2.0.0'},'overrides':{'b':'$b'}", NULL },
+	{ "'dependencies':{'a':'*'},'overrides':{'b':''}", "does not satisfy" },
+	{ "'dependencies':{'a':'*','b':'2.0.0'},'overrides':{'b':'^2.0.0'}",
+	  "conflicts with the direct dependency" },
+	{ "'dependencies':{'a':'*','b':'2.0.0'},'overrides':{'b':'$none'}", "no such dependency" },
 	{ "'dependencies':{'a':'*'},'overrides':{'b':1}", "neither a string" },
 };
 
