@@ -149,7 +149,7 @@ struct lock {
 	const char *strings;
 	uint32_t count[DXL_SECTIONS];
 	size_t size;
-	void *map; /* owned, unmapped at close; NULL when the bytes are the caller's */
+	void *own; /* owned memory; NULL when the bytes are the caller's */
 };
 
 /* Slots for so many packages: a power of two, at most half full. */
@@ -162,21 +162,38 @@ static inline uint32_t dxl_slot_count(uint32_t packages)
 	return n;
 }
 
-/* The hash of a name: eight bytes at a time, the last ones padded with zeros. */
+static inline uint64_t dxl_load(const uint8_t *p, size_t n)
+{
+	uint64_t w = 0;
+	uint32_t low, high;
+
+	if (n >= 8) {
+		memcpy(&w, p, 8);
+		return le64toh(w);
+	}
+	if (n >= 4) {
+		memcpy(&low, p, 4);
+		memcpy(&high, p + n - 4, 4);
+		return (uint64_t)le32toh(high) << 32 | le32toh(low);
+	}
+	return n ? (uint64_t)p[0] << 16 | (uint64_t)p[n / 2] << 8 | p[n - 1] : 0;
+}
+
+/* The hash of a name: eight bytes at a time, the last ones overlapping those before them. Of fewer
+ * than eight, the first and the last four; of fewer than four, the first, middle and last one. */
 static inline uint64_t dxl_hash(const void *p, size_t len)
 {
-	uint64_t h = 0x9e3779b97f4a7c15u ^ len, word;
+	uint64_t h = 0x9e3779b97f4a7c15u ^ len;
+	const uint8_t *at = p;
 
-	for (const uint8_t *at = p; len > 0; at += 8) {
-		size_t n = len < 8 ? len : 8;
-
-		word = 0;
-		memcpy(&word, at, n);
-		h = (h ^ le64toh(word)) * 0xff51afd7ed558ccdu;
+	for (size_t left = len; left > 8; left -= 8, at += 8) {
+		h = (h ^ dxl_load(at, 8)) * 0xff51afd7ed558ccdu;
 		h ^= h >> 32;
-		len -= n;
 	}
-	return h;
+	at = len > 8 ? (const uint8_t *)p + len - 8 : p;
+	h = (h ^ dxl_load(at, len < 8 ? len : 8)) * 0xff51afd7ed558ccdu;
+	h ^= h >> 32;
+	return (h * 0xc4ceb9fe1a85ec53u) ^ h >> 29;
 }
 
 /* Puts a package's name into the table; there is always an empty slot. */

@@ -3,7 +3,6 @@
 
 #include <assert.h>
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 
 #define AGAIN "make it anew with `dx lock`"
@@ -86,17 +85,16 @@ static int find_sections(struct lock *l, struct err *e)
 }
 
 /* Takes over `map`, on failure too. */
-static int open_checked(struct lock **ret, const void *bytes, size_t size, void *map, struct err *e)
+static int open_checked(struct lock **ret, const void *bytes, size_t size, void *own, struct err *e)
 {
 	struct lock *l = calloc(1, sizeof *l);
 	int r;
 
 	if (!l) {
-		if (map)
-			(void)munmap(map, size);
+		free(own);
 		return err_set(e, -ENOMEM, "out of memory");
 	}
-	*l = (struct lock){ .header = bytes, .size = size, .map = map };
+	*l = (struct lock){ .header = bytes, .size = size, .own = own };
 	r = check_header(l->header, size, e);
 	if (r == 0)
 		r = check_sum(l, e);
@@ -112,15 +110,6 @@ static int open_checked(struct lock **ret, const void *bytes, size_t size, void 
 	return 0;
 }
 
-/* Memory of our own, and its pages all at once: one by one they cost more than the copy. */
-static void *own_memory(size_t size)
-{
-	void *map = mmap(NULL, size, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-
-	return map == MAP_FAILED ? NULL : map;
-}
-
 static int check_size(uint64_t size, struct err *e)
 {
 	if (size < sizeof(struct dxl_header) || size > LOCK_SIZE_MAX)
@@ -131,15 +120,15 @@ static int check_size(uint64_t size, struct err *e)
 int lock_open_copy(struct lock **ret, struct slice bytes, struct err *e)
 {
 	int r = check_size(bytes.len, e);
-	void *map;
+	void *own;
 
 	if (r < 0)
 		return r;
-	map = own_memory(bytes.len);
-	if (!map)
+	own = malloc(bytes.len);
+	if (!own)
 		return err_set(e, -ENOMEM, "out of memory");
-	memcpy(map, bytes.ptr, bytes.len);
-	return open_checked(ret, map, bytes.len, map, e);
+	memcpy(own, bytes.ptr, bytes.len);
+	return open_checked(ret, own, bytes.len, own, e);
 }
 
 int lock_open_bytes(struct lock **ret, struct slice bytes, struct err *e)
@@ -155,18 +144,16 @@ int lock_open_bytes(struct lock **ret, struct slice bytes, struct err *e)
 
 static int read_copy(int fd, size_t size, void **ret, struct err *e)
 {
-	void *map = own_memory(size);
+	auto_free void *own = malloc(size);
 	int r;
 
-	if (!map)
+	if (!own)
 		return err_set(e, -ENOMEM, "out of memory");
-	r = file_pread_all(fd, map, size, 0);
-	if (r < 0) {
-		(void)munmap(map, size);
+	r = file_pread_all(fd, own, size, 0);
+	if (r < 0)
 		return err_set(e, r, "%s",
 			       r == -EBADMSG ? "it shrank while it was read" : strerror(-r));
-	}
-	*ret = map;
+	*ret = take(&own);
 	return 0;
 }
 
@@ -174,7 +161,7 @@ int lock_open(struct lock **ret, int dirfd, const char *path, struct err *e)
 {
 	auto_close int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct stat st;
-	void *map = NULL;
+	void *own = NULL;
 	int r;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
@@ -183,9 +170,9 @@ int lock_open(struct lock **ret, int dirfd, const char *path, struct err *e)
 		return err_set(e, -EBADMSG, "%s: not a regular file", path);
 	r = check_size((uint64_t)st.st_size, e);
 	if (r == 0)
-		r = read_copy(fd, (size_t)st.st_size, &map, e);
+		r = read_copy(fd, (size_t)st.st_size, &own, e);
 	if (r == 0)
-		r = open_checked(ret, map, (size_t)st.st_size, map, e);
+		r = open_checked(ret, own, (size_t)st.st_size, own, e);
 	return r < 0 ? err_wrap(e, r, "%s", path) : 0;
 }
 
@@ -193,8 +180,7 @@ void lock_close(struct lock *l)
 {
 	if (!l)
 		return;
-	if (l->map)
-		(void)munmap(l->map, l->size);
+	free(l->own);
 	free(l);
 }
 

@@ -128,13 +128,34 @@ static void new_line(struct writer *w, unsigned depth)
 		put(w, w->pad + w->nl, w->step);
 }
 
+#define EACH(byte) (0x0101010101010101u * (byte))
+
+/* Is a byte of these eight a zero? */
+static inline uint64_t zero_byte(uint64_t w)
+{
+	return (w - EACH(1u)) & ~w & EACH(0x80u);
+}
+
+/* Is there nothing to escape: no quote, no backslash, no control character? Eight bytes at a
+ * time; a byte below 0x20 is one whose upper three bits are zero. */
+static bool is_plain(const char *s, size_t len)
+{
+	uint64_t w, bad = 0;
+	size_t i = 0;
+
+	for (; i + 8 <= len; i += 8) {
+		memcpy(&w, s + i, 8);
+		bad |= zero_byte(w ^ EACH((uint64_t)'"')) | zero_byte(w ^ EACH((uint64_t)'\\')) |
+		       zero_byte(w & EACH((uint64_t)0xe0));
+	}
+	for (; i < len; i++)
+		bad |= (uint8_t)s[i] < 0x20 || s[i] == '"' || s[i] == '\\';
+	return bad == 0;
+}
+
 static void put_text(struct writer *w, const char *s, size_t len)
 {
-	size_t plain = 0;
-
-	while (plain < len && (uint8_t)s[plain] >= 0x20 && s[plain] != '"' && s[plain] != '\\')
-		plain++;
-	if (plain == len) {
+	if (is_plain(s, len)) {
 		PUT(w, "\"");
 		put(w, s, len);
 		PUT(w, "\"");
@@ -681,6 +702,19 @@ static int put_document(struct writer *w, const struct document *d)
 	return r ? r : t.error;
 }
 
+/* The text into the caller's buf: as it is, when that is empty. */
+static int hand_over(struct writer *w, struct buf *ret)
+{
+	if (ret->data || buf_error(ret) < 0 || w->cap > ret->max) {
+		buf_add(ret, w->data, w->len);
+		return buf_error(ret);
+	}
+	ret->len = w->len;
+	ret->cap = w->cap;
+	ret->data = take(&w->data);
+	return 0;
+}
+
 static int render(const struct graph *g, const bool *present, const char *indent, bool crlf,
 		  bool final_newline, struct buf *ret, struct err *e)
 {
@@ -698,10 +732,8 @@ static int render(const struct graph *g, const bool *present, const char *indent
 		put(&w, w.pad, w.nl);
 	if (r == 0)
 		r = w.error;
-	if (r == 0) {
-		buf_add(ret, w.data, w.len);
-		r = buf_error(ret);
-	}
+	if (r == 0)
+		r = hand_over(&w, ret);
 	return r < 0 ? err_set(e, r, "cannot print the lock: %s",
 			       r == -EBADMSG ? "an entry's remains are no JSON object"
 					     : strerror(-r))

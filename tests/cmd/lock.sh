@@ -2,7 +2,7 @@
 # dx lock, ls and why on a small project: what they print, what they write, how they fail.
 # usage: lock.sh DX
 set -eu
-dx=$1
+dx=$(realpath "$1")
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 export LC_ALL=C.UTF-8 HOME="$dir" npm_config_registry=http://registry.test/
