@@ -107,23 +107,46 @@ static int watch(pid_t pid, int in, struct buf *said, const _Atomic bool *stop)
 	return r;
 }
 
-static void last_line(const struct buf *said, char *ret, size_t n)
+/* Says a line of npm's more than where its log is and which number the error has? What may hold
+ * a URL with credentials says nothing either. */
+static bool tells(const char *line)
 {
-	size_t end = said->len, start;
+	static const char *const dull[] = { "code ",  "command ", "syscall ",       "path ",
+					    "errno ", "dest ",    "A complete log", "Log files" };
+	const char *url = strstr(line, "://");
 
-	while (end > 0 && said->data[end - 1] <= ' ')
-		end--;
-	for (start = end; start > 0 && said->data[start - 1] != '\n';)
-		start--;
-	(void)snprintf(ret, n, "%.*s", (int)(end - start),
-		       end ? (const char *)said->data + start : "");
+	for (size_t i = 0; i < ARRAY_LEN(dull); i++)
+		if (strncmp(line, dull[i], strlen(dull[i])) == 0)
+			return false;
+	return *line && !(url && strchr(url, '@'));
+}
+
+/* The lines that tell something, in one. */
+static void summary(struct buf *said, char *ret, size_t n)
+{
+	static const char prefix[] = "npm error";
+	char *text, *rest, *line;
+	size_t len = 0;
+
+	buf_add(said, "", 1);
+	ret[0] = '\0';
+	text = rest = said->data ? (char *)said->data : NULL;
+	if (text)
+		text[said->len - 1] = '\0';
+	while (text && (line = strsep(&rest, "\r\n")) && len < n - 1) {
+		if (strncmp(line, prefix, sizeof prefix - 1) == 0)
+			line += sizeof prefix - 1;
+		line += strspn(line, " ");
+		if (tells(line))
+			len += (size_t)snprintf(ret + len, n - len, "%s%s", len ? "; " : "", line);
+	}
 }
 
 static int run(const char *spec, const char *dir, const _Atomic bool *stop, struct err *e)
 {
 	auto_buf struct buf said = BUF_INIT(OUTPUT_MAX);
 	auto_close int in = -1, out = -1;
-	char shown[URL_SHOWN_MAX], line[120];
+	char shown[URL_SHOWN_MAX], line[160];
 	int fds[2], r;
 	pid_t pid;
 
@@ -142,7 +165,7 @@ static int run(const char *spec, const char *dir, const _Atomic bool *stop, stru
 	r = watch(pid, in, &said, stop);
 	if (r == 0)
 		return 0;
-	last_line(&said, line, sizeof line);
+	summary(&said, line, sizeof line);
 	return err_set(e, r, "npm pack %s: %s", shown,
 		       r == -EREMOTEIO   ? line
 		       : r == -ETIMEDOUT ? "took too long"

@@ -11,7 +11,7 @@
 
 /* The tarball's bytes; the caller frees *ret. `spec` never reaches an option of npm's: it is
  * refused if it begins with '-'. -EOPNOTSUPP: there is no npm here; -ETIMEDOUT; -EREMOTEIO: npm
- * failed, the sentence has its last line; `tmp_dir` NULL: /tmp. A `stop` that becomes true ends
+ * failed, the sentence has what it said; `tmp_dir` NULL: /tmp. A `stop` that becomes true ends
  * it with -ECANCELED. */
 int pack(char **ret, size_t *ret_len, const char *spec, const char *tmp_dir,
 	 const _Atomic bool *stop, struct err *e) must_check;

@@ -54,15 +54,17 @@ Test(pack, gives_the_tarball_that_npm_made_of_exactly_this_spec)
 	end();
 }
 
-Test(pack, a_failure_has_npms_last_word)
+Test(pack, a_failure_says_what_npm_said)
 {
 	struct err e = { 0 };
 	char *bytes = NULL;
 	size_t len;
 
-	npm_is("echo npm error one; echo npm error no such repository >&2; echo; exit 1");
+	npm_is("echo npm error code 128; echo npm error no such repository >&2;"
+	       "echo 'fatal: https://u:secret@h.test/'; echo; exit 1");
 	cr_assert_eq(pack(&bytes, &len, "https://u:secret@h.test/r", dir, NULL, &e), -EREMOTEIO);
-	cr_assert(strstr(e.msg, "no such repository") && !strstr(e.msg, "secret"));
+	cr_assert(strstr(e.msg, "no such repository") && !strstr(e.msg, "secret") &&
+		  !strstr(e.msg, "128"));
 	end();
 
 	npm_is("exit 0");
