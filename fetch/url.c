@@ -130,21 +130,36 @@ void url_authority(const struct url *u, char *ret, size_t n)
 		(void)snprintf(ret, n, "%s:%u", u->host, u->port);
 }
 
+/* Where the credentials of a URL end, or NULL. A password with a slash in it makes the text no
+ * URL, and is a secret all the same: a port that is no number gives it away. */
+static const char *credentials_end(const char *text, size_t start, size_t end, size_t stop)
+{
+	const char *at = memrchr(text + start, '@', end - start);
+	const char *colon = memchr(text + start, ':', end - start);
+
+	if (at || !colon || text[start] == '[' ||
+	    strspn(colon + 1, "0123456789") == (size_t)(text + end - colon - 1))
+		return at;
+	return memrchr(text + start, '@', stop - start);
+}
+
 void url_shown(const char *text, char ret[URL_SHOWN_MAX])
 {
 	const char *authority = strstr(text, "://");
 	size_t start = authority ? (size_t)(authority - text) + 3 : 0;
 	size_t end = start + strcspn(text + start, "/?#\\");
-	size_t stop = strcspn(text, "?#"), n = 0;
-	const char *at = authority ? memrchr(text + start, '@', end - start) : NULL;
+	size_t stop = start + strcspn(text + start, "?#"), n = 0;
+	const char *at = authority ? credentials_end(text, start, end, stop) : NULL;
+	size_t skip_to = at ? (size_t)(at - text) + 1 : start;
 
 	for (size_t i = 0; i < stop && n < URL_SHOWN_MAX - 1; i++) {
-		unsigned char c = (unsigned char)text[i];
+		unsigned char c;
 
-		if (at && i == start)
-			i = (size_t)(at - text) + 1, c = (unsigned char)text[i];
+		if (i == start)
+			i = skip_to;
 		if (i >= stop)
 			break;
+		c = (unsigned char)text[i];
 		ret[n++] = c < 0x20 || c == 0x7f ? '?' : (char)c;
 	}
 	ret[n] = '\0';

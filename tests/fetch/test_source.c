@@ -1,4 +1,5 @@
 #include "fetch/source.h"
+#include "fetch/url.h"
 #include "tests/lib/test.h"
 
 #include <stdio.h>
@@ -145,4 +146,28 @@ Test(source, a_packuments_url_escapes_the_scopes_slash)
 	cr_assert_eq(source_packument(&scoped, "https://registry.test", "@s/a", NULL), 0);
 	cr_assert_str_eq(scoped, "https://registry.test/@s%2fa");
 	cr_assert_eq(source_packument(&none, "https://registry.test", "../a", NULL), -EINVAL);
+}
+
+static const struct {
+	const char *text, *shown;
+} shown[] = {
+	{ "https://registry.test/a?token=x#y", "https://registry.test/a" },
+	{ "https://u:p@registry.test:8/@s/a", "https://registry.test:8/@s/a" },
+	{ "https://registry.test:8/@s/a", "https://registry.test:8/@s/a" },
+	{ "https://u:p/w@registry.test/a", "https://registry.test/a" },
+	{ "http://[::1]:8/@s/a", "http://[::1]:8/@s/a" },
+	{ "git+ssh://git@host.test/u/r.git#abc", "git+ssh://host.test/u/r.git" },
+	{ "https://u@", "https://" },
+	{ "file:../a\n.tgz", "file:../a?.tgz" },
+	{ "", "" },
+};
+
+Test(source, what_a_message_shows_has_no_secrets)
+{
+	for (size_t i = 0; i < ARRAY_LEN(shown); i++) {
+		char text[URL_SHOWN_MAX];
+
+		url_shown(shown[i].text, text);
+		cr_assert_str_eq(text, shown[i].shown);
+	}
 }
