@@ -8,13 +8,14 @@
 /* A client with quick retries, whatever the test adds to its configuration, and the answers. */
 static struct npmrc *rc;
 static struct http *http;
+static size_t budget; /* of the next client; 0: the usual */
 
 static void client(const char *const *more)
 {
 	const char *over[16] = { "fetch-retry-mintimeout=20", "fetch-retry-maxtimeout=20" };
 	static const char *const env[] = { "HOME=/nowhere", NULL };
 	struct npmrc_options o = { .overrides = over, .env = env, .public_registry = "" };
-	struct http_config c = { 0 };
+	struct http_config c = { .budget = budget };
 
 	for (size_t i = 2; more && *more; i++)
 		over[i] = *more++;
@@ -40,6 +41,7 @@ struct answer {
 	size_t len;
 	struct digest sha512;
 	struct http_call *call;
+	struct http_body kept;
 };
 #define ANSWER                                                                                     \
 	{                                                                                          \
@@ -525,6 +527,46 @@ Test(http, what_is_wanted_now_comes_before_what_is_wanted_later)
 	await(&c);
 	await(&n);
 	cr_assert_str_eq(g.order, "ancb");
+	client_end();
+	httpd_stop(d);
+}
+
+static void on_done_keep(void *arg, struct http_response *r)
+{
+	struct answer *a = arg;
+	struct http_body body = r->body;
+
+	r->body = (struct http_body){ 0 };
+	on_done(a, r);
+	pthread_mutex_lock(&a->mu);
+	a->kept = body;
+	pthread_cond_broadcast(&a->came);
+	pthread_mutex_unlock(&a->mu);
+}
+
+Test(http, while_the_budget_is_used_up_only_what_is_wanted_now_is_started)
+{
+	auto_answer struct answer kept = ANSWER, later = ANSWER, now = ANSWER;
+	struct httpd *d = httpd_start(plain, NULL);
+	struct http_request rq = { .limit = 10, .done = on_done_keep, .arg = &kept };
+
+	budget = 1;
+	client(NULL);
+	budget = 0;
+	rq.url = httpd_url(d, "/hello");
+	cr_assert_eq(http_get(http, &rq, &kept.call, NULL), 0);
+	pthread_mutex_lock(&kept.mu);
+	while (!kept.kept.owner)
+		pthread_cond_wait(&kept.came, &kept.mu);
+	pthread_mutex_unlock(&kept.mu);
+	ask(&later, httpd_url(d, "/empty"), FROM(.prio = HTTP_LATER));
+	cr_expect_eq(get(&now, httpd_url(d, "/hello"), FROM(.prio = HTTP_NOW)), 0);
+	cr_expect_eq(httpd_count(d, "/empty"), 0);
+	cr_expect_eq(kept.kept.bytes.len, 5);
+	http_body_release(&kept.kept);
+	await(&later);
+	cr_expect_eq(later.result, 0);
+	await(&kept);
 	client_end();
 	httpd_stop(d);
 }
