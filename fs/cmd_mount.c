@@ -371,6 +371,7 @@ static int prepare(struct mounting *m, struct err *e)
 		.root_id = m->state.id,
 		.umask = mask,
 		.npm_umask = npmrc_umask(m->loaded.npmrc),
+		.no_bin_links = !npmrc_bool(m->loaded.npmrc, "bin-links", true),
 		.uid = geteuid(),
 		.gid = getegid(),
 		.read_only = o->read_only,

@@ -14,6 +14,7 @@ int places_open(struct places **ret, const struct places_config *c, struct err *
 	if (!p)
 		return err_set(e, -ENOMEM, "out of memory");
 	p->modes = c->modes;
+	p->bin_links = c->bin_links;
 	p->project_dirfd = -1;
 	p->arena = (struct arena)ARENA_INIT(PLACES_ARENA_MAX);
 	p->chunks = calloc(PLACES_CHUNKS, sizeof *p->chunks);
@@ -92,10 +93,10 @@ static int find_bins(struct place *place, const struct dxp *dxp)
 	if (!list)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < place->bin_count; i++) {
-		uint32_t entry = dxp_lookup(dxp, slice_str(place->bins[i]));
+		uint32_t entry = dxp_lookup(dxp, slice_str(place->bins[i].path));
 
 		if (entry != DXP_NONE)
-			list[++n] = entry;
+			list[++n] = entry << 2 | place->bins[i].bin;
 	}
 	list[0] = n;
 	qsort(list + 1, n, sizeof *list, entry_cmp);

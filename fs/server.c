@@ -71,6 +71,7 @@ static int open_places(struct server *s, struct err *e)
 		.store = s->c.store,
 		.state_dir = s->c.state_dir,
 		.project_dirfd = dirfd,
+		.bin_links = !s->c.no_bin_links,
 		.modes = {
 			.umask = s->c.umask,
 			.npm_umask = s->c.npm_umask,

@@ -45,6 +45,7 @@ struct server_config {
 	const char *root_id;         /* its name in <store>/roots; NULL: none is kept */
 	mode_t umask;                /* of the user: npm's formula for modes needs it */
 	mode_t npm_umask;            /* npm's own setting "umask"; 0 is its default */
+	bool no_bin_links;           /* npm's setting bin-links is false */
 	uid_t uid;                   /* owner of everything shown */
 	gid_t gid;
 	bool read_only;   /* the superblock is read-only */

@@ -396,7 +396,8 @@ static int finish(struct tree_maker *m, struct err *e)
 	return link_children(t, e);
 }
 
-int tree_build(const struct graph *g, const bool *present, struct tree **ret, struct err *e)
+int tree_build(const struct graph *g, const bool *present, bool bin_links, struct tree **ret,
+	       struct err *e)
 {
 	struct tree_maker m;
 	uint32_t *order = order_by_length(g);
@@ -406,7 +407,8 @@ int tree_build(const struct graph *g, const bool *present, struct tree **ret, st
 		r = -ENOMEM;
 	if (r == 0) {
 		lay_nodes(&m, order);
-		tree_claim_bins(&m);
+		if (bin_links)
+			tree_claim_bins(&m);
 		r = finish(&m, e);
 	}
 	free(order);

@@ -62,9 +62,10 @@ struct tree {
 	uint32_t root_count;
 };
 
-/* Lays out the nodes of `g` that are there (select.h). O(nodes). -EINVAL: two things claim one
+/* Lays out the nodes of `g` that are there (select.h); without `bin_links` (npm's setting) there
+ * is no .bin. O(nodes). -EINVAL: two things claim one
  * name (a package called ".bin"); -ENOMEM. */
-int tree_build(const struct graph *g, const bool *present, struct tree **ret,
+int tree_build(const struct graph *g, const bool *present, bool bin_links, struct tree **ret,
 	       struct err *e) must_check;
 void tree_free(struct tree *t); /* NULL is fine */
 
@@ -82,13 +83,29 @@ struct tree_modes {
 	bool setuid;      /* root extracts, so set-id bits survive */
 };
 
-static inline mode_t tree_file_mode(const struct tree_modes *m, mode_t tar_mode, bool is_bin)
-{
-	mode_t keep = m->setuid ? 07777 : 01777;
+/* Whether a file is a bin. While it unpacks, npm makes the bins of a package executable whose
+ * manifest it has at hand: where the lock names no URL, and for file: tarballs. */
+enum tree_bin {
+	TREE_NO_BIN,
+	TREE_UNPACKED_BIN, /* made executable while unpacking; else as packed */
+	TREE_LINKED_BIN,   /* a link in .bin leads to it: mended, 0777 but for the umask */
+};
 
-	if (is_bin)
+static inline bool tree_unpacks_bins(const struct graph_node *n)
+{
+	return !n->resolved || strncmp(n->resolved, "file:", 5) == 0;
+}
+
+static inline mode_t tree_file_mode(const struct tree_modes *m, mode_t tar_mode, enum tree_bin bin)
+{
+	mode_t keep = m->setuid ? 07777 : 01777, mode;
+
+	if (bin == TREE_LINKED_BIN)
 		return S_IFREG | (0777 & ~m->umask);
-	return S_IFREG | ((((((tar_mode & keep) | 0666) & ~m->npm_umask) | 0600)) & ~m->umask);
+	mode = (((tar_mode & keep) | 0666) & ~m->npm_umask) | 0600;
+	if (bin == TREE_UNPACKED_BIN)
+		mode |= 0111;
+	return S_IFREG | (mode & ~m->umask);
 }
 
 static inline mode_t tree_dir_mode(const struct tree_modes *m)

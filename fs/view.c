@@ -63,34 +63,72 @@ struct maker {
 	struct places *p;
 	int64_t now_ns;
 	struct buf key;
-	uint32_t *first_bin;  /* by tree node (PACKAGE): its bins are bins[first_bin[i] ..] */
-	const char **bins;    /* paths in the blob */
+	uint32_t *first_bin; /* by tree node (PACKAGE): its bins are bins[first_bin[i] ..] */
+	struct place_bin *bins;
 	struct parcel **of;   /* by tree node: the parcel of a PACKAGE */
 	struct slot_id *slot; /* by tree node */
 };
 
 static int bin_cmp(const void *a, const void *b)
 {
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
+	const struct place_bin *x = a, *y = b;
+	int r = strcmp(x->path, y->path);
+
+	return r ? r : x->bin - y->bin;
 }
 
-/* Every package's files that a link in some .bin points at, as one sorted run. */
+/* The graph node of a package whose bins are made executable while it is unpacked, or NULL. */
+static const struct graph_node *unpacks_bins(const struct maker *m, uint32_t i)
+{
+	const struct tree_node *n = &m->v->tree->nodes[i];
+	const struct graph_node *g =
+		n->kind == TREE_PACKAGE ? &m->v->basis->graph->nodes[n->node] : NULL;
+
+	return g && tree_unpacks_bins(g) ? g : NULL;
+}
+
+/* Calls put for each file of a package that is a bin. */
+static void each_bin(struct maker *m, void (*put)(struct maker *, uint32_t, struct place_bin))
+{
+	const struct tree *t = m->v->tree;
+
+	for (uint32_t i = 0; i < t->count; i++) {
+		const struct tree_node *n = &t->nodes[i];
+		const struct graph_node *g = unpacks_bins(m, i);
+
+		if (n->kind == TREE_BIN && n->backing != TREE_NONE)
+			put(m, n->backing, (struct place_bin){ n->sub, TREE_LINKED_BIN });
+		for (uint32_t k = 0; g && k < g->bin_count; k++)
+			put(m, i, (struct place_bin){ g->bins[k].target, TREE_UNPACKED_BIN });
+	}
+}
+
+static void count_bin(struct maker *m, uint32_t i, struct place_bin bin)
+{
+	(void)bin;
+	m->first_bin[i + 2]++;
+}
+
+static void put_bin(struct maker *m, uint32_t i, struct place_bin bin)
+{
+	m->bins[m->first_bin[i + 1]++] = bin;
+}
+
+/* Every package's bins as one sorted run. */
 static int gather_bins(struct maker *m)
 {
 	const struct tree *t = m->v->tree;
 
 	m->first_bin = calloc(t->count + 2, sizeof *m->first_bin);
-	m->bins = malloc((t->count + 1) * sizeof *m->bins);
-	if (!m->first_bin || !m->bins)
+	if (!m->first_bin)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < t->count; i++)
-		if (t->nodes[i].kind == TREE_BIN && t->nodes[i].backing != TREE_NONE)
-			m->first_bin[t->nodes[i].backing + 2]++;
+	each_bin(m, count_bin);
 	for (uint32_t i = 2; i < t->count + 2; i++)
 		m->first_bin[i] += m->first_bin[i - 1];
-	for (uint32_t i = 0; i < t->count; i++)
-		if (t->nodes[i].kind == TREE_BIN && t->nodes[i].backing != TREE_NONE)
-			m->bins[m->first_bin[t->nodes[i].backing + 1]++] = t->nodes[i].sub;
+	m->bins = malloc((m->first_bin[t->count + 1] + 1) * sizeof *m->bins);
+	if (!m->bins)
+		return -ENOMEM;
+	each_bin(m, put_bin);
 	for (uint32_t i = 0; i < t->count; i++)
 		if (m->first_bin[i + 1] - m->first_bin[i] > 1)
 			qsort(m->bins + m->first_bin[i], m->first_bin[i + 1] - m->first_bin[i],
@@ -131,7 +169,7 @@ static int number_node(struct maker *m, uint32_t i, struct err *e)
 		buf_add(&m->key, &m->of[i]->key, sizeof m->of[i]->key);
 		buf_add(&m->key, fixed, sizeof fixed);
 		for (uint32_t k = m->first_bin[i]; k < m->first_bin[i + 1]; k++)
-			buf_add(&m->key, m->bins[k], strlen(m->bins[k]) + 1);
+			buf_addf(&m->key, "%c%s%c", '0' + m->bins[k].bin, m->bins[k].path, 0);
 	} else if (n->text) {
 		buf_addstr(&m->key, n->text);
 	} else if (n->backing != TREE_NONE) {
@@ -150,13 +188,16 @@ static int number_node(struct maker *m, uint32_t i, struct err *e)
 static int copy_bins(struct maker *m, uint32_t i, struct place *place)
 {
 	uint32_t first = m->first_bin[i], count = m->first_bin[i + 1] - first;
-	const char **bins;
+	struct place_bin *bins;
 
 	if (m->v->tree->nodes[i].kind != TREE_PACKAGE || count == 0)
 		return 0;
 	bins = arena_array(&m->p->arena, count, sizeof *bins);
 	for (uint32_t k = 0; bins && k < count; k++)
-		bins[k] = arena_strdup(&m->p->arena, m->bins[first + k]);
+		bins[k] = (struct place_bin){
+			.path = arena_strdup(&m->p->arena, m->bins[first + k].path),
+			.bin = m->bins[first + k].bin,
+		};
 	place->bins = bins;
 	place->bin_count = count;
 	return arena_error(&m->p->arena);
@@ -328,7 +369,7 @@ int view_new(struct view **ret, struct places *p, struct basis *b, const bool *p
 		v->basis = b;
 		v->places = p;
 		v->present = malloc(b->graph->count * sizeof *v->present);
-		r = v->present ? tree_build(b->graph, present, &v->tree, e)
+		r = v->present ? tree_build(b->graph, present, p->bin_links, &v->tree, e)
 			       : err_set(e, -ENOMEM, "out of memory");
 	}
 	if (r == 0) {

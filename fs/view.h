@@ -34,17 +34,23 @@ static inline uint32_t view_ino_entry(uint64_t ino)
 
 /* ---- what slots mean ---- */
 
+struct place_bin {
+	const char *path; /* in the blob */
+	uint8_t bin;      /* enum tree_bin */
+};
+
 /* One for each slot that a view of this server has named. */
 struct place {
 	uint32_t slot;
 	uint8_t kind; /* enum tree_kind */
 	int64_t time_ns;
-	struct parcel *parcel;   /* PACKAGE */
-	const char *const *bins; /* PACKAGE: paths in the blob that are shown as bins, sorted */
+	struct parcel *parcel;        /* PACKAGE */
+	const struct place_bin *bins; /* PACKAGE; sorted by path */
 	uint32_t bin_count;
-	_Atomic(uint32_t *) bin_entries; /* their numbers, sorted; made when the blob is opened */
-	const char *text;                /* LINK, BIN */
-	_Atomic(char *) hidden;          /* HIDDEN: the bytes, once rendered */
+	/* Made when the blob is opened: the count, then (number << 2 | enum tree_bin), sorted. */
+	_Atomic(uint32_t *) bin_entries;
+	const char *text;       /* LINK, BIN */
+	_Atomic(char *) hidden; /* HIDDEN: the bytes, once rendered */
 	_Atomic size_t hidden_len;
 };
 
@@ -53,6 +59,7 @@ struct places_config {
 	const char *state_dir;
 	int project_dirfd; /* where workspaces' bins are looked for; -1: they are believed */
 	struct tree_modes modes;
+	bool bin_links; /* npm's setting; true is its default */
 };
 
 struct places;

@@ -25,30 +25,29 @@ static bool is_dir(enum tree_kind kind)
 
 /* ---- attributes ---- */
 
-static bool is_bin(const struct place *place, uint32_t entry)
+/* A file may be in the list twice, linked last: the last one up to `entry` says it. */
+static enum tree_bin bin_of(const struct place *place, uint32_t entry)
 {
 	const uint32_t *list = atomic_load(&((struct place *)place)->bin_entries);
 	uint32_t lo = 1, hi;
 
 	if (!list)
-		return false;
+		return TREE_NO_BIN;
 	for (hi = list[0] + 1; lo < hi;) {
 		uint32_t mid = lo + (hi - lo) / 2;
 
-		if (list[mid] == entry)
-			return true;
-		if (list[mid] < entry)
+		if (list[mid] >> 2 <= entry)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
-	return false;
+	return lo > 1 && list[lo - 1] >> 2 == entry ? list[lo - 1] & 3 : TREE_NO_BIN;
 }
 
 static void entry_attr(const struct view *v, const struct place *place, const struct dxp_entry *f,
 		       uint32_t entry, struct view_attr *ret)
 {
-	bool bin = is_bin(place, entry);
+	enum tree_bin bin = bin_of(place, entry);
 
 	*ret = (struct view_attr){
 		.ino = view_ino(place->slot, entry),
@@ -59,7 +58,7 @@ static void entry_attr(const struct view *v, const struct place *place, const st
 		ret->size = DIR_SIZE;
 	} else {
 		ret->mode = tree_file_mode(&v->places->modes, f->mode, bin);
-		ret->size = bin && f->has_mended ? f->mended_size : f->size;
+		ret->size = bin == TREE_LINKED_BIN && f->has_mended ? f->mended_size : f->size;
 	}
 }
 
@@ -465,7 +464,9 @@ ssize_t view_read(struct view *v, uint64_t ino, void *buf, size_t n, uint64_t of
 	dxp_entry(pkg_dxp(pkg), entry, &f);
 	if (f.type != DXP_FILE)
 		return -EISDIR;
-	got = pkg_read(pkg, entry, f.has_mended && is_bin(place, entry) ? DXP_MENDED : DXP_PLAIN,
+	got = pkg_read(pkg, entry,
+		       f.has_mended && bin_of(place, entry) == TREE_LINKED_BIN ? DXP_MENDED
+									       : DXP_PLAIN,
 		       buf, n, off, e);
 	if (got != -EBADMSG)
 		return got;

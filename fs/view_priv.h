@@ -14,6 +14,7 @@ struct places {
 	struct parcels *parcels;
 	struct slots *slots;
 	struct tree_modes modes;
+	bool bin_links;
 	int project_dirfd; /* owned */
 
 	/* By slot. Untouched parts of the outer array cost no memory. */

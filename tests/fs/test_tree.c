@@ -12,7 +12,7 @@ static struct tree *tree_of(struct graph *g, const bool *absent)
 
 	for (uint32_t i = 0; absent && i < g->count; i++)
 		present[i] = !absent[i];
-	cr_assert_eq(tree_build(g, present, &t, &e), 0);
+	cr_assert_eq(tree_build(g, present, true, &t, &e), 0);
 	free(present);
 	return t;
 }
@@ -221,26 +221,43 @@ Test(tree, what_the_project_itself_bundles_are_packages_like_any_other)
 	graph_free(g);
 }
 
+Test(tree, without_bin_links_there_is_no_bin_folder)
+{
+	struct graph *g = graph_of("'':{},'node_modules/a':{'version':'1.0.0','bin':{'a':'a'}}");
+	bool *present = all_present(g);
+	struct tree *t;
+	struct err e = { 0 };
+
+	cr_assert_eq(tree_build(g, present, false, &t, &e), 0);
+	cr_expect(at(t, "a"));
+	cr_expect(!at(t, ".bin"));
+	free(present);
+	tree_free(t);
+	graph_free(g);
+}
+
 Test(tree, modes_follow_npms_formula)
 {
 	struct tree_modes m = { .umask = 022 }, tight = { .umask = 077 },
 			  npm = { .umask = 022, .npm_umask = 027 },
 			  root = { .umask = 022, .setuid = true };
 
-	cr_assert_eq(tree_file_mode(&m, 0644, false), S_IFREG | 0644);
-	cr_assert_eq(tree_file_mode(&m, 0, false), S_IFREG | 0644);
-	cr_assert_eq(tree_file_mode(&m, 0711, false), S_IFREG | 0755);
-	cr_assert_eq(tree_file_mode(&m, 0700, false), S_IFREG | 0744);
-	cr_assert_eq(tree_file_mode(&m, 0001, false), S_IFREG | 0645);
-	cr_assert_eq(tree_file_mode(&m, 0010, false), S_IFREG | 0654);
-	cr_assert_eq(tree_file_mode(&m, 0600, true), S_IFREG | 0755);
-	cr_assert_eq(tree_file_mode(&m, 04755, false), S_IFREG | 0755);
-	cr_assert_eq(tree_file_mode(&root, 04755, false), S_IFREG | 04755);
-	cr_assert_eq(tree_file_mode(&root, 01644, false), S_IFREG | 01644);
-	cr_assert_eq(tree_file_mode(&tight, 0755, false), S_IFREG | 0700);
-	cr_assert_eq(tree_file_mode(&npm, 0644, false), S_IFREG | 0640);
-	cr_assert_eq(tree_file_mode(&npm, 0755, false), S_IFREG | 0750);
-	cr_assert_eq(tree_file_mode(&npm, 0755, true), S_IFREG | 0755);
+	cr_assert_eq(tree_file_mode(&m, 0644, TREE_NO_BIN), S_IFREG | 0644);
+	cr_assert_eq(tree_file_mode(&m, 0, TREE_NO_BIN), S_IFREG | 0644);
+	cr_assert_eq(tree_file_mode(&m, 0711, TREE_NO_BIN), S_IFREG | 0755);
+	cr_assert_eq(tree_file_mode(&m, 0700, TREE_NO_BIN), S_IFREG | 0744);
+	cr_assert_eq(tree_file_mode(&m, 0001, TREE_NO_BIN), S_IFREG | 0645);
+	cr_assert_eq(tree_file_mode(&m, 0010, TREE_NO_BIN), S_IFREG | 0654);
+	cr_assert_eq(tree_file_mode(&m, 0600, TREE_LINKED_BIN), S_IFREG | 0755);
+	cr_assert_eq(tree_file_mode(&m, 04755, TREE_NO_BIN), S_IFREG | 0755);
+	cr_assert_eq(tree_file_mode(&root, 04755, TREE_NO_BIN), S_IFREG | 04755);
+	cr_assert_eq(tree_file_mode(&root, 01644, TREE_NO_BIN), S_IFREG | 01644);
+	cr_assert_eq(tree_file_mode(&tight, 0755, TREE_NO_BIN), S_IFREG | 0700);
+	cr_assert_eq(tree_file_mode(&npm, 0644, TREE_NO_BIN), S_IFREG | 0640);
+	cr_assert_eq(tree_file_mode(&npm, 0755, TREE_NO_BIN), S_IFREG | 0750);
+	cr_assert_eq(tree_file_mode(&npm, 0755, TREE_LINKED_BIN), S_IFREG | 0755);
+	cr_assert_eq(tree_file_mode(&m, 0644, TREE_UNPACKED_BIN), S_IFREG | 0755);
+	cr_assert_eq(tree_file_mode(&npm, 0644, TREE_UNPACKED_BIN), S_IFREG | 0751);
 	cr_assert_eq(tree_dir_mode(&npm), S_IFDIR | 0755);
 	cr_assert_eq(tree_dir_mode(&tight), S_IFDIR | 0700);
 }

@@ -18,6 +18,7 @@ static void open_world(void)
 	struct places_config pc = {
 		.state_dir = dir,
 		.project_dirfd = -1,
+		.bin_links = true,
 		.modes = { .umask = 022 },
 	};
 	struct err e = { 0 };
@@ -264,10 +265,13 @@ Test(view, a_bins_target_is_executable_and_mended, .init = setup, .fini = teardo
 	drop(v);
 }
 
+#define GRUNT                                                                                      \
+	"'':{},'node_modules/grunt':{'version':'1.0.0','bin':{'g':'g'}},"                          \
+	"'node_modules/grunt-cli':{'version':'1.0.0','bin':{'g':'c'}"
+
 Test(view, a_file_that_lost_its_bin_stays_as_it_was_packed, .init = setup, .fini = teardown)
 {
-	struct view *v = view_of("'':{},'node_modules/grunt':{'version':'1.0.0','bin':{'g':'g'}},"
-				 "'node_modules/grunt-cli':{'version':'1.0.0','bin':{'g':'c'}}");
+	struct view *v = view_of(GRUNT ",'resolved':'https://registry.test/x.tgz'}");
 	struct dxp_file f = file("c", 0644, "#!/x\r\n");
 	struct view_attr a;
 
@@ -276,6 +280,21 @@ Test(view, a_file_that_lost_its_bin_stays_as_it_was_packed, .init = setup, .fini
 	bring(v, "node_modules/grunt-cli", &f, 1);
 	cr_assert_eq(walk(v, "grunt-cli/c", &a), 0);
 	cr_assert_eq(a.mode, S_IFREG | 0644);
+	cr_assert_str_eq(read_all(v, &a), "#!/x\r\n");
+	drop(v);
+}
+
+Test(view, without_a_url_in_the_lock_it_is_executable_all_the_same, .init = setup, .fini = teardown)
+{
+	struct view *v = view_of(GRUNT "}");
+	struct dxp_file f = file("c", 0644, "#!/x\r\n");
+	struct view_attr a;
+
+	f.has_mended = true;
+	f.mended = slice_str("#!/x\n");
+	bring(v, "node_modules/grunt-cli", &f, 1);
+	cr_assert_eq(walk(v, "grunt-cli/c", &a), 0);
+	cr_assert_eq(a.mode, S_IFREG | 0755);
 	cr_assert_str_eq(read_all(v, &a), "#!/x\r\n");
 	drop(v);
 }
