@@ -413,7 +413,8 @@ int graph_index_placed(struct graph *g, const uint32_t *order, struct err *e)
 		if (g->nodes[i].parent != GRAPH_NONE)
 			continue;
 		if (graph_find(g, g->nodes[i].path) != GRAPH_NONE)
-			return err_set(e, -EBADMSG, "the lock's entry \"%.120s\" stands there twice",
+			return err_set(e, -EBADMSG,
+				       "the lock's entry \"%.120s\" stands there twice",
 				       g->nodes[i].path);
 		put_in(g->by_path, g->table_mask, g->path_hash[i], i);
 	}

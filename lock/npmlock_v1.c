@@ -504,6 +504,15 @@ static cJSON *normal_member(const char *key, const cJSON *value)
 	return cJSON_Duplicate(value, true);
 }
 
+/* A full manifest has the scripts themselves, an abbreviated one says that there are some. */
+static bool has_scripts(const cJSON *mani)
+{
+	const cJSON *scripts = json_get(mani, "scripts");
+
+	return json_true(scripts, "preinstall") || json_true(scripts, "install") ||
+	       json_true(scripts, "postinstall");
+}
+
 static int put_manifest(struct v1 *v, const struct v1_entry *entry, const cJSON *mani)
 {
 	const cJSON *optional = json_get(mani, "optionalDependencies"), *m;
@@ -527,6 +536,9 @@ static int put_manifest(struct v1 *v, const struct v1_entry *entry, const cJSON 
 		}
 	}
 	cJSON_DeleteItemFromObjectCaseSensitive(entry->made, "devDependencies");
+	if (has_scripts(mani) && !json_get(entry->made, "hasInstallScript") &&
+	    !cJSON_AddTrueToObject(entry->made, "hasInstallScript"))
+		return no_memory(v);
 	return put_bins(v, entry->made, mani, entry->name);
 }
 

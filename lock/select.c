@@ -343,8 +343,10 @@ int select_nodes(const struct graph *g, const struct select_params *p, bool *ret
 	present = calloc((size_t)g->count + 1, sizeof *present);
 	if (r < 0 || !present)
 		return err_set(e, -ENOMEM, "no memory for the lock's %u entries", g->count);
+	/* What a bundler's tarball has beyond its need comes with it: npm finds it on disk. */
 	for (uint32_t i = 1; i < g->count; i++)
-		s.gone[i] = g->nodes[i].flags & NODE_EXTRANEOUS;
+		s.gone[i] = g->nodes[i].flags & NODE_EXTRANEOUS &&
+			    !(g->nodes[i].flags & NODE_IN_BUNDLE);
 	r = check_platforms(&s, e);
 	if (r < 0)
 		return r;
