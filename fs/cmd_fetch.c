@@ -54,7 +54,9 @@ static int by_key(const void *a, const void *b)
 /* Every package of the selected nodes, each key once, sorted by key. */
 static int collect(struct fetching *f, struct fetch_pkg **ret, uint32_t *ret_count, struct err *e)
 {
-	struct select_params sp = { .platform = &f->loaded.platform, .omit = f->loaded.omit };
+	struct select_params sp = { .platform = &f->loaded.platform,
+				    .machine = &f->loaded.machine,
+				    .omit = f->loaded.omit };
 	auto_free bool *present = calloc(f->graph->count, sizeof *present);
 	auto_free struct fetch_pkg *list = calloc(f->graph->count, sizeof *list);
 	uint32_t n = 0, unique = 0;

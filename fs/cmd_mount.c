@@ -363,6 +363,8 @@ static int prepare(struct mounting *m, struct err *e)
 		.store = m->store,
 		.lock = take(&m->loaded.lock),
 		.select = { .platform = &m->loaded.platform,
+			    .machine = &m->loaded.machine,
+			    .engine_strict = npmrc_bool(m->loaded.npmrc, "engine-strict", false),
 			    .omit = m->loaded.omit,
 			    .force = o->force },
 		.npmrc = m->loaded.npmrc,

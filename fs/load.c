@@ -34,7 +34,8 @@ static const char *chosen(const char *option, const struct npmrc *rc, const char
 
 static void load_platform(struct loaded *l, const struct load_options *o)
 {
-	platform_detect(&l->platform, o->cache_dir);
+	platform_detect(&l->machine, o->cache_dir);
+	l->platform = l->machine;
 	platform_override(&l->platform, chosen(o->os, l->npmrc, "os"),
 			  chosen(o->cpu, l->npmrc, "cpu"), chosen(o->libc, l->npmrc, "libc"));
 }

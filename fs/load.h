@@ -18,7 +18,8 @@ struct load_options {
 struct loaded {
 	struct project project;
 	struct npmrc *npmrc;
-	struct platform platform;
+	struct platform machine;  /* this one */
+	struct platform platform; /* the one to choose packages for: --os and so on */
 	struct lock *lock;
 	bool derived;  /* the lock was made anew from package-lock.json */
 	unsigned omit; /* what is left out in the end */

@@ -227,6 +227,17 @@ static int bad_platform(const struct graph_node *n, const struct platform *p, st
 		       wants, p->os, p->cpu, p->libc ? " " : "", p->libc ? p->libc : "");
 }
 
+static int bad_engine(const struct graph_node *n, const struct platform *p, struct err *e)
+{
+	return err_set(
+		e, -ENOEXEC,
+		"EBADENGINE: %.80s@%.30s asks for node %.30s, npm %.30s; this is node %s, and "
+		"engine-strict is set",
+		n->pkg_name ? n->pkg_name : "the project", n->version ? n->version : "",
+		n->engine_node ? n->engine_node : "*", n->engine_npm ? n->engine_npm : "*",
+		p->node_version);
+}
+
 static int check_node(struct selection *s, uint32_t i, struct err *e)
 {
 	const struct graph_node *n = manifest_of(s->g, i);
@@ -241,7 +252,11 @@ static int check_node(struct selection *s, uint32_t i, struct err *e)
 			drop_optional_set(s, i);
 		return 0;
 	}
-	if (s->p->force || omitted(s, i) || platform_fits(machine, &n->os, &n->cpu, &n->libc))
+	if (s->p->force || omitted(s, i))
+		return 0;
+	if (s->p->engine_strict && !platform_engines_fit(machine, n->engine_node, n->engine_npm))
+		return bad_engine(n, machine, e);
+	if (platform_fits(machine, &n->os, &n->cpu, &n->libc))
 		return 0;
 	return bad_platform(n, machine, e);
 }

@@ -138,8 +138,8 @@ modules() {
 status=0 counts=
 while read -r dir; do
 	if [ ! -d "$npm_side/$dir" ]; then
-		# A mount point must exist; with nothing in it, npm has no folder there.
-		[ -z "$(ls -A "$our_side/$dir")" ] && continue
+		# Where nothing is installed npm makes no folder; a mount point must be one.
+		[ -z "$(ls -A "$our_side/$dir" | grep -vxF .package-lock.json)" ] && continue
 		echo "$dir: only in the mount"
 		status=1
 	elif [ ! -d "$our_side/$dir" ]; then
