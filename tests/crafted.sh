@@ -26,7 +26,7 @@ ORACLE_REGISTRY=http://127.0.0.1:$port
 npm_config_cache=$scratch/npm-cache
 # Whatever the user and the machine have configured, here it is only what a project says.
 npm_config_userconfig=$scratch/npmrc npm_config_globalconfig=$scratch/global-npmrc
-: >"$npm_config_userconfig" >"$npm_config_globalconfig"
+touch "$npm_config_userconfig" "$npm_config_globalconfig"
 
 if [ $# -eq 0 ]; then
 	cd "$fixtures/projects" && set -- *

@@ -139,7 +139,7 @@ status=0 counts=
 while read -r dir; do
 	if [ ! -d "$npm_side/$dir" ]; then
 		# Where nothing is installed npm makes no folder; a mount point must be one.
-		[ -z "$(ls -A "$our_side/$dir" | grep -vxF .package-lock.json)" ] && continue
+		[ -z "$(find "$our_side/$dir" -mindepth 1 ! -name .package-lock.json -print -quit)" ] && continue
 		echo "$dir: only in the mount"
 		status=1
 	elif [ ! -d "$our_side/$dir" ]; then
