@@ -16,11 +16,11 @@
 
 struct conn {
 	struct fuse_session *session;
-	char *dir;          /* where it is mounted; owned, absolute */
-	bool mounted;       /* and not yet unmounted by us */
-	bool made_dir;      /* the mount point was made by us */
-	bool by_fusermount; /* else by mount(2) */
-	uint64_t root_ino;  /* what node id 1 stands for (fs/view.h) */
+	char *dir;           /* where it is mounted; owned, absolute */
+	atomic_bool mounted; /* and not yet unmounted by us */
+	bool made_dir;       /* the mount point was made by us */
+	bool by_fusermount;  /* else by mount(2) */
+	uint64_t root_ino;   /* what node id 1 stands for (fs/view.h) */
 	struct server *server;
 	_Atomic uint64_t messages[CONN_OPCODES];
 	_Atomic uint64_t init_unique;  /* the request INIT, while it is not answered */

@@ -4,6 +4,7 @@
 #include "fs/server_priv.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -204,9 +205,9 @@ void server_free(struct server *s)
 		if (conn_unmount(&s->mounts[i].conn, true, &e) < 0)
 			log_warn("%s", e.msg);
 	join_loops(s);
+	minder_stop(s); /* it may be wanting packages */
 	if (s->fetch)
 		fetch_stop(s->fetch);
-	minder_stop(s);
 	if (s->park)
 		park_stop(s->park);
 	for (unsigned i = 0; i < s->mount_count; i++) {
@@ -321,7 +322,12 @@ static int start_fetch(struct server *s, struct err *e)
 
 int server_start(struct server *s, struct err *e)
 {
-	int r = start_fetch(s, e);
+	int r;
+
+	/* Fixed, because glibc raises it to the largest tarball that was freed, and then keeps
+	 * such memory: 26 MB instead of 11 after fetching 1,260 packages. */
+	(void)mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+	r = start_fetch(s, e);
 
 	if (r == 0)
 		r = park_start(s->park, e);
