@@ -1,4 +1,8 @@
 import react from '@vitejs/plugin-react';
-import { defineConfig } from 'vite';
+import { defineConfig } from 'vitest/config';
 
-export default defineConfig({ plugins: [react()] });
+export default defineConfig({
+  plugins: [react()],
+  // Not in node_modules, which may be a mount for reading.
+  test: { cache: { dir: '.vitest' } },
+});
