@@ -48,6 +48,6 @@ bool parcel_here(const struct parcels *s, const struct parcel *src);
  * been quarantined, and may be fetched anew. Others: the store cannot be read. */
 int parcel_open(struct parcels *s, struct parcel *src, struct pkg **ret, struct err *e) must_check;
 
-/* pkg_read() said -EBADMSG: the next parcel_open asks the store again. The package stays valid
- * for those who still use it. */
+/* pkg_read() said -EBADMSG or -ENOENT: the next parcel_open asks the store again. The package stays
+ * valid for those who still use it. */
 void parcel_bad(struct parcels *s, struct parcel *src, struct pkg *bad);

@@ -468,7 +468,7 @@ ssize_t view_read(struct view *v, uint64_t ino, void *buf, size_t n, uint64_t of
 		       f.has_mended && bin_of(place, entry) == TREE_LINKED_BIN ? DXP_MENDED
 									       : DXP_PLAIN,
 		       buf, n, off, e);
-	if (got != -EBADMSG)
+	if (got != -EBADMSG && got != -ENOENT) /* damaged, or removed under us by gc */
 		return got;
 	parcel_bad(v->places->parcels, place->parcel, pkg);
 	*ret_wait = place->parcel;
