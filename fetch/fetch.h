@@ -11,7 +11,7 @@ enum fetch_prio { FETCH_DEMAND, FETCH_GUESS, FETCH_BACKGROUND };
 
 /* What must be known to get a package. Strings are borrowed by fetch_want() only while it runs. */
 struct fetch_pkg {
-	struct digest key;     /* graph_node_key(): identity, and the store's key */
+	struct digest key;     /* fetch_key(): identity, and the store's key */
 	const char *name;      /* real name, for the standard URL, scope's registry, messages */
 	const char *version;   /* may be NULL for tarball URLs */
 	const char *resolved;  /* URL, "file:...", "git+..."; NULL: by name and version */
@@ -26,6 +26,14 @@ struct fetch_pkg {
 typedef void fetch_done_fn(void *arg, const struct digest *key, int result, const char *why);
 
 struct npmrc;
+struct graph_node;
+
+/* The key under which a store has the package of a node: graph_node_key(), but where the lock has
+ * no integrity, over what would be asked for it with these settings: its URL, or the file in its
+ * project. So two projects that would ask different registries for one name and version never
+ * get each other's answer out of a store that they share. */
+int fetch_key(const struct npmrc *rc, const char *project_dir, const struct graph_node *n,
+	      struct digest *ret, struct err *e) must_check;
 struct fetch_config {
 	struct store *store;
 	const struct npmrc *npmrc; /* borrowed while the fetch lives */

@@ -1,6 +1,7 @@
 #include "fetch/source.h"
 
 #include "fetch/url.h"
+#include "lock/graph.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -325,5 +326,37 @@ int source_of(struct source *ret, const struct npmrc *rc, const char *project_di
 		return r;
 	*ret = s;
 	s.what = NULL;
+	return 0;
+}
+
+int fetch_key(const struct npmrc *rc, const char *project_dir, const struct graph_node *n,
+	      struct digest *ret, struct err *e)
+{
+	auto_buf struct buf b = BUF_INIT((size_t)1 << 20);
+	struct source src cleanup(source_release) = { 0 };
+	struct fetch_pkg p = { .name = n->pkg_name,
+			       .version = n->version,
+			       .resolved = n->resolved };
+	const char *parts[4] = { NULL, NULL, n->pkg_name, n->version };
+	struct digest key;
+	int r = graph_node_key(n, &key, e);
+
+	/* What cannot be asked for is never put either. */
+	if (r < 0 || key.alg != DIGEST_UNPINNED || source_of(&src, rc, project_dir, &p, NULL) < 0) {
+		if (r == 0)
+			*ret = key;
+		return r;
+	}
+	parts[0] = src.kind == SOURCE_URL ? "url" : project_dir;
+	parts[1] = src.what;
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+		buf_add(&b, parts[i] ? parts[i] : "", parts[i] ? strlen(parts[i]) + 1 : 1);
+	r = buf_error(&b);
+	if (r == 0)
+		r = digest_of(&key, DIGEST_SHA512, b.data, b.len);
+	if (r < 0)
+		return err_set(e, r, "%.100s: no key could be made of it", n->path);
+	key.alg = DIGEST_UNPINNED;
+	*ret = key;
 	return 0;
 }

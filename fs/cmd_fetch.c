@@ -74,7 +74,7 @@ static int collect(struct fetching *f, struct fetch_pkg **ret, uint32_t *ret_cou
 
 		if (!present[i])
 			continue;
-		r = graph_node_key(node, &p.key, e);
+		r = fetch_key(f->loaded.npmrc, f->loaded.project.dir, node, &p.key, e);
 		if (r == 0 && p.key.alg != DIGEST_NONE)
 			list[n++] = p;
 	}

@@ -15,6 +15,8 @@ int places_open(struct places **ret, const struct places_config *c, struct err *
 		return err_set(e, -ENOMEM, "out of memory");
 	p->modes = c->modes;
 	p->bin_links = c->bin_links;
+	p->key = c->key;
+	p->key_arg = c->key_arg;
 	p->project_dirfd = -1;
 	p->arena = (struct arena)ARENA_INIT(PLACES_ARENA_MAX);
 	p->chunks = calloc(PLACES_CHUNKS, sizeof *p->chunks);

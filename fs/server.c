@@ -65,6 +65,13 @@ static int copy_config(struct server *s, const struct server_config *c, struct e
 	return 0;
 }
 
+static int key_of(void *arg, const struct graph_node *n, struct digest *ret, struct err *e)
+{
+	const struct server *s = arg;
+
+	return fetch_key(s->c.npmrc, s->c.project_dir, n, ret, e);
+}
+
 static int open_places(struct server *s, struct err *e)
 {
 	auto_close int dirfd = open(s->c.project_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -73,6 +80,8 @@ static int open_places(struct server *s, struct err *e)
 		.state_dir = s->c.state_dir,
 		.project_dirfd = dirfd,
 		.bin_links = !s->c.no_bin_links,
+		.key = s->c.npmrc ? key_of : NULL,
+		.key_arg = s,
 		.modes = {
 			.umask = s->c.umask,
 			.npm_umask = s->c.npm_umask,

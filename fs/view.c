@@ -143,7 +143,7 @@ static int find_parcel(struct maker *m, uint32_t i, struct err *e)
 	int r;
 
 	n.flags &= ~(unsigned)NODE_IN_BUNDLE; /* what a top bundles has a package of its own */
-	r = graph_node_key(&n, &key, e);
+	r = m->p->key ? m->p->key(m->p->key_arg, &n, &key, e) : graph_node_key(&n, &key, e);
 	if (r < 0)
 		return err_wrap(e, r, "%s", n.path);
 	m->of[i] = parcels_add(m->p->parcels, &key, &n);

@@ -60,6 +60,9 @@ struct places_config {
 	int project_dirfd; /* where workspaces' bins are looked for; -1: they are believed */
 	struct tree_modes modes;
 	bool bin_links; /* npm's setting; true is its default */
+	/* The store's key of a node's package; NULL: graph_node_key(). */
+	int (*key)(void *arg, const struct graph_node *n, struct digest *ret, struct err *e);
+	void *key_arg;
 };
 
 struct places;

@@ -15,6 +15,8 @@ struct places {
 	struct slots *slots;
 	struct tree_modes modes;
 	bool bin_links;
+	int (*key)(void *arg, const struct graph_node *n, struct digest *ret, struct err *e);
+	void *key_arg;
 	int project_dirfd; /* owned */
 
 	/* By slot. Untouched parts of the outer array cost no memory. */

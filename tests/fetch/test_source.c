@@ -1,5 +1,6 @@
 #include "fetch/source.h"
 #include "fetch/url.h"
+#include "lock/graph.h"
 #include "tests/lib/test.h"
 
 #include <stdio.h>
@@ -170,4 +171,35 @@ Test(source, what_a_message_shows_has_no_secrets)
 		url_shown(shown[i].text, text);
 		cr_assert_str_eq(text, shown[i].shown);
 	}
+}
+
+static struct digest key_with(const char *registry, const struct graph_node *n)
+{
+	char text[128];
+	const char *over[] = { text, NULL };
+	struct digest key = { 0 };
+	struct npmrc *rc;
+
+	(void)snprintf(text, sizeof text, "registry=%s", registry);
+	rc = settings(over);
+	cr_assert_eq(fetch_key(rc, "/project", n, &key, NULL), 0);
+	npmrc_free(rc);
+	return key;
+}
+
+Test(source, without_integrity_a_key_tells_one_registry_from_another)
+{
+	struct graph_node n = { .path = "node_modules/a", .pkg_name = "a", .version = "1.0.0" };
+	struct digest one = key_with("https://one.test/", &n),
+		      two = key_with("https://two.test/", &n);
+
+	cr_assert_eq(one.alg, DIGEST_UNPINNED);
+	cr_assert(!digest_eq(&one, &two));
+	two = key_with("https://one.test/", &n);
+	cr_assert(digest_eq(&one, &two));
+	n.integrity = "sha1-AAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+	one = key_with("https://one.test/", &n);
+	two = key_with("https://two.test/", &n);
+	cr_assert_eq(one.alg, DIGEST_SHA1);
+	cr_assert(digest_eq(&one, &two));
 }
