@@ -1,6 +1,7 @@
 #include "fs/parcel.h"
 
 #include "core/arena.h"
+#include "fs/pins.h"
 
 #include <pthread.h>
 
@@ -13,6 +14,7 @@ struct retired {
 
 struct parcels {
 	struct store *store;
+	struct pins *pins;
 	pthread_mutex_t mu;
 	/* guarded by mu */
 	struct arena arena;
@@ -21,13 +23,14 @@ struct parcels {
 	struct retired *retired;
 };
 
-struct parcels *parcels_new(struct store *store)
+struct parcels *parcels_new(struct store *store, struct pins *pins)
 {
 	struct parcels *s = calloc(1, sizeof *s);
 
 	if (!s)
 		return NULL;
 	s->store = store;
+	s->pins = pins;
 	s->arena = (struct arena)ARENA_INIT(PARCELS_ARENA_MAX);
 	s->size = 4096;
 	s->hash = calloc(s->size, sizeof(struct parcel *));
@@ -160,6 +163,14 @@ int parcel_open(struct parcels *s, struct parcel *src, struct pkg **ret, struct 
 	r = store_get(s->store, &src->key, &mine, e);
 	if (r < 0)
 		return r;
+	if (src->key.alg == DIGEST_UNPINNED && s->pins) {
+		r = pins_check(s->pins, &src->key, &dxp_meta(pkg_dxp(mine))->sha512, e);
+		if (r < 0) {
+			pkg_release(mine);
+			return err_wrap(e, r, "%s@%s", src->name,
+					src->version ? src->version : "?");
+		}
+	}
 	if (!atomic_compare_exchange_strong(&src->pkg, &have, mine)) {
 		pkg_release(mine);
 		mine = have;

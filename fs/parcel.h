@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 
 struct parked;
+struct pins;
 
 struct parcel {
 	struct digest key;
@@ -32,7 +33,9 @@ struct parcel {
 };
 
 struct parcels;
-struct parcels *parcels_new(struct store *store) must_check; /* NULL: out of memory */
+/* `pins` is borrowed, and asked for packages without integrity; NULL: they are believed. NULL: out
+ * of memory. */
+struct parcels *parcels_new(struct store *store, struct pins *pins) must_check;
 void parcels_free(struct parcels *s); /* releases the packages; NULL is fine */
 
 /* The parcel of a graph node that has a package of its own; strings are copied. `key` is
@@ -45,7 +48,8 @@ struct parcel *parcels_find(struct parcels *s, const struct digest *key); /* or 
 bool parcel_here(const struct parcels *s, const struct parcel *src);
 
 /* The open package, borrowed until parcels_free(). -ENOENT: not here. -EBADMSG: it was bad, has
- * been quarantined, and may be fetched anew. Others: the store cannot be read. */
+ * been quarantined, and may be fetched anew. -EKEYREJECTED: the pins say that it was another.
+ * Others: the store cannot be read. */
 int parcel_open(struct parcels *s, struct parcel *src, struct pkg **ret, struct err *e) must_check;
 
 /* pkg_read() said -EBADMSG or -ENOENT: the next parcel_open asks the store again. The package stays

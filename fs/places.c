@@ -1,3 +1,4 @@
+#include "fs/pins.h"
 #include "fs/view_priv.h"
 #include "lock/render.h"
 
@@ -20,8 +21,10 @@ int places_open(struct places **ret, const struct places_config *c, struct err *
 	p->project_dirfd = -1;
 	p->arena = (struct arena)ARENA_INIT(PLACES_ARENA_MAX);
 	p->chunks = calloc(PLACES_CHUNKS, sizeof *p->chunks);
-	p->parcels = parcels_new(c->store);
-	r = p->chunks && p->parcels ? 0 : err_set(e, -ENOMEM, "out of memory");
+	r = pins_open(&p->pins, c->state_dir, e);
+	p->parcels = r == 0 ? parcels_new(c->store, p->pins) : NULL;
+	if (r == 0 && !(p->chunks && p->parcels))
+		r = err_set(e, -ENOMEM, "out of memory");
 	if (r == 0 && c->project_dirfd >= 0) {
 		p->project_dirfd = fcntl(c->project_dirfd, F_DUPFD_CLOEXEC, 3);
 		if (p->project_dirfd < 0)
@@ -58,6 +61,7 @@ void places_close(struct places *p)
 			release_chunk(atomic_load(&p->chunks[i]));
 	free(p->chunks);
 	parcels_free(p->parcels);
+	pins_close(p->pins);
 	slots_close(p->slots);
 	closep(&p->project_dirfd);
 	arena_release(&p->arena);

@@ -11,6 +11,7 @@ struct places_chunk {
 };
 
 struct places {
+	struct pins *pins;
 	struct parcels *parcels;
 	struct slots *slots;
 	struct tree_modes modes;
