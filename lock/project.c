@@ -239,13 +239,6 @@ static int open_fresh(const struct project *p, int dirfd, const char *path,
 	return 0;
 }
 
-int project_fresh(const struct project *p, const struct npmlock_options *o, struct lock **ret,
-		  struct err *e)
-{
-	return has_npm_lock(p) ? open_fresh(p, p->dirfd, PROJECT_LOCK, o, ret, e)
-			       : lock_open(ret, p->dirfd, PROJECT_LOCK, e);
-}
-
 /* The same for a copy that can be made anew: *ret stays NULL when it must be. */
 static int try_copy(const struct project *p, int dirfd, const char *path,
 		    const struct npmlock_options *o, struct lock **ret, struct err *e)
@@ -350,9 +343,7 @@ static int derived_lock(const struct project *p, const char *cache_dir,
 
 	if (cache_dir && !path)
 		return err_set(e, -ENOMEM, "out of memory");
-	r = try_copy(p, p->dirfd, PROJECT_LOCK, o, &l, e);
-	if (r == 0 && !l && path)
-		r = try_copy(p, AT_FDCWD, path, o, &l, e);
+	r = path ? try_copy(p, AT_FDCWD, path, o, &l, e) : 0;
 	derived = r == 0 && !l;
 	if (derived)
 		r = derive(p, o, &bytes, e);
@@ -365,6 +356,26 @@ static int derived_lock(const struct project *p, const char *cache_dir,
 	*ret = l;
 	*ret_derived = derived;
 	return 0;
+}
+
+int project_fresh(const struct project *p, const struct npmlock_options *o, struct lock **ret,
+		  struct err *e)
+{
+	auto_buf struct buf bytes = BUF_INIT(LOCK_SIZE_MAX);
+	auto_lock struct lock *l = NULL;
+	int r = lock_open(&l, p->dirfd, PROJECT_LOCK, e);
+
+	if (r == 0 && has_npm_lock(p)) {
+		r = derive(p, o, &bytes, e);
+		if (r == 0 && !slice_eq(lock_bytes(l), (struct slice){ bytes.data, bytes.len }))
+			r = err_set(e, -ESTALE,
+				    PROJECT_LOCK ": is not what %s gives now; make it anew with "
+						 "`dx lock`",
+				    p->lock_file);
+	}
+	if (r == 0)
+		*ret = take(&l);
+	return r;
 }
 
 int project_lock(const struct project *p, const char *cache_dir, const struct npmlock_options *o,

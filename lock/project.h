@@ -1,8 +1,10 @@
 /* project.h - a project folder and its lock, wherever it stands.
  *
  * Where package-lock.json or npm-shrinkwrap.json stands, it is the truth, and a DXL is a copy
- * derived from it: <project>/dx.lock if it was made from just these inputs, else one kept in
- * `cache_dir`, made anew when it is missing or stale. Where none stands, dx.lock is the lock.
+ * derived from it, kept in `cache_dir` and made anew when it is missing or stale. <project>/dx.lock
+ * is then nobody's source: it comes with the repository, and may carry the right fingerprint and
+ * other packages than a reviewer of package-lock.json has seen. Where neither stands, dx.lock is
+ * the lock.
  *
  * The fingerprint is XXH3-128 over the bytes of the lock file, of package.json, of the
  * package.json of each top that the lock names, the folders that `workspaces` finds, and the
@@ -31,10 +33,11 @@ int project_open(struct project *ret, const char *dir, struct err *e) must_check
 void project_release(struct project *p); /* twice is fine */
 #define auto_project cleanup(project_release)
 
-/* The lock, fresh. `cache_dir` may be NULL (then nothing is kept). *ret_derived says that it had
- * to be made anew (and why, in the log at debug). An unsound cached DXL is made anew; an unsound
- * dx.lock that is the only lock is an error. -ENOENT: there is no lock; -ESTALE: the lock does
- * not fit package.json. A dx.lock that is the only lock is taken as it is: project_check(). */
+/* The lock, fresh. `cache_dir` may be NULL (then nothing is kept); only the caller may write it.
+ * *ret_derived says that it had to be made anew (and why, in the log at debug). An unsound cached
+ * DXL is made anew; an unsound dx.lock that is the only lock is an error. -ENOENT: there is no
+ * lock; -ESTALE: the lock does not fit package.json. A dx.lock that is the only lock is taken as it
+ * is: project_check(). */
 int project_lock(const struct project *p, const char *cache_dir, const struct npmlock_options *o,
 		 struct lock **ret, bool *ret_derived, struct err *e) must_check;
 
@@ -48,8 +51,8 @@ int project_check(const struct project *p, const struct lock *l, const struct np
 int project_write_lock(const struct project *p, const struct npmlock_options *o, struct lock **ret,
 		       struct err *e) must_check;
 
-/* Is dx.lock sound and made from just what stands there now? 0; -ESTALE, -ENOENT, -EBADMSG with a
- * sentence. Without npm's lock, that is project_check()'s to say. */
+/* Is dx.lock sound, and byte for byte what npm's lock gives now? 0; -ESTALE, -ENOENT, -EBADMSG with
+ * a sentence. Without npm's lock, that is project_check()'s to say. */
 int project_fresh(const struct project *p, const struct npmlock_options *o, struct lock **ret,
 		  struct err *e) must_check;
 

@@ -237,7 +237,7 @@ Test(project, a_cache_that_cannot_be_written_only_costs_time)
 	cr_assert(again);
 }
 
-Test(project, our_own_lock_serves_where_it_is_fresh)
+Test(project, our_own_lock_is_fresh_as_long_as_npms_gives_the_same)
 {
 	auto_place struct place w = new_place();
 	auto_project struct project p = PROJECT_INIT;
@@ -250,13 +250,43 @@ Test(project, our_own_lock_serves_where_it_is_fresh)
 	p = opened(&w);
 	cr_assert_eq(project_fresh(&p, &none, &fresh, NULL), -ENOENT);
 	cr_assert_eq(project_write_lock(&p, &none, &l, NULL), 0);
-	cr_assert_not(derived(&w));
 	cr_assert_eq(project_fresh(&p, &none, &fresh, NULL), 0);
 	cr_assert_eq(project_check(&p, fresh, &none, NULL), 0);
 	put(&w, "package.json", MANIFEST " ");
 	cr_assert_eq(project_fresh(&p, &none, &stale, &e), -ESTALE);
 	cr_assert(strstr(e.msg, "dx lock") != NULL);
-	cr_assert(derived(&w));
+}
+
+/* A repository may bring a dx.lock that says of itself to be made from the package-lock.json beside
+ * it, and names something else. */
+Test(project, a_dx_lock_with_the_right_fingerprint_and_other_packages_is_not_believed)
+{
+	auto_place struct place w = new_place();
+	auto_project struct project p = PROJECT_INIT;
+	auto_buf struct buf forged = BUF_INIT((size_t)1 << 20);
+	auto_lock struct lock *honest = NULL, *l = NULL;
+	auto_graph struct graph *g = NULL;
+	struct lock *stale = NULL;
+	bool again = false;
+	char path[256];
+
+	put(&w, "package.json", MANIFEST);
+	put(&w, "package-lock.json", LOCK);
+	p = opened(&w);
+	cr_assert_eq(project_write_lock(&p, &none, &honest, NULL), 0);
+	cr_assert_eq(lock_graph(honest, &g, NULL), 0);
+	cr_assert_str_eq(g->nodes[1].version, "1.0.0");
+	g->nodes[1].version = "1.6.6";
+	cr_assert_eq(lock_build(g, lock_fingerprint(honest), &forged, NULL), 0);
+	(void)snprintf(path, sizeof path, "%s/dx.lock", w.project);
+	cr_assert_eq(file_replace(path, forged.data, forged.len, 0644, NULL), 0);
+
+	cr_assert_eq(project_lock(&p, w.cache, &none, &l, &again, NULL), 0);
+	cr_assert(again);
+	cr_assert(lock_get_version(l, SLICE("a"), SLICE("1.0.0")) != GRAPH_NONE);
+	cr_assert(lock_get_version(l, SLICE("a"), SLICE("1.6.6")) == GRAPH_NONE);
+	cr_assert_eq(project_fresh(&p, &none, &stale, NULL), -ESTALE);
+	cr_assert(stale == NULL);
 }
 
 Test(project, our_own_lock_may_be_the_only_one)
