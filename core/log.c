@@ -58,6 +58,7 @@ void log_line(enum log_level level, const char *fmt, ...)
 	n = r < 0 ? n : n + (size_t)r;
 	if (n > sizeof line - 2)
 		n = sizeof line - 2;
+	text_clean(line, n);
 	line[n++] = '\n';
 	(void)!write(fd, line, n);
 }

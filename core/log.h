@@ -2,8 +2,8 @@
  *
  * Libraries return errors; only mains and background threads log, once per
  * event, with what was done about it. Lines go to stderr until log_open() names
- * a file (a mount's daemon does). Never a token, never an authorization header.
- * Thread-safe: a line is one write(2). */
+ * a file (a mount's daemon does). Control characters become '?' (err.h). Never a token, never an
+ * authorization header. Thread-safe: a line is one write(2). */
 #pragma once
 #include "core/err.h"
 

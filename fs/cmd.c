@@ -1,5 +1,7 @@
 #include "fs/cmd.h"
 
+#include "core/err.h"
+
 #include <stdio.h>
 
 static void help(FILE *to, const struct cmd *table, const char *about, const char *program)
@@ -9,6 +11,13 @@ static void help(FILE *to, const struct cmd *table, const char *about, const cha
 		if (c->help)
 			(void)fprintf(to, "  %-9s %s\n", c->name, c->help);
 	(void)fprintf(to, "\n`%s COMMAND --help` says more; so does `man %s`.\n", program, program);
+}
+
+void cmd_end_line(struct buf *b, size_t from)
+{
+	if (b->len > from)
+		text_clean((char *)b->data + from, b->len - from);
+	buf_addstr(b, "\n");
 }
 
 int cmd_main(int argc, char **argv, const struct cmd *table, const char *about)

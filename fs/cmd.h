@@ -31,3 +31,6 @@ int cmd_mount(int argc, char **argv);
 int cmd_unmount(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
+
+/* Ends the line that begins at `from` of b, other people's names in it made safe (text_clean()). */
+void cmd_end_line(struct buf *b, size_t from);

@@ -108,12 +108,14 @@ static int by_path(const void *a, const void *b, void *arg)
 
 static void show_list(struct buf *b, const char *what, const struct graph_strings *list)
 {
+	size_t from = b->len;
+
 	if (!list->given)
 		return;
 	buf_addf(b, "  %s", what);
 	for (uint32_t i = 0; i < list->count; i++)
 		buf_addf(b, " %s", list->items[i]);
-	buf_addstr(b, "\n");
+	cmd_end_line(b, from);
 }
 
 static void show_flags(struct buf *b, uint32_t flags)
@@ -138,13 +140,16 @@ static void show_flags(struct buf *b, uint32_t flags)
 		if (flags & words[i].flag && !(flags & NODE_EXTRANEOUS && i > 2 && i < 7))
 			buf_addf(b, " %s", words[i].word);
 	}
-	buf_addstr(b, "\n");
 }
 
 static void show_text(struct buf *b, const char *what, const char *value)
 {
-	if (value)
-		buf_addf(b, "  %s %s\n", what, value);
+	size_t from = b->len;
+
+	if (!value)
+		return;
+	buf_addf(b, "  %s %s", what, value);
+	cmd_end_line(b, from);
 }
 
 static void show_deps(struct buf *b, const struct graph_node *n)
@@ -158,9 +163,11 @@ static void show_deps(struct buf *b, const struct graph_node *n)
 
 	for (uint32_t i = 0; i < n->dep_count; i++) {
 		const struct graph_dep *d = &n->deps[i];
+		size_t from = b->len;
 
-		buf_addf(b, "  %s%s %s %s\n", sections[d->section],
+		buf_addf(b, "  %s%s %s %s", sections[d->section],
 			 d->peer_optional ? "-optional" : "", d->name, d->spec);
+		cmd_end_line(b, from);
 	}
 }
 
@@ -171,22 +178,28 @@ static void show_rest(struct buf *b, const char *residue)
 	struct json_member m;
 
 	while (json_text_next(&t, &m)) {
+		size_t from = b->len;
+
 		buf_addf(b, "  %.*s ", SLICE_FMT(m.key));
 		buf_add(b, m.value.ptr, m.value.len);
-		buf_addstr(b, "\n");
+		cmd_end_line(b, from);
 	}
 }
 
 static void show_node(struct buf *b, const struct graph *g, uint32_t i)
 {
 	const struct graph_node *n = &g->nodes[i];
+	size_t from;
 
-	buf_addf(b, "\n%s", i ? n->path : ".");
+	buf_addstr(b, "\n");
+	from = b->len;
+	buf_addstr(b, i ? n->path : ".");
 	if (n->pkg_name && strcmp(n->pkg_name, n->name) != 0)
 		buf_addf(b, " = %s", n->pkg_name);
 	if (n->version)
 		buf_addf(b, " %s", n->version);
 	show_flags(b, n->flags);
+	cmd_end_line(b, from);
 	show_text(b, "resolved", n->resolved);
 	show_text(b, "integrity", n->integrity);
 	if (n->flags & NODE_TOP) {
@@ -194,8 +207,11 @@ static void show_node(struct buf *b, const struct graph *g, uint32_t i)
 		return;
 	}
 	show_deps(b, n);
-	for (uint32_t k = 0; k < n->bin_count; k++)
-		buf_addf(b, "  bin %s %s\n", n->bins[k].name, n->bins[k].target);
+	for (uint32_t k = 0; k < n->bin_count; k++) {
+		from = b->len;
+		buf_addf(b, "  bin %s %s", n->bins[k].name, n->bins[k].target);
+		cmd_end_line(b, from);
+	}
 	show_list(b, "os", &n->os);
 	show_list(b, "cpu", &n->cpu);
 	show_list(b, "libc", &n->libc);
@@ -214,9 +230,10 @@ static int show(const struct graph *g, struct err *e)
 	for (uint32_t i = 0; i < g->count; i++)
 		order[i] = i;
 	qsort_r(order, g->count, sizeof *order, by_path, g->nodes);
-	buf_addf(&b, "lock of %s%s%s, package-lock version %u\n", g->name ? g->name : "a project",
+	buf_addf(&b, "lock of %s%s%s, package-lock version %u", g->name ? g->name : "a project",
 		 g->version ? " " : "", g->version ? g->version : "",
 		 g->lockfile_version < 2 ? 3 : g->lockfile_version);
+	cmd_end_line(&b, 0);
 	for (uint32_t k = 0; k < g->count; k++)
 		show_node(&b, g, order[k]);
 	return write_out(&b, e);

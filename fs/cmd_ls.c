@@ -321,14 +321,17 @@ static void print_tree(const struct listing *l, struct buf *b)
 {
 	const struct lines *s = choose_lines();
 
-	buf_addf(b, "%s %s\n", l->items[0].id, l->p->dir);
+	buf_addf(b, "%s %s", l->items[0].id, l->p->dir);
+	cmd_end_line(b, 0);
 	if (l->items[0].count == 0)
 		buf_addf(b, "%s%s(empty)\n", s->last, s->leaf);
 	for (uint32_t i = next_item(l, 0, b, leave_nothing); i != UINT32_MAX;
 	     i = next_item(l, i, b, leave_nothing)) {
+		size_t from = b->len;
+
 		put_prefix(l, s, i, b);
 		put_label(l, &l->items[i], b);
-		buf_add(b, "\n", 1);
+		cmd_end_line(b, from);
 	}
 }
 

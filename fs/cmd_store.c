@@ -94,8 +94,10 @@ static int print_item(void *arg, const struct store_item *it)
 			 ",\"used\":\"%s\",\"blob\":\"%s\",\"integrity\":\"%s\"}\n",
 			 it->size, day, blob, key);
 	} else {
-		buf_addf(&line, "%s@%s\t%" PRIu64 "\t%s\t%s\t%s\n", it->name, it->version, it->size,
-			 day, blob, key);
+		buf_addf(&line, "%s@%s", it->name, it->version);
+		if (line.len)
+			text_clean((char *)line.data, line.len);
+		buf_addf(&line, "\t%" PRIu64 "\t%s\t%s\t%s\n", it->size, day, blob, key);
 	}
 	if (buf_error(&line) < 0)
 		return buf_error(&line);

@@ -24,6 +24,7 @@ struct why {
 	struct frame *stack; /* no node is on it twice */
 	uint32_t depth;
 	struct buf out;
+	size_t line; /* where the last line of `out` begins */
 };
 
 static void why_release(struct why *w)
@@ -62,7 +63,8 @@ static int why_init(struct why *w, const struct graph *g)
 
 static void new_line(struct why *w, uint32_t level)
 {
-	buf_addstr(&w->out, "\n");
+	cmd_end_line(&w->out, w->line);
+	w->line = w->out.len;
 	while (level--)
 		buf_addstr(&w->out, "  ");
 }
@@ -165,8 +167,10 @@ static bool step(struct why *w)
 
 static void explain_all(struct why *w, uint32_t node)
 {
-	if (w->out.len)
-		buf_addstr(&w->out, "\n\n");
+	if (w->out.len) {
+		new_line(w, 0);
+		new_line(w, 0);
+	}
 	memset(w->explained, 0, w->g->count);
 	explain(w, node, 0, true);
 	while (w->depth) {
@@ -228,7 +232,7 @@ static int run(char **args, int count, struct err *e)
 	}
 	if (r < 0)
 		return r;
-	buf_addstr(&w.out, "\n");
+	cmd_end_line(&w.out, w.line);
 	if (buf_error(&w.out) < 0)
 		return err_set(e, buf_error(&w.out), "more to explain than memory can hold");
 	if (fwrite(w.out.data, 1, w.out.len, stdout) != w.out.len || fflush(stdout) != 0)

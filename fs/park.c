@@ -111,6 +111,8 @@ static void note(struct park *p, const struct parcel *src, const char *reason)
 	snprintf(slot->package, sizeof slot->package, "%s%s%s", src->name ? src->name : "?",
 		 src->version ? "@" : "", src->version ? src->version : "");
 	snprintf(slot->reason, sizeof slot->reason, "%s", reason);
+	text_clean(slot->package, strlen(slot->package));
+	text_clean(slot->reason, strlen(slot->reason));
 	slot->time_s = time(NULL);
 	p->error_next = (p->error_next + 1) % PARK_ERRORS;
 	p->error_count += p->error_count < PARK_ERRORS;

@@ -316,4 +316,25 @@ printf x | dd of=dx.lock bs=1 seek=300 conv=notrunc 2>/dev/null
 exits 1 "$dx" lock --check
 says 'checksum'
 exits 1 "$dx" lock show dx.lock
+# --- other people's names move no cursor and begin no line ---
+mkdir -p "$dir/q"
+cd "$dir/q"
+cat >package.json <<'EOT'
+{"name":"q","dependencies":{"a":"*"}}
+EOT
+cat >package-lock.json <<'EOT'
+{"name":"q","lockfileVersion":3,"packages":{"":{"name":"q","dependencies":{"a":"*"}},
+"node_modules/a":{"version":"1.0.0","resolved":"http://registry.test/a.tgz\u001b[1A\nnode_modules/b 2.0.0",
+"optionalDependencies":{"\u001b]0;x\u0007":"1\u009b2J"}}}}
+EOT
+for c in 'lock show' 'ls --all' 'why a'; do
+	# shellcheck disable=SC2086 # words of a command
+	"$dx" $c >"$dir/out" 2>"$dir/err" || true
+	[ -s "$dir/out" ] || fail "dx $c printed nothing"
+	if LC_ALL=C grep -q "$(printf '[\001-\010\013-\037\177]')" "$dir/out" "$dir/err"; then
+		fail "dx $c printed control characters"
+	fi
+	if grep -q '^node_modules/b' "$dir/out"; then fail "dx $c let a URL begin a line"; fi
+done
+
 exit $failed
