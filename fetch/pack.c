@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -39,8 +40,35 @@ static void remove_folder(const char *dir)
 	(void)rmdir(dir);
 }
 
+/* The environment, and in it what a repository's own .npmrc shall not decide: npm runs itself anew
+ * in the clone of one that wants preparing, and there takes even the program for git from that
+ * file. The caller frees. */
+static char **environment(void)
+{
+	static char git[] = "npm_config_git=git", scripts[] = "npm_config_ignore_scripts=true";
+	size_t n = 0, kept = 0;
+	bool own_git = false;
+	char **env;
+
+	while (environ[n])
+		n++;
+	env = calloc(n + 3, sizeof *env);
+	for (size_t i = 0; env && i < n; i++) {
+		if (strncasecmp(environ[i], scripts, strcspn(scripts, "=") + 1) == 0)
+			continue;
+		own_git |= strncasecmp(environ[i], git, strcspn(git, "=") + 1) == 0;
+		env[kept++] = environ[i];
+	}
+	if (env && !own_git)
+		env[kept++] = git;
+	if (env)
+		env[kept++] = scripts;
+	return env;
+}
+
 static int spawn(pid_t *ret, const char *spec, const char *dir, int out)
 {
+	auto_free char **env = environment();
 	char *const argv[] = { (char *)"npm",
 			       (char *)"pack",
 			       (char *)"--ignore-scripts",
@@ -54,6 +82,8 @@ static int spawn(pid_t *ret, const char *spec, const char *dir, int out)
 	sigset_t none, usual;
 	int r;
 
+	if (!env)
+		return -ENOMEM;
 	(void)sigemptyset(&none);
 	(void)sigfillset(&usual);
 	(void)posix_spawnattr_init(&at);
@@ -67,7 +97,7 @@ static int spawn(pid_t *ret, const char *spec, const char *dir, int out)
 	(void)posix_spawn_file_actions_adddup2(&fa, out, 1);
 	(void)posix_spawn_file_actions_adddup2(&fa, out, 2);
 	(void)posix_spawn_file_actions_addchdir_np(&fa, dir);
-	r = posix_spawnp(ret, "npm", &fa, &at, argv, environ);
+	r = posix_spawnp(ret, "npm", &fa, &at, argv, env);
 	(void)posix_spawn_file_actions_destroy(&fa);
 	(void)posix_spawnattr_destroy(&at);
 	return -r;

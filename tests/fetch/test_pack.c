@@ -54,6 +54,24 @@ Test(pack, gives_the_tarball_that_npm_made_of_exactly_this_spec)
 	end();
 }
 
+/* The repository's own .npmrc is weaker than these, also for the npm that npm runs in it. */
+Test(pack, neither_scripts_nor_git_are_the_repositorys_to_choose)
+{
+	auto_free char *bytes = NULL, *again = NULL;
+	size_t len = 0;
+
+	npm_is("echo $npm_config_git $npm_config_ignore_scripts >x-1.0.0.tgz");
+	(void)setenv("npm_config_ignore_scripts", "false", 1);
+	cr_assert_eq(pack(&bytes, &len, "x", dir, NULL, NULL), 0);
+	cr_assert_str_eq(bytes, "git true\n");
+	(void)setenv("npm_config_git", "/opt/git", 1);
+	cr_assert_eq(pack(&again, &len, "x", dir, NULL, NULL), 0);
+	cr_assert_str_eq(again, "/opt/git true\n");
+	(void)unsetenv("npm_config_git");
+	(void)unsetenv("npm_config_ignore_scripts");
+	end();
+}
+
 Test(pack, a_failure_says_what_npm_said)
 {
 	struct err e = { 0 };
