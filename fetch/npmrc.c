@@ -317,6 +317,36 @@ static int of_userinfo(const struct url *u, struct npmrc_auth *ret, struct err *
 	return finish(&b, ret, e);
 }
 
+static bool is_registry_key(const char *key)
+{
+	const char *colon = key[0] == '@' ? strrchr(key, ':') : NULL;
+
+	return strcmp(colon ? colon + 1 : key, "registry") == 0;
+}
+
+/* Is this host, of a URL without TLS, a registry's that is only spoken to with it? A lock decides
+ * on the scheme of its URLs, but not on who may read the user's token on the way. */
+static bool is_tls_registry(const struct npmrc *rc, const struct url *u)
+{
+	bool tls = false;
+
+	for (uint32_t i = 0; i <= rc->count; i++) {
+		const struct npmrc_entry *x = i < rc->count ? &rc->entries[i] : NULL;
+		const char *registry = x ? NULL : rc->public_registry;
+		auto_url struct url reg = { 0 };
+
+		if (x && is_registry_key(x->key) && !x->null && x->count > 0)
+			registry = x->values[0];
+		if (!registry || url_parse(&reg, registry, NULL) < 0 ||
+		    strcmp(reg.host, u->host) != 0)
+			continue;
+		if (!reg.tls && reg.port == u->port)
+			return false;
+		tls |= reg.tls;
+	}
+	return tls;
+}
+
 int npmrc_auth_for(const struct npmrc *rc, const char *url, const char *registry,
 		   struct npmrc_auth *ret, struct err *e)
 {
@@ -327,6 +357,8 @@ int npmrc_auth_for(const struct npmrc *rc, const char *url, const char *registry
 
 	if (r == 0)
 		r = of_url(rc, &u, &a, &found, e);
+	if (r == 0 && found && !u.tls && is_tls_registry(rc, &u))
+		npmrc_auth_release(&a);
 	if (r == 0 && !found && registry && url_parse(&reg, registry, NULL) == 0 &&
 	    url_same_host(&u, &reg)) {
 		r = of_url(rc, &reg, &a, &found, e);

@@ -325,7 +325,8 @@ EOT
 cat >package-lock.json <<'EOT'
 {"name":"q","lockfileVersion":3,"packages":{"":{"name":"q","dependencies":{"a":"*"}},
 "node_modules/a":{"version":"1.0.0","resolved":"http://registry.test/a.tgz\u001b[1A\nnode_modules/b 2.0.0",
-"optionalDependencies":{"\u001b]0;x\u0007":"1\u009b2J"}}}}
+"peerDependencies":{"\u001b]0;x\u0007":"1\u009b2J"},
+"peerDependenciesMeta":{"\u001b]0;x\u0007":{"optional":true}}}}}
 EOT
 for c in 'lock show' 'ls --all' 'why a'; do
 	# shellcheck disable=SC2086 # words of a command

@@ -253,6 +253,30 @@ Test(npmrc, the_registrys_credentials_serve_its_host_only, FILES)
 	npmrc_free(rc);
 }
 
+/* The scheme of a URL is the lock's choice. */
+Test(npmrc, what_is_for_tls_does_not_go_out_in_the_clear, FILES)
+{
+	struct npmrc *rc;
+
+	put("home/.npmrc", "registry=https://registry.test/\n@s:registry=http://plain.test/\n"
+			   "//registry.test/:_authToken=tok\n//plain.test/:_authToken=open\n"
+			   "//free.test/:_authToken=free\n");
+	rc = load(NULL, NULL);
+	cr_expect(authorized(rc, "https://registry.test/a", NULL, "Bearer tok"));
+	cr_expect(authorized(rc, "http://registry.test/a", NULL, NULL));
+	cr_expect(authorized(rc, "http://registry.test/a", "https://registry.test/", NULL));
+	cr_expect(authorized(rc, "http://registry.test/a", "http://registry.test/", NULL));
+	cr_expect(authorized(rc, "http://plain.test/a", NULL, "Bearer open"));
+	cr_expect(authorized(rc, "http://free.test/a", NULL, "Bearer free"));
+	npmrc_free(rc);
+
+	put("home/.npmrc", "registry=http://registry.test/\n@s:registry=https://registry.test/\n"
+			   "//registry.test/:_authToken=tok\n");
+	rc = load(NULL, NULL);
+	cr_expect(authorized(rc, "http://registry.test/a", NULL, "Bearer tok"));
+	npmrc_free(rc);
+}
+
 Test(npmrc, credentials_that_no_header_may_have_are_refused, FILES)
 {
 	struct npmrc_auth a = { 0 };
