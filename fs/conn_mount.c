@@ -4,14 +4,15 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
 /* Only an empty folder may be hidden by a mount. */
-static int check_empty(const char *dir, struct err *e)
+static int check_empty(const char *dir, int dirfd, struct err *e)
 {
-	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	const struct dirent *entry;
 	int r = 0;
@@ -19,8 +20,6 @@ static int check_empty(const char *dir, struct err *e)
 	if (!d) {
 		r = -errno;
 		closep(&fd);
-		if (r == -ENOTDIR || r == -ELOOP)
-			return err_set(e, -ENOTDIR, "%s is not a folder; move it away first", dir);
 		return err_set(e, r, "cannot look into %s: %s", dir, strerror(-r));
 	}
 	while (r == 0 && (entry = readdir(d)))
@@ -31,33 +30,75 @@ static int check_empty(const char *dir, struct err *e)
 	return r;
 }
 
-static int prepare_dir(struct conn *c, const char *dir, struct err *e)
+/* Opens a folder, going through no symbolic link: one in a repository may lead anywhere, and one in
+ * another user's project may come at any moment. */
+static int open_no_links(const char *dir, size_t len, int *ret)
 {
+	auto_close int fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	for (size_t i = 0, n; fd >= 0 && i < len; i += n) {
+		char name[NAME_MAX + 1];
+		int next;
+
+		i += dir[i] == '/';
+		n = strcspn(dir + i, "/");
+		n = n < len - i ? n : len - i;
+		if (n == 0)
+			continue;
+		if (n >= sizeof name)
+			return -ENAMETOOLONG;
+		memcpy(name, dir + i, n);
+		name[n] = '\0';
+		next = openat(fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		closep(&fd);
+		fd = next;
+	}
+	if (fd < 0)
+		return -errno;
+	*ret = fd;
+	fd = -1;
+	return 0;
+}
+
+/* *ret_fd is the folder that was looked at, whatever its path means by now. */
+static int prepare_dir(struct conn *c, const char *dir, int *ret_fd, struct err *e)
+{
+	const char *name = strrchr(dir, '/') + 1;
+	auto_close int parent = -1;
 	struct mountinfo info;
-	int r;
+	int r = open_no_links(dir, (size_t)(name - dir), &parent);
 
 	c->dir = strdup(dir);
 	if (!c->dir)
 		return err_set(e, -ENOMEM, "out of memory");
-	if (mkdir(dir, 0777) == 0) {
-		c->made_dir = true;
-		return 0;
-	}
-	if (errno != EEXIST)
+	if (r == -ENOTDIR)
+		return err_set(e, r,
+			       "%s: a symbolic link lies on the way, or something else that "
+			       "is no folder; nothing is mounted through one",
+			       dir);
+	if (r < 0)
+		return err_set(e, r, "%s: its folder cannot be opened: %s", dir, strerror(-r));
+	c->made_dir = mkdirat(parent, name, 0777) == 0;
+	if (!c->made_dir && errno != EEXIST)
 		return err_set(e, -errno, "cannot make %s: %s", dir, strerror(errno));
-	r = mountinfo_find(dir, &info, e);
+	r = c->made_dir ? 0 : mountinfo_find(dir, &info, e);
 	if (r < 0 && r != -ENOENT)
 		return r;
-	if (r >= 0 && info.count)
+	if (!c->made_dir && r >= 0 && info.count)
 		return err_set(e, -EBUSY, "%s is a mount already; unmount it first", dir);
-	return check_empty(dir, e);
+	*ret_fd = openat(parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (*ret_fd < 0)
+		return errno == ENOTDIR || errno == ELOOP
+			       ? err_set(e, -ENOTDIR, "%s is not a folder; move it away first", dir)
+			       : err_set(e, -errno, "cannot open %s: %s", dir, strerror(errno));
+	return c->made_dir ? 0 : check_empty(dir, *ret_fd, e);
 }
 
-static int mount_as_root(struct conn *c, const struct conn_options *o, struct err *e)
+static int mount_as_root(struct conn *c, int dirfd, const struct conn_options *o, struct err *e)
 {
 	auto_close int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
 	unsigned long flags = MS_NOSUID | MS_NODEV | (o->read_only ? MS_RDONLY : 0);
-	char options[256];
+	char options[256], place[32];
 	int r;
 
 	if (fd < 0)
@@ -68,7 +109,8 @@ static int mount_as_root(struct conn *c, const struct conn_options *o, struct er
 	snprintf(options, sizeof options,
 		 "fd=%d,rootmode=40000,user_id=%u,group_id=%u,default_permissions%s", fd, geteuid(),
 		 getegid(), o->allow_other ? ",allow_other" : "");
-	if (mount("dxfs", c->dir, "fuse.dxfs", flags, options) < 0) {
+	snprintf(place, sizeof place, "/proc/self/fd/%d", dirfd);
+	if (mount("dxfs", place, "fuse.dxfs", flags, options) < 0) {
 		r = -errno;
 		return err_set(e, r, "cannot mount on %s: %s%s", c->dir, strerror(-r),
 			       r == -EPERM ? "; mounting needs CAP_SYS_ADMIN here, or an ordinary "
@@ -114,13 +156,14 @@ static int new_session(struct conn *c, const struct conn_options *o, bool root, 
 int conn_mount(struct conn *c, const char *dir, const struct conn_options *o, struct err *e)
 {
 	bool root = geteuid() == 0;
+	auto_close int dirfd = -1;
 	struct err ignored;
-	int r = prepare_dir(c, dir, e);
+	int r = prepare_dir(c, dir, &dirfd, e);
 
 	if (r == 0)
 		r = new_session(c, o, root, e);
 	if (r == 0)
-		r = root ? mount_as_root(c, o, e) : mount_as_user(c, e);
+		r = root ? mount_as_root(c, dirfd, o, e) : mount_as_user(c, e);
 	if (r == 0)
 		return 0;
 	if (conn_unmount(c, true, &ignored) < 0)

@@ -99,3 +99,26 @@ Test(conn, a_folder_that_is_not_empty_is_not_hidden)
 	(void)rmdir(below);
 	cr_assert_eq(rmdir(dir), 0); /* not removed: it was there before */
 }
+
+/* packages/a in a repository may be a link to anywhere. */
+Test(conn, nothing_is_mounted_through_a_symbolic_link)
+{
+	char dir[] = "/tmp/conn-XXXXXX", real[64], link[64], at[96];
+	struct conn c = { 0 };
+	struct conn_options o = { 0 };
+	struct err e = { 0 };
+
+	cr_assert(mkdtemp(dir));
+	snprintf(real, sizeof real, "%s/real", dir);
+	snprintf(link, sizeof link, "%s/link", dir);
+	snprintf(at, sizeof at, "%s/node_modules", link);
+	cr_assert_eq(mkdir(real, 0700), 0);
+	cr_assert_eq(symlink(real, link), 0);
+	cr_expect_eq(conn_mount(&c, at, &o, &e), -ENOTDIR);
+	cr_expect(strstr(e.msg, "symbolic link"));
+	cr_expect_eq(conn_mount(&c, link, &o, &e), -ENOTDIR);
+	cr_expect(!c.session);
+	(void)unlink(link);
+	cr_expect_eq(rmdir(real), 0); /* no node_modules was made in it */
+	cr_assert_eq(rmdir(dir), 0);
+}
