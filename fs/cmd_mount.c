@@ -374,6 +374,8 @@ static int prepare(struct mounting *m, struct err *e)
 		.umask = mask,
 		.npm_umask = npmrc_umask(m->loaded.npmrc),
 		.no_bin_links = !npmrc_bool(m->loaded.npmrc, "bin-links", true),
+		.omit_resolved =
+			npmrc_bool(m->loaded.npmrc, "omit-lockfile-registry-resolved", false),
 		.uid = geteuid(),
 		.gid = getegid(),
 		.read_only = o->read_only,

@@ -16,6 +16,7 @@ int places_open(struct places **ret, const struct places_config *c, struct err *
 		return err_set(e, -ENOMEM, "out of memory");
 	p->modes = c->modes;
 	p->bin_links = c->bin_links;
+	p->omit_resolved = c->omit_resolved;
 	p->key = c->key;
 	p->key_arg = c->key_arg;
 	p->project_dirfd = -1;
@@ -147,7 +148,7 @@ int view_hidden(struct view *v, struct place *place, struct slice *ret, struct e
 	if (!have && view_node_of(v, view_ino(place->slot, 0)) == TREE_NONE)
 		return err_set(e, -ESTALE, "a .package-lock.json that is no more");
 	if (!have) {
-		r = render_hidden(v->basis->graph, v->present, &b, e);
+		r = render_hidden(v->basis->graph, v->present, v->places->omit_resolved, &b, e);
 		if (r < 0) {
 			buf_release(&b);
 			return r;

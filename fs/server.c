@@ -80,6 +80,7 @@ static int open_places(struct server *s, struct err *e)
 		.state_dir = s->c.state_dir,
 		.project_dirfd = dirfd,
 		.bin_links = !s->c.no_bin_links,
+		.omit_resolved = s->c.omit_resolved,
 		.key = s->c.npmrc ? key_of : NULL,
 		.key_arg = s,
 		.modes = {

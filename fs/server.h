@@ -46,6 +46,7 @@ struct server_config {
 	mode_t umask;                /* of the user: npm's formula for modes needs it */
 	mode_t npm_umask;            /* npm's own setting "umask"; 0 is its default */
 	bool no_bin_links;           /* npm's setting bin-links is false */
+	bool omit_resolved;          /* npm's setting omit-lockfile-registry-resolved */
 	uid_t uid;                   /* owner of everything shown */
 	gid_t gid;
 	bool read_only;   /* the superblock is read-only */

@@ -176,6 +176,7 @@ static int number_node(struct maker *m, uint32_t i, struct err *e)
 		/* parents were numbered before; names that the blob lacks are cached below it */
 		buf_add(&m->key, &m->slot[n->backing].number, sizeof m->slot[0].number);
 	} else if (n->kind == TREE_HIDDEN) {
+		buf_add(&m->key, &m->p->omit_resolved, sizeof m->p->omit_resolved);
 		buf_add(&m->key, m->v->basis->hash.b, sizeof m->v->basis->hash.b);
 		buf_add(&m->key, m->v->present, m->v->basis->graph->count);
 	}

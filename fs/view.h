@@ -59,7 +59,8 @@ struct places_config {
 	const char *state_dir;
 	int project_dirfd; /* where workspaces' bins are looked for; -1: they are believed */
 	struct tree_modes modes;
-	bool bin_links; /* npm's setting; true is its default */
+	bool bin_links;     /* npm's setting; true is its default */
+	bool omit_resolved; /* npm's setting omit-lockfile-registry-resolved */
 	/* The store's key of a node's package; NULL: graph_node_key(). */
 	int (*key)(void *arg, const struct graph_node *n, struct digest *ret, struct err *e);
 	void *key_arg;

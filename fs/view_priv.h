@@ -15,7 +15,7 @@ struct places {
 	struct parcels *parcels;
 	struct slots *slots;
 	struct tree_modes modes;
-	bool bin_links;
+	bool bin_links, omit_resolved;
 	int (*key)(void *arg, const struct graph_node *n, struct digest *ret, struct err *e);
 	void *key_arg;
 	int project_dirfd; /* owned */

@@ -161,8 +161,8 @@ static void find_bundles(struct bundles *b, uint32_t *stack)
 	}
 }
 
-/* What the lock calls bundled and we do not (root's own bundle, mostly) keeps the word in its
- * residue, so that it prints back. */
+/* What root alone bundles is a package like any other, but npm calls it bundled: the word stands
+ * in its residue. */
 static int keep_word(struct graph *g, struct graph_node *n, struct err *e)
 {
 	static const char *const none[] = { NULL };
@@ -190,9 +190,9 @@ static int set_bundle_flags(struct graph *g, const uint32_t *bundler, struct err
 			n->flags |= NODE_IN_BUNDLE;
 			continue;
 		}
-		if (!(n->flags & NODE_IN_BUNDLE))
-			continue;
 		n->flags &= ~(uint32_t)NODE_IN_BUNDLE;
+		if (bundler[i] != 0)
+			continue;
 		r = keep_word(g, n, e);
 		if (r < 0)
 			return r;

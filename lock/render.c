@@ -3,11 +3,15 @@
 #include "lock/collate.h"
 #include "lock/json.h"
 #include "lock/json_text.h"
+#include "lock/spec.h"
 
 #include <stdio.h>
 
 /* Bytes of a printed lock: twice what may be read, since strings may need more escapes. */
 #define LOCK_TEXT_MAX ((size_t)512 << 20)
+
+/* Memory to take one dependency's value apart. */
+#define SPECS_MAX ((size_t)1 << 20)
 
 /* ---- the order of members ---- */
 
@@ -478,7 +482,7 @@ static void put_field(struct writer *w, const struct graph_node *n, int f, unsig
 }
 
 /* npm's hidden lock has these members alone, and none that is false or empty. */
-static bool hidden_has(const struct graph_node *n, const struct json_member *m)
+static bool hidden_has(const struct graph_node *n, const struct json_member *m, uint32_t dropped)
 {
 	static const struct slice others[] = {
 		SLICE("acceptDependencies"),
@@ -494,7 +498,8 @@ static bool hidden_has(const struct graph_node *n, const struct json_member *m)
 	if (!json_text_true(m->value))
 		return false;
 	if (f >= 0)
-		return n->flags & NODE_TOP || (f != F_NAME && f != F_DEV_DEPS);
+		return !(dropped & BIT(f)) &&
+		       (n->flags & NODE_TOP || (f != F_NAME && f != F_DEV_DEPS && f != F_BIN));
 	for (size_t i = 0; i < ARRAY_LEN(others); i++) {
 		if (slice_eq(others[i], m->key))
 			return true;
@@ -545,7 +550,9 @@ static void put_fields(struct writer *w, const struct graph_node *n, struct grou
 	}
 }
 
-static int put_entry(struct writer *w, const struct graph_node *n, bool hidden, unsigned depth)
+/* `dropped`: fields that the hidden lock does not have, whoever says them. */
+static int put_entry(struct writer *w, const struct graph_node *n, bool hidden, uint32_t dropped,
+		     unsigned depth)
 {
 	const char *residue = hidden && n->flags & NODE_LINK ? "" : n->residue;
 	struct json_text t = json_text(residue);
@@ -556,11 +563,13 @@ static int put_entry(struct writer *w, const struct graph_node *n, bool hidden, 
 
 	if (r < 0)
 		return r;
-	todo &= ~said;
+	if (hidden && !(n->flags & NODE_TOP))
+		said &= ~(uint32_t)BIT(F_BIN); /* npm writes them as it understood them */
+	todo &= ~(said | dropped);
 	if (hidden)
 		todo &= ~(uint32_t)BIT(F_DEV_DEPS); /* npm reads them of tops alone */
 	while (json_text_next(&t, &m)) {
-		if (hidden && !hidden_has(n, &m))
+		if (hidden && !hidden_has(n, &m, dropped))
 			continue;
 		put_fields(w, n, &g, &todo, &m);
 		put_member(w, &g, &m);
@@ -603,6 +612,7 @@ struct document {
 	const struct graph *g;
 	const bool *present; /* NULL: package-lock.json */
 	const uint32_t *order;
+	const bool *unresolved; /* nodes whose `resolved` is not printed; NULL: none */
 };
 
 static bool printed(const struct document *d, uint32_t i)
@@ -626,7 +636,9 @@ static int put_packages(struct writer *w, const struct document *d, struct group
 		if (!printed(d, d->order[k]))
 			continue;
 		next_member(w, &g, n->path);
-		r = put_entry(w, n, d->present != NULL, g.depth);
+		r = put_entry(w, n, d->present != NULL,
+			      d->unresolved && d->unresolved[d->order[k]] ? BIT(F_RESOLVED) : 0,
+			      g.depth);
 		if (r < 0)
 			return r;
 	}
@@ -715,19 +727,18 @@ static int hand_over(struct writer *w, struct buf *ret)
 	return 0;
 }
 
-static int render(const struct graph *g, const bool *present, const char *indent, bool crlf,
-		  bool final_newline, struct buf *ret, struct err *e)
+static int render(struct document *d, const char *indent, bool crlf, bool final_newline,
+		  struct buf *ret, struct err *e)
 {
 	struct writer w cleanup(writer_release);
 	auto_free uint32_t *order = NULL;
-	struct document d = { .g = g, .present = present };
 	int r;
 
 	writer_init(&w, indent, crlf);
-	r = sort_nodes(g, &order);
-	d.order = order;
+	r = sort_nodes(d->g, &order);
+	d->order = order;
 	if (r == 0)
-		r = put_document(&w, &d);
+		r = put_document(&w, d);
 	if (final_newline)
 		put(&w, w.pad, w.nl);
 	if (r == 0)
@@ -740,13 +751,56 @@ static int render(const struct graph *g, const bool *present, const char *indent
 		     : 0;
 }
 
-int render_hidden(const struct graph *g, const bool *present, struct buf *ret, struct err *e)
+static bool names_registry(const char *spec, struct arena *a)
 {
-	return render(g, present, g->style.indent[0] ? g->style.indent : "  ", g->style.crlf, true,
-		      ret, e);
+	struct spec s;
+
+	return spec_parse(&s, SLICE("x"), slice_str(spec), SLICE("/"), a, NULL) == 0 &&
+	       (s.type == SPEC_VERSION || s.type == SPEC_RANGE || s.type == SPEC_TAG ||
+		s.type == SPEC_ALIAS);
+}
+
+/* npm's idea of a package of the registry: something depends on it, and all that do name a version
+ * or a tag. */
+static int find_registry_packages(const struct graph *g, bool **ret)
+{
+	auto_free bool *is = calloc((size_t)g->count + 1, sizeof *is);
+	auto_free bool *is_not = calloc((size_t)g->count + 1, sizeof *is_not);
+	struct arena a = ARENA_INIT(SPECS_MAX);
+
+	if (!is || !is_not)
+		return -ENOMEM;
+	for (uint32_t k = 0; k < g->edge_count; k++) {
+		uint32_t to = g->edges[k].to;
+
+		if (to == GRAPH_NONE || g->nodes[to].flags & NODE_LINK)
+			continue;
+		is[to] = true;
+		is_not[to] |= !names_registry(g->edges[k].spec, &a);
+		arena_release(&a);
+	}
+	for (uint32_t i = 0; i < g->count; i++)
+		is[i] &= !is_not[i];
+	*ret = take(&is);
+	return 0;
+}
+
+int render_hidden(const struct graph *g, const bool *present, bool omit_resolved, struct buf *ret,
+		  struct err *e)
+{
+	struct document d = { .g = g, .present = present };
+	auto_free bool *unresolved = NULL;
+	int r = omit_resolved ? find_registry_packages(g, &unresolved) : 0;
+
+	if (r < 0)
+		return err_set(e, r, "no memory to print the lock");
+	d.unresolved = unresolved;
+	return render(&d, g->style.indent[0] ? g->style.indent : "  ", g->style.crlf, true, ret, e);
 }
 
 int render_package_lock(const struct graph *g, struct buf *ret, struct err *e)
 {
-	return render(g, NULL, g->style.indent, g->style.crlf, !g->style.no_final_newline, ret, e);
+	struct document d = { .g = g };
+
+	return render(&d, g->style.indent, g->style.crlf, !g->style.no_final_newline, ret, e);
 }

@@ -6,8 +6,10 @@
 #pragma once
 #include "lock/graph.h"
 
-/* node_modules/.package-lock.json for the nodes that are there (npm.md §1.8). */
-int render_hidden(const struct graph *g, const bool *present, struct buf *ret,
+/* node_modules/.package-lock.json for the nodes that are there (npm.md §1.8). `omit_resolved` is
+ * npm's setting omit-lockfile-registry-resolved: then no package of the registry says where it came
+ * from. */
+int render_hidden(const struct graph *g, const bool *present, bool omit_resolved, struct buf *ret,
 		  struct err *e) must_check;
 
 /* package-lock.json (npm.md §1.1 (6), §1.2): what npm wrote comes back byte for byte; a version 1

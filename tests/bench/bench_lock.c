@@ -94,7 +94,7 @@ static void bench_read(const char *dxl)
 		check(select_nodes(g, &params, present, &e), &e);
 		best(&select, t);
 		t = now_us();
-		check(render_hidden(g, present, &out, &e), &e);
+		check(render_hidden(g, present, false, &out, &e), &e);
 		best(&hidden, t);
 		out.len = 0;
 		t = now_us();

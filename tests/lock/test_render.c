@@ -6,7 +6,9 @@
 #include <stdio.h>
 
 /* The text that a lock prints as, after a way through the binary form. */
-static char *printed(const char *text, bool hidden)
+enum { PLAIN, HIDDEN, HIDDEN_UNRESOLVED };
+
+static char *printed(const char *text, int how)
 {
 	auto_graph struct graph *g = sample_graph(text);
 	auto_buf struct buf out = BUF_INIT(1 << 20), dxl = BUF_INIT(1 << 20);
@@ -20,7 +22,8 @@ static char *printed(const char *text, bool hidden)
 	cr_assert_eq(lock_build(g, (struct hash128){ 0 }, &dxl, NULL), 0);
 	cr_assert_eq(lock_open_bytes(&l, (struct slice){ dxl.data, dxl.len }, NULL), 0);
 	cr_assert_eq(lock_graph(l, &back, NULL), 0);
-	r = hidden ? render_hidden(back, present, &out, &e) : render_package_lock(back, &out, &e);
+	r = how == PLAIN ? render_package_lock(back, &out, &e)
+			 : render_hidden(back, present, how == HIDDEN_UNRESOLVED, &out, &e);
 	if (r < 0)
 		(void)fprintf(stderr, "render: %s\n", e.msg);
 	cr_assert_eq(r, 0);
@@ -28,9 +31,9 @@ static char *printed(const char *text, bool hidden)
 	return buf_steal_str(&out);
 }
 
-static void prints(const char *text, const char *expect, bool hidden)
+static void prints(const char *text, const char *expect, int how)
 {
-	auto_free char *out = printed(text, hidden);
+	auto_free char *out = printed(text, how);
 
 	if (strcmp(out, expect) != 0)
 		(void)fprintf(stderr, "got:\n%s\nnot:\n%s\n", out, expect);
@@ -39,7 +42,7 @@ static void prints(const char *text, const char *expect, bool hidden)
 
 Test(render, a_lock_of_npm_comes_back_byte_for_byte)
 {
-	prints(sample_text, sample_text, false);
+	prints(sample_text, sample_text, PLAIN);
 }
 
 Test(render, indentation_and_line_ends_are_kept)
@@ -52,7 +55,7 @@ Test(render, indentation_and_line_ends_are_kept)
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
-		prints(texts[i], texts[i], false);
+		prints(texts[i], texts[i], PLAIN);
 }
 
 Test(render, members_are_put_into_npms_order)
@@ -69,7 +72,7 @@ Test(render, members_are_put_into_npms_order)
 	       "\"2\",\"npm\":\"1\"},\"license\":{}}},\"zeta\":{\"9\":\"\",\"10\":{},\"a\":1,\"b\":"
 	       "[{"
 	       "\"x\":0,\"y\":{}}],\"version\":{}}}",
-	       false);
+	       PLAIN);
 }
 
 Test(render, what_the_fields_cannot_say_comes_from_the_residue)
@@ -81,7 +84,7 @@ Test(render, what_the_fields_cannot_say_comes_from_the_residue)
 		"\"hasInstallScript\":false,\"os\":[],\"dependencies\":{},\"bin\":{\"a\":\"./"
 		"a.js\"}}}}";
 
-	prints(text, text, false);
+	prints(text, text, PLAIN);
 }
 
 Test(render, a_lock_of_version_2_keeps_its_second_half)
@@ -96,7 +99,7 @@ Test(render, a_lock_of_version_2_keeps_its_second_half)
 	prints(text,
 	       "{\n  \"lockfileVersion\": 3,\n  \"requires\": true,\n  \"packages\": {\n    "
 	       "\"node_modules/a\": {\n      \"version\": \"1.0.0\"\n    }\n  }\n}\n",
-	       true);
+	       HIDDEN);
 }
 
 Test(render, the_hidden_lock_has_only_what_npm_knows)
@@ -108,7 +111,48 @@ Test(render, the_hidden_lock_has_only_what_npm_knows)
 	       "{\n  \"name\": \"x\",\n  \"lockfileVersion\": 3,\n  \"requires\": true,\n  "
 	       "\"other\": 1,\n  \"packages\": {\n    \"node_modules/a\": {\n      \"version\": "
 	       "\"1.0.0\",\n      \"license\": \"MIT\"\n    }\n  }\n}\n",
-	       true);
+	       HIDDEN);
+}
+
+Test(render, the_hidden_lock_has_bins_as_npm_understood_them)
+{
+	prints("{\"lockfileVersion\":3,\"packages\":{\"\":{\"dependencies\":{\"a\":\"*\"}},"
+	       "\"node_modules/a\":{\"version\":\"1.0.0\",\"bin\":{\"x/b\":\"./y//b.js\",\"..\":"
+	       "\"c\"}}}}",
+	       "{\n  \"lockfileVersion\": 3,\n  \"requires\": true,\n  \"packages\": {\n    "
+	       "\"node_modules/a\": {\n      \"version\": \"1.0.0\",\n      \"bin\": {\n        "
+	       "\"b\": \"y/b.js\"\n      }\n    }\n  }\n}\n",
+	       HIDDEN);
+}
+
+Test(render, the_hidden_lock_calls_bundled_what_root_bundles_and_what_that_needs)
+{
+	prints("{\"lockfileVersion\":3,\"packages\":{\"\":{\"dependencies\":{\"a\":\"*\",\"c\":"
+	       "\"*\"},\"bundleDependencies\":[\"a\"]},\"node_modules/a\":{\"dependencies\":{\"b\":"
+	       "\"1\"}},\"node_modules/b\":{},\"node_modules/c\":{\"inBundle\":true}}}",
+	       "{\n  \"lockfileVersion\": 3,\n  \"requires\": true,\n  \"packages\": {\n    "
+	       "\"node_modules/a\": {\n      \"inBundle\": true,\n      \"dependencies\": {\n      "
+	       "  "
+	       "\"b\": \"1\"\n      }\n    },\n    \"node_modules/b\": {\n      \"inBundle\": "
+	       "true\n    },\n    \"node_modules/c\": {}\n  }\n}\n",
+	       HIDDEN);
+}
+
+Test(render, the_setting_hides_where_packages_of_the_registry_came_from)
+{
+	static const char text[] =
+		"{\"lockfileVersion\":3,\"packages\":{\"\":{\"dependencies\":{\"a\":\"npm:x@1\","
+		"\"b\":\"u:1\",\"l\":\"file:l\"}},\"l\":{},\"node_modules/"
+		"a\":{\"resolved\":\"u:0\"},"
+		"\"node_modules/b\":{\"resolved\":\"u:1\"},\"node_modules/l\":{\"resolved\":\"l\","
+		"\"link\":true},\"node_modules/z\":{\"resolved\":\"u:2\"}}}";
+	auto_free char *all = printed(text, HIDDEN), *some = printed(text, HIDDEN_UNRESOLVED);
+
+	cr_assert(strstr(all, "\"u:0\"") && strstr(all, "\"u:1\""));
+	cr_assert_not(strstr(some, "\"u:0\""));
+	/* neither the link, nor what is no package of the registry, nor what nothing asks for */
+	cr_assert(strstr(some, "\"u:1\"") && strstr(some, "\"u:2\"") &&
+		  strstr(some, "\"resolved\": \"l\""));
 }
 
 Test(render, strings_are_escaped_as_javascript_does)
@@ -119,7 +163,7 @@ Test(render, strings_are_escaped_as_javascript_does)
 		"\"*\"}},\"node_modules/a\":{\"version\":\"1\\\"\\\\\\n\\u001f\xC3\xA9/\","
 		"\"deprecated\":\"\\t{\\\"[,:\"}}}";
 
-	prints(text, text, false);
+	prints(text, text, PLAIN);
 }
 
 Test(render, a_residue_that_is_no_object_is_an_error)
