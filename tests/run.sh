@@ -8,28 +8,57 @@
 #   e2e       tests/e2e as root and as an ordinary user, who is made (and removed) if need be
 #   crafted   the oracle over the crafted projects, as root and as the ordinary user
 #   registry  tests/registry/projects.sh and tools.sh, from a real registry; skipped where none answers
+# The oracle is npm 11. Where npm is older (Debian 12 has 9), npm 11 and a node that runs it are
+# taken from the registry that npm is configured for, into the scratch folder; where that does not
+# answer, what needs npm 11 is skipped. Each step is named as it starts, with the seconds so far.
+# Outside the build folders and the packages installed nothing stays, also not when interrupted.
 # Ends with the line "N passed, N failed, N skipped", the sum of all; exit status 1 on a failure.
 [ -n "${BASH_VERSION:-}" ] || exec bash "$0" "$@"
 set -u -o pipefail
+umask 022
+exec </dev/null
 cd "$(dirname "$0")/.." || exit 1
 steps=${*:-gcc clang asan tsan format shell e2e crafted registry}
 scratch=$(mktemp -d /tmp/dxfs-run.XXXXXX) || exit 1
-chmod 755 "$scratch"
-made_user=''
+mkdir -m 1777 "$scratch/tmp" && chmod 755 "$scratch" || exit 1
+# The mark by which cleanup finds what a step has started.
+export TMPDIR=$scratch/tmp DXFS_RUN=$scratch
+machine_path=$PATH
+made_user='' fuse_mode=''
 sudo=''
 [ "$(id -u)" -eq 0 ] || sudo='sudo -n'
 
+ours() {
+	# shellcheck disable=SC2046 # pids
+	echo $(jobs -p) $($sudo env -u DXFS_RUN grep -lszxF "DXFS_RUN=$scratch" /proc/[0-9]*/environ | cut -d/ -f3)
+}
+
+# shellcheck disable=SC2317 # called by the trap
 cleanup() {
+	local signal pid pids m
+	trap '' INT TERM HUP
 	trap - EXIT
-	local jobs
-	jobs=$(jobs -p)
-	# shellcheck disable=SC2086
-	[ -z "$jobs" ] || kill $jobs 2>/dev/null
+	cd /
+	for signal in TERM KILL; do
+		pids=$(ours)
+		# shellcheck disable=SC2086
+		[ -z "$pids" ] || $sudo kill -$signal $pids
+		for pid in $pids; do timeout 10 tail --pid="$pid" -f /dev/null; done
+	done 2>/dev/null
+	awk -v s="$scratch/" 'index($5, s) == 1 { print $5 }' /proc/self/mountinfo | sort -r |
+		while read -r m; do $sudo umount -l "$m"; done
 	[ -z "$made_user" ] || $sudo userdel -rf "$made_user" >/dev/null 2>&1
+	[ -z "$fuse_mode" ] || $sudo chmod "$fuse_mode" /dev/fuse
 	$sudo rm -rf "$scratch"
 }
 trap cleanup EXIT
 trap 'exit 1' INT TERM HUP
+
+# attended COMMAND...: in the background, so that a signal is heeded at once.
+attended() {
+	"$@" &
+	wait $!
+}
 
 wanted() {
 	local s
@@ -62,18 +91,52 @@ install_missing() {
 	local p missing=()
 	for p in gcc g++ clang clang-format shellcheck meson ninja-build pkg-config git curl openssl procps fuse3 \
 		libfuse3-dev libxxhash-dev libssl-dev libcjson-dev libcurl4-openssl-dev libdeflate-dev zlib1g-dev \
-		libcadical-dev libcriterion-dev libmicrohttpd-dev; do
+		libcadical-dev libcriterion-dev libmicrohttpd-dev ca-certificates; do
 		dpkg-query -W -f '${db:Status-Abbrev}' "$p" 2>/dev/null | grep -q '^ii' || missing+=("$p")
 	done
 	command -v node >/dev/null || missing+=(nodejs)
 	command -v npm >/dev/null || missing+=(npm)
 	[ ${#missing[@]} -gt 0 ] || return 0
 	say "installing ${missing[*]}"
-	$sudo apt-get update -qq
-	$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >"$scratch/apt.log" 2>&1 || {
+	[ -z "$sudo" ] || $sudo true 2>/dev/null || sudo -v || return 1
+	{ attended $sudo apt-get update -qq && attended $sudo env DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y -qq --no-install-recommends "${missing[@]}"; } >"$scratch/apt.log" 2>&1 || {
 		tail -20 "$scratch/apt.log"
 		return 1
 	}
+}
+
+# npm and others write below HOME.
+writable_home() {
+	local home=${HOME:-}
+	[ -n "$home" ] || home=$(getent passwd "$(id -u)" | cut -d: -f6)
+	if ! [ -d "$home" ] || ! [ -w "$home" ]; then
+		export npm_config_userconfig=${npm_config_userconfig:-$home/.npmrc}
+		home=$scratch/home
+		mkdir "$home" || return 1
+	fi
+	export HOME=$home
+}
+
+# npm 11 and its node before the machine's own in PATH, if that is older.
+oracle_npm() {
+	local version lib=$scratch/oracle/lib bin=$scratch/oracle/bin
+	version=$(npm --version)
+	[ "${version%%.*}" -lt 11 ] || return 0
+	say "npm $version is not the oracle; fetching npm 11"
+	mkdir -p "$lib" "$bin" "$scratch/oracle/etc"
+	if attended timeout 300 npm install --prefix "$lib" --no-save --ignore-scripts --no-audit --no-fund --fetch-retries=1 \
+		npm@11.19.1 "node-linux-$(node -p process.arch)@20" >"$scratch/npm.log" 2>&1 &&
+		mv "$lib"/node_modules/node-linux-*/bin/node "$bin/" &&
+		ln -s ../lib/node_modules/npm/bin/npm-cli.js "$bin/npm" &&
+		version=$(PATH=$bin:$PATH npm --version 2>>"$scratch/npm.log"); then
+		cp "$(npm config get globalconfig)" "$scratch/oracle/etc/npmrc" 2>/dev/null
+		PATH=$bin:$PATH
+		say "the oracle is npm $version on node $(node --version)"
+	else
+		tail -5 "$scratch/npm.log"
+		say "no registry answers that has npm 11; what compares with it is skipped"
+	fi
 }
 
 # An ordinary user may mount where /dev/fuse lets him; distributions have it at 0666.
@@ -81,30 +144,32 @@ open_fuse() {
 	[ -e /dev/fuse ] || $sudo modprobe fuse 2>/dev/null
 	[ -e /dev/fuse ] || return 1
 	[ "$(stat -c %a /dev/fuse)" = 666 ] && return 0
-	if [ "$(id -u)" -eq 0 ] || [ "${CI:-}" = true ]; then
-		$sudo chmod 0666 /dev/fuse
-	fi
+	fuse_mode=$(stat -c %a /dev/fuse)
+	$sudo chmod 0666 /dev/fuse || fuse_mode=''
+	[ -r /dev/fuse ] && [ -w /dev/fuse ]
 }
 
 # ---- meson builds ----
 
 # build_and_test NAME DIR SUITES [meson options]; the compiler is in $CC.
 build_and_test() {
-	local name=$1 dir=$2 suites=$3 log=$scratch/$1.log s rc run=()
+	local name=$1 dir=$2 suites=$3 log=$scratch/$1.log s rc run=(env '--default-signal=INT,QUIT')
 	shift 3
 	say "$name: building"
-	{ [ -f "$dir/build.ninja" ] || meson setup "$dir" --werror "$@"; } >"$log" 2>&1 &&
-		ninja -C "$dir" >>"$log" 2>&1 || {
+	# The scratch folder's npm is for the tests; a build outlives it.
+	{ [ -f "$dir/build.ninja" ] || attended env PATH="$machine_path" meson setup "$dir" --werror "$@"; } >"$log" 2>&1 &&
+		attended env PATH="$machine_path" ninja -C "$dir" >>"$log" 2>&1 || {
 		grep -vE 'YES \(cached\)|^\[[0-9]+/[0-9]+\] (Comp|Link|Gen)' "$log" | tail -60
 		tally "$name" 0 1 0
 		return 1
 	}
 	# TSan's shadow memory wants less randomness than today's kernels give.
-	[ "$name" != tsan ] || run=(setarch "$(uname -m)" -R)
+	[ "$name" != tsan ] || run+=(setarch "$(uname -m)" -R)
 	set --
 	for s in $suites; do set -- "$@" --suite "$s"; done
-	"${run[@]}" meson test -C "$dir" --no-rebuild --print-errorlogs "$@" >"$log" 2>&1
+	attended "${run[@]}" meson test -C "$dir" --no-rebuild --print-errorlogs "$@" >"$log" 2>&1
 	rc=$?
+	sed -n "s/^SKIP:* /SKIP $name: /p" "$dir/meson-logs/testlog.txt"
 	tally_meson "$name" "$log" $rc
 }
 
@@ -125,9 +190,12 @@ tally_meson() { # NAME LOG STATUS
 
 # ---- steps ----
 
+# The clone may be another user's.
+sources() { git -c safe.directory='*' ls-files "$@"; }
+
 step_format() {
 	local files
-	files=$(git ls-files '*.c' '*.h')
+	files=$(sources '*.c' '*.h')
 	# shellcheck disable=SC2086
 	if clang-format --dry-run --Werror $files >"$scratch/format.log" 2>&1; then
 		tally format 1 0 0
@@ -139,7 +207,7 @@ step_format() {
 
 step_shell() {
 	local files
-	files=$(git ls-files '*.sh' .ci/run)
+	files=$(sources '*.sh' .ci/run)
 	# shellcheck disable=SC2086
 	if shellcheck -S warning $files; then
 		tally shell 1 0 0
@@ -155,7 +223,7 @@ make_kit() {
 	cp -a build/fs/dxfs build/fs/dx "$kit/build/fs/" &&
 		cp -a build/tests/registryd/test-registry "$kit/build/tests/registryd/" &&
 		cp -a build/tests/tools/treecmp "$kit/build/tests/tools/" &&
-		cp -a tests "$kit/" &&
+		cp -ax tests "$kit/" &&
 		node tests/fixtures/make.js "$kit/fixtures" >/dev/null &&
 		chmod -R a+rX "$kit"
 }
@@ -163,21 +231,22 @@ make_kit() {
 # as_root COMMAND..., as_user COMMAND...; 77 where that cannot be.
 as_root() {
 	[ -z "$sudo" ] || $sudo true 2>/dev/null || return 77
-	$sudo env PATH="$PATH" FIXTURES="$kit/fixtures" "$@"
+	$sudo env --default-signal=INT,QUIT PATH="$PATH" TMPDIR="$TMPDIR" DXFS_RUN="$scratch" FIXTURES="$kit/fixtures" "$@"
 }
 
 as_user() {
-	local user=dxfs-test
-	if [ "$(id -u)" -ne 0 ]; then
-		FIXTURES=$kit/fixtures "$@"
+	if [ -z "$made_user" ]; then
+		[ "$(id -u)" -ne 0 ] || return 77
+		env --default-signal=INT,QUIT FIXTURES="$kit/fixtures" "$@"
 		return
 	fi
-	if ! id "$user" >/dev/null 2>&1; then
-		useradd -m -s /bin/bash "$user" || return 77
-		made_user=$user
-	fi
-	(cd / && runuser -u "$user" -- env -u XDG_RUNTIME_DIR PATH="$PATH" HOME="$(getent passwd $user | cut -d: -f6)" \
-		USER=$user FIXTURES="$kit/fixtures" "$@")
+	cd / && runuser -u "$made_user" -- env --default-signal=INT,QUIT -u XDG_RUNTIME_DIR PATH="$PATH" \
+		HOME="$(getent passwd "$made_user" | cut -d: -f6)" USER="$made_user" FIXTURES="$kit/fixtures" "$@"
+}
+
+make_user() {
+	[ "$(id -u)" -eq 0 ] || return 0
+	useradd -m -s /bin/bash "dxfs-$$" && made_user=dxfs-$$
 }
 
 # both NAME COMMAND...: as root, then as the ordinary user.
@@ -186,7 +255,7 @@ both() {
 	shift
 	for who in root user; do
 		say "$name as $who"
-		"as_$who" timeout -k 20 900 "$@" >"$scratch/$name.$who.log" 2>&1
+		attended "as_$who" timeout -k 20 900 "$@" >"$scratch/$name.$who.log" 2>&1
 		rc=$?
 		if [ $rc -eq 77 ]; then
 			echo "SKIP $name as $who: cannot become $who here"
@@ -203,7 +272,7 @@ step_registry() {
 	for t in projects tools; do
 		log=$scratch/registry.$t.log
 		say "registry/$t"
-		timeout -k 20 900 "tests/registry/$t.sh" >"$log" 2>&1
+		attended env --default-signal=INT,QUIT timeout -k 20 900 "tests/registry/$t.sh" >"$log" 2>&1
 		if [ $? -eq 77 ]; then
 			tail -1 "$log"
 			tally "registry.$t" 0 0 1
@@ -222,6 +291,7 @@ mounting() {
 		echo "SKIP: no /dev/fuse on this machine"
 		tally mounting 0 0 1
 	else
+		! wanted e2e crafted || make_user
 		! wanted e2e || both e2e "$kit/tests/e2e/run.sh"
 		! wanted crafted || both crafted "$kit/tests/crafted.sh"
 		! wanted registry || step_registry
@@ -234,7 +304,8 @@ other_builds() {
 	! wanted tsan || CC=clang build_and_test tsan build-tsan unit -Db_sanitize=thread -Db_lundef=false
 }
 
-install_missing || { echo "what is needed could not be installed"; echo "0 passed, 1 failed, 0 skipped"; exit 1; }
+writable_home && install_missing || { echo "what is needed could not be installed"; echo "0 passed, 1 failed, 0 skipped"; exit 1; }
+! wanted gcc e2e crafted registry || oracle_npm
 ! wanted format || step_format
 ! wanted shell || step_shell
 built=true
