@@ -11,7 +11,14 @@ dxfs=$top/build/fs/dxfs
 say() { printf '\n== %s\n' "$*"; }
 
 as_root() {
-	if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
+	if [ "$(id -u)" -eq 0 ]; then
+		"$@"
+	elif command -v sudo >/dev/null; then
+		sudo "$@"
+	else
+		echo "this needs root, and sudo is not here: $*" >&2
+		return 1
+	fi
 }
 
 install_missing() {
@@ -25,9 +32,16 @@ install_missing() {
 	command -v npm >/dev/null || missing="$missing npm"
 	[ -n "$missing" ] || return 0
 	say "installing$missing"
-	as_root apt-get update -qq
+	log=$(mktemp)
 	# shellcheck disable=SC2086 # a list of names
-	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing
+	if ! { as_root apt-get update -qq && as_root env DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y -qq --no-install-recommends $missing; } >"$log" 2>&1; then
+		tail -20 "$log"
+		rm -f "$log"
+		echo "what is needed could not be installed" >&2
+		return 1
+	fi
+	rm -f "$log"
 }
 
 # Containers often have /dev/fuse for root only.
@@ -41,7 +55,7 @@ open_fuse() {
 run_sample() {
 	if [ "$project" = "$top/tests/sample" ]; then
 		(cd "$project" && ONCE=1 node server.js)
-	elif [ -n "$(node -p "(require('$project/package.json').scripts || {}).start || ''")" ]; then
+	elif [ -n "$(node -p '(require(process.argv[1]).scripts || {}).start || ""' "$project/package.json")" ]; then
 		(cd "$project" && npm start)
 	else
 		echo "it has no start script; its node_modules:"
@@ -49,10 +63,10 @@ run_sample() {
 	fi
 }
 
-command -v apt-get >/dev/null && install_missing
+! command -v apt-get >/dev/null || install_missing
 say "building"
 [ -f "$top/build/build.ninja" ] || meson setup "$top/build" "$top"
-meson compile -C "$top/build"
+ninja -C "$top/build" --quiet fs/dx fs/dxfs
 
 open_fuse
 say "mounting $project/node_modules"
