@@ -131,6 +131,12 @@ static void check_fusermount(struct doctor *d)
 		advise(c, "an administrator must run `chmod u+s %s`", path);
 		return;
 	}
+	if (access("/etc/mtab", R_OK) != 0 && geteuid() != 0) {
+		found(c, FINDING_BAD,
+		      "/etc/mtab is not there; without it fusermount3 unmounts nothing");
+		advise(c, "an administrator must run `ln -s /proc/self/mounts /etc/mtab`");
+		return;
+	}
 	found(c, FINDING_OK, "%s", path);
 }
 

@@ -160,6 +160,12 @@ int mount_detach(const char *path, bool lazy, struct err *e)
 
 	if (umount2(path, UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)) < 0)
 		r = -errno;
+	if (r == -EPERM && access("/etc/mtab", F_OK) != 0)
+		return err_set(
+			e, r,
+			"cannot unmount %s: fusermount3 needs /etc/mtab, which is not there; "
+			"run `ln -s /proc/self/mounts /etc/mtab` as root",
+			path);
 	if (r == -EPERM)
 		r = run_fusermount(path, lazy);
 	if (r == -EBUSY)

@@ -44,8 +44,10 @@ install_missing() {
 	rm -f "$log"
 }
 
-# Containers often have /dev/fuse for root only.
+# Containers often have /dev/fuse for root only, and no /etc/mtab, without which fusermount3
+# does not unmount.
 open_fuse() {
+	[ -e /etc/mtab ] || as_root ln -s /proc/self/mounts /etc/mtab
 	[ -e /dev/fuse ] || as_root modprobe fuse || true
 	if ! [ -r /dev/fuse ] || ! [ -w /dev/fuse ]; then
 		as_root chmod 0666 /dev/fuse

@@ -139,8 +139,10 @@ oracle_npm() {
 	fi
 }
 
-# An ordinary user may mount where /dev/fuse lets him; distributions have it at 0666.
+# An ordinary user may mount where /dev/fuse lets him, and unmount where there is an /etc/mtab;
+# distributions have the one at 0666 and the other as a link, containers may not.
 open_fuse() {
+	[ -e /etc/mtab ] || $sudo ln -s /proc/self/mounts /etc/mtab
 	[ -e /dev/fuse ] || $sudo modprobe fuse 2>/dev/null
 	[ -e /dev/fuse ] || return 1
 	[ "$(stat -c %a /dev/fuse)" = 666 ] && return 0
