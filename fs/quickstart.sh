@@ -7,6 +7,9 @@ set -eu
 top=$(cd "$(dirname "$0")/.." && pwd)
 project=$(cd "${1:-$top/tests/sample}" && pwd)
 dxfs=$top/build/fs/dxfs
+# The store is below HOME.
+[ -n "${HOME:-}" ] || HOME=$(getent passwd "$(id -u)" | cut -d: -f6)
+export HOME
 
 say() { printf '\n== %s\n' "$*"; }
 
