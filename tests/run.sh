@@ -99,6 +99,7 @@ install_missing() {
 	[ ${#missing[@]} -gt 0 ] || return 0
 	say "installing ${missing[*]}"
 	[ -z "$sudo" ] || $sudo true 2>/dev/null || sudo -v || return 1
+	# shellcheck disable=SC2086
 	{ attended $sudo apt-get update -qq && attended $sudo env DEBIAN_FRONTEND=noninteractive \
 		apt-get install -y -qq --no-install-recommends "${missing[@]}"; } >"$scratch/apt.log" 2>&1 || {
 		tail -20 "$scratch/apt.log"
@@ -199,7 +200,7 @@ step_format() {
 	local files
 	files=$(sources '*.c' '*.h')
 	# shellcheck disable=SC2086
-	if clang-format --dry-run --Werror $files >"$scratch/format.log" 2>&1; then
+	if [ -n "$files" ] && clang-format --dry-run --Werror $files >"$scratch/format.log" 2>&1; then
 		tally format 1 0 0
 	else
 		grep -E 'error:' "$scratch/format.log" | cut -d: -f1 | sort | uniq -c
@@ -211,7 +212,7 @@ step_shell() {
 	local files
 	files=$(sources '*.sh' .ci/run)
 	# shellcheck disable=SC2086
-	if shellcheck -S warning $files; then
+	if [ -n "$files" ] && shellcheck -S warning $files; then
 		tally shell 1 0 0
 	else
 		tally shell 0 1 0
