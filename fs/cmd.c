@@ -1,7 +1,7 @@
 #include "fs/cmd.h"
 
-#include "core/err.h"
-
+#include <assert.h>
+#include <getopt.h>
 #include <stdio.h>
 
 static void help(FILE *to, const struct cmd *table, const char *about, const char *program)
@@ -20,6 +20,15 @@ void cmd_end_line(struct buf *b, size_t from)
 	buf_addstr(b, "\n");
 }
 
+/* What was printed is only printed once it is out. */
+static int flushed(const char *program, int status)
+{
+	if (status != CMD_OK || (fflush(stdout) == 0 && !ferror(stdout)))
+		return status;
+	(void)fprintf(stderr, "%s: cannot write the output: %s\n", program, strerror(errno));
+	return CMD_FAILED;
+}
+
 int cmd_main(int argc, char **argv, const struct cmd *table, const char *about)
 {
 	const char *program = program_invocation_short_name;
@@ -30,17 +39,71 @@ int cmd_main(int argc, char **argv, const struct cmd *table, const char *about)
 	}
 	if (strcmp(argv[1], "--version") == 0) {
 		(void)printf("%s %s\n", program, DXFS_VERSION);
-		return CMD_OK;
+		return flushed(program, CMD_OK);
 	}
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
 	    strcmp(argv[1], "help") == 0) {
 		help(stdout, table, about, program);
-		return CMD_OK;
+		return flushed(program, CMD_OK);
 	}
 	for (const struct cmd *c = table; c->name; c++)
 		if (strcmp(c->name, argv[1]) == 0)
-			return c->run(argc - 1, argv + 1);
+			return flushed(program, c->run(argc - 1, argv + 1));
 	(void)fprintf(stderr, "%s: there is no command '%s'; `%s --help` lists them\n", program,
 		      argv[1], program);
 	return CMD_USAGE;
+}
+
+int cmd_options(int argc, char **argv, const struct cmd_option *options, const char *usage,
+		int least, int most)
+{
+	struct option longs[CMD_OPTIONS_MAX + 2] = { { "help", no_argument, NULL, 'h' } };
+	char shorts[CMD_OPTIONS_MAX + 1] = "";
+	size_t letters = 0;
+	int c, at = 0;
+
+	for (int i = 0; options && options[i].name; i++) {
+		assert(i < CMD_OPTIONS_MAX);
+		longs[i + 1] = (struct option){ .name = options[i].name,
+						.has_arg = options[i].value ? required_argument
+									    : no_argument,
+						.val = options[i].letter };
+		if (options[i].letter)
+			shorts[letters++] = options[i].letter;
+	}
+	while ((c = getopt_long(argc, argv, shorts, longs, &at)) != -1) {
+		if (c == 'h' || c == '?') {
+			(void)fputs(usage, c == 'h' ? stdout : stderr);
+			return c == 'h' ? CMD_OK : CMD_USAGE;
+		}
+		for (int i = 0; c && options[i].name; i++)
+			if (options[i].letter == c)
+				at = i + 1;
+		if (options[at - 1].value)
+			*options[at - 1].value = optarg;
+		else
+			*options[at - 1].given = true;
+	}
+	if (argc - optind < least || argc - optind > most) {
+		(void)fputs(usage, stderr);
+		return CMD_USAGE;
+	}
+	return -1;
+}
+
+int cmd_end(const char *who, int r, const struct err *e)
+{
+	if (r >= 0)
+		return CMD_OK;
+	(void)fprintf(stderr, "%s: %s\n", who, e->msg);
+	return CMD_FAILED;
+}
+
+int cmd_write(const struct buf *b, struct err *e)
+{
+	if (buf_error(b) < 0)
+		return err_set(e, buf_error(b), "the output is too large to print");
+	if (fwrite(b->data, 1, b->len, stdout) != b->len)
+		return err_set(e, -EIO, "cannot write the output: %s", strerror(errno));
+	return 0;
 }

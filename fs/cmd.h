@@ -1,10 +1,12 @@
-/* cmd.h - the subcommands of dx and dxfs: one function and one file each (cmd_<name>.c).
+/* cmd.h - the subcommands of dx and dxfs: one function and one file each (cmd_<name>.c), and what
+ * they all do in the same way.
  *
  * Each gets its own argv (argv[0] is the subcommand's name), prints results on stdout, progress
- * and one sentence of failure on stderr, answers --help, and returns an exit status. Options
- * are parsed with getopt_long. */
+ * and one sentence of failure on stderr, answers --help, and returns an exit status. That stdout
+ * could be written is cmd_main()'s to check. */
 #pragma once
 #include "core/buf.h"
+#include "core/err.h"
 
 enum { CMD_OK = 0, CMD_FAILED = 1, CMD_USAGE = 2 };
 
@@ -17,6 +19,34 @@ struct cmd {
 /* Finds argv[1] in the table (ends with a NULL name) and runs it; answers --help and --version.
  * `about` is the first line of the help. */
 int cmd_main(int argc, char **argv, const struct cmd *table, const char *about);
+
+/* ---- for the subcommands ---- */
+
+/* A long option: a switch, or one with a value (borrowed from argv; of two the last). */
+struct cmd_option {
+	const char *name;
+	bool *given;
+	const char **value; /* NULL: a switch */
+	char letter;        /* its short form; 0: none */
+};
+#define CMD_OPTIONS_MAX 8
+
+/* Reads the options (the list ends with a NULL name) and answers --help with `usage`. -1: go on,
+ * with argv[optind] and what follows, at least `least` and at most `most` of them; else the exit
+ * status, and all has been said. */
+int cmd_options(int argc, char **argv, const struct cmd_option *options, const char *usage,
+		int least, int most) must_check;
+
+/* The exit status for r, with e's sentence on stderr behind `who` ("dx ls") if it is negative. */
+int cmd_end(const char *who, int r, const struct err *e) must_check;
+
+/* All of b to stdout. */
+int cmd_write(const struct buf *b, struct err *e) must_check;
+
+/* Ends the line that begins at `from` of b, other people's names in it made safe (text_clean()). */
+void cmd_end_line(struct buf *b, size_t from);
+
+/* ---- the subcommands ---- */
 
 /* dx */
 int cmd_semver(int argc, char **argv);
@@ -31,6 +61,3 @@ int cmd_mount(int argc, char **argv);
 int cmd_unmount(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
-
-/* Ends the line that begins at `from` of b, other people's names in it made safe (text_clean()). */
-void cmd_end_line(struct buf *b, size_t from);

@@ -2,7 +2,6 @@
 #include "fs/doctor.h"
 #include "lock/json.h"
 
-#include <getopt.h>
 #include <stdio.h>
 
 static const char usage[] = "usage: dxfs doctor [--json]\n";
@@ -11,7 +10,7 @@ static const char *const words[] = {
 	[FINDING_OK] = "ok", [FINDING_NOTE] = "note", [FINDING_BAD] = "bad"
 };
 
-static int print_json(const struct doctor_check *checks, unsigned count)
+static int print_json(const struct doctor_check *checks, unsigned count, struct err *e)
 {
 	auto_buf struct buf b = BUF_INIT(1 << 16);
 
@@ -26,30 +25,21 @@ static int print_json(const struct doctor_check *checks, unsigned count)
 		buf_addstr(&b, "}");
 	}
 	buf_addstr(&b, "]\n");
-	if (buf_error(&b) < 0)
-		return buf_error(&b);
-	return fwrite(b.data, 1, b.len, stdout) == b.len ? 0 : -EIO;
+	return cmd_write(&b, e);
 }
 
 int cmd_doctor(int argc, char **argv)
 {
-	static const struct option longs[] = { { "json", no_argument, NULL, 'j' },
-					       { "help", no_argument, NULL, 'h' },
-					       { 0 } };
-	struct doctor_check checks[DOCTOR_CHECKS_MAX];
 	bool json = false, bad = false;
+	const struct cmd_option options[] = { { "json", .given = &json }, { 0 } };
+	struct doctor_check checks[DOCTOR_CHECKS_MAX];
+	struct err e = { 0 };
 	unsigned count;
-	int c;
+	int rc = cmd_options(argc, argv, options, usage, 0, 0);
 
-	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
-		if (c == 'j') {
-			json = true;
-			continue;
-		}
-		(void)fputs(usage, c == 'h' ? stdout : stderr);
-		return c == 'h' ? CMD_OK : CMD_USAGE;
-	}
-	count = doctor_run(checks, ".");
+	if (rc >= 0)
+		return rc;
+	count = doctor_run(checks);
 	for (unsigned i = 0; i < count; i++) {
 		bad |= checks[i].finding == FINDING_BAD;
 		if (json)
@@ -59,7 +49,6 @@ int cmd_doctor(int argc, char **argv)
 		if (checks[i].advice[0])
 			(void)printf("%24s%s\n", "-> ", checks[i].advice);
 	}
-	if (json && print_json(checks, count) < 0)
-		return CMD_FAILED;
-	return bad ? CMD_FAILED : CMD_OK;
+	rc = cmd_end("dxfs doctor", json ? print_json(checks, count, &e) : 0, &e);
+	return bad ? CMD_FAILED : rc;
 }

@@ -1,9 +1,8 @@
 #include "core/store.h"
 #include "fetch/fetch.h"
 #include "fs/cmd.h"
-#include "fs/load.h"
+#include "fs/cmd_project.h"
 
-#include <getopt.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -22,9 +21,9 @@ struct tally {
 };
 
 struct fetching {
-	struct loaded loaded;
+	struct cmd_project project;
 	struct store *store;
-	struct graph *graph;
+	const struct graph *graph; /* borrowed */
 	struct fetch *fetch;
 	struct tally tally;
 	uint32_t total; /* packages that the lock names, each once */
@@ -54,9 +53,6 @@ static int by_key(const void *a, const void *b)
 /* Every package of the selected nodes, each key once, sorted by key. */
 static int collect(struct fetching *f, struct fetch_pkg **ret, uint32_t *ret_count, struct err *e)
 {
-	struct select_params sp = { .platform = &f->loaded.platform,
-				    .machine = &f->loaded.machine,
-				    .omit = f->loaded.omit };
 	auto_free bool *present = calloc(f->graph->count, sizeof *present);
 	auto_free struct fetch_pkg *list = calloc(f->graph->count, sizeof *list);
 	uint32_t n = 0, unique = 0;
@@ -64,7 +60,7 @@ static int collect(struct fetching *f, struct fetch_pkg **ret, uint32_t *ret_cou
 
 	if (!present || !list)
 		return err_set(e, -ENOMEM, "out of memory");
-	r = select_nodes(f->graph, &sp, present, e);
+	r = select_nodes(f->graph, &f->project.select, present, e);
 	for (uint32_t i = 0; r == 0 && i < f->graph->count; i++) {
 		const struct graph_node *node = &f->graph->nodes[i];
 		struct fetch_pkg p = { .name = node->pkg_name,
@@ -74,7 +70,7 @@ static int collect(struct fetching *f, struct fetch_pkg **ret, uint32_t *ret_cou
 
 		if (!present[i])
 			continue;
-		r = fetch_key(f->loaded.npmrc, f->loaded.project.dir, node, &p.key, e);
+		r = fetch_key(f->project.npmrc, f->project.project.dir, node, &p.key, e);
 		if (r == 0 && p.key.alg != DIGEST_NONE)
 			list[n++] = p;
 	}
@@ -123,9 +119,9 @@ static void wait_all(struct fetching *f)
 static int fetch_missing(struct fetching *f, struct fetch_stats *ret, struct err *e)
 {
 	struct fetch_config c = { .store = f->store,
-				  .npmrc = f->loaded.npmrc,
-				  .project_dir = f->loaded.project.dir,
-				  .offline = f->loaded.offline,
+				  .npmrc = f->project.npmrc,
+				  .project_dir = f->project.project.dir,
+				  .offline = f->project.offline,
 				  .done = one_done,
 				  .done_arg = &f->tally };
 	auto_free struct fetch_pkg *list = NULL;
@@ -149,56 +145,53 @@ static int fetch_missing(struct fetching *f, struct fetch_stats *ret, struct err
 	return store_sync(f->store, e);
 }
 
+static int run(struct fetching *f, const struct cmd_project_options *po,
+	       const struct store_options *so, struct fetch_stats *ret, struct err *e)
+{
+	auto_lock struct lock *lock = NULL;
+	auto_graph struct graph *g = NULL;
+	int r = cmd_project_open(&f->project, po, e);
+
+	if (r == 0)
+		r = cmd_project_lock(&f->project, &lock, e);
+	if (r == 0)
+		r = store_open(&f->store, so, e);
+	if (r == 0)
+		r = lock_graph(lock, &g, e);
+	if (r < 0)
+		return r;
+	cmd_project_select(&f->project);
+	f->graph = g;
+	return fetch_missing(f, ret, e);
+}
+
 int cmd_fetch(int argc, char **argv)
 {
-	static const struct option longs[] = { { "json", no_argument, NULL, 'j' },
-					       { "store", required_argument, NULL, 's' },
-					       { "registry", required_argument, NULL, 'g' },
-					       { "help", no_argument, NULL, 'h' },
-					       { 0 } };
-	struct load_options lo = { .project_dir = "." };
-	struct fetching f = { .loaded.project = PROJECT_INIT };
+	bool json = false;
+	struct cmd_project_options po = { 0 };
 	struct store_options so = { 0 };
+	const struct cmd_option options[] = { { "json", .given = &json },
+					      { "store", .value = &so.dir },
+					      { "registry", .value = &po.registry },
+					      { 0 } };
+	struct fetching f = { .project = CMD_PROJECT_INIT };
 	struct fetch_stats st = { 0 };
 	struct err e = { 0 };
-	bool json = false;
-	int c, r;
+	int r, rc = cmd_options(argc, argv, options, usage, 0, 0);
 
-	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
-		if (c == 'j') {
-			json = true;
-		} else if (c == 's') {
-			so.dir = optarg;
-		} else if (c == 'g') {
-			lo.registry = optarg;
-		} else {
-			(void)fputs(usage, c == 'h' ? stdout : stderr);
-			return c == 'h' ? CMD_OK : CMD_USAGE;
-		}
-	}
-	if (optind != argc) {
-		(void)fputs(usage, stderr);
-		return CMD_USAGE;
-	}
+	if (rc >= 0)
+		return rc;
 	(void)pthread_mutex_init(&f.tally.mu, NULL);
 	(void)pthread_cond_init(&f.tally.changed, NULL);
-	r = load_project(&f.loaded, &lo, &e);
+	r = run(&f, &po, &so, &st, &e);
 	if (r == 0)
-		r = store_open(&f.store, &so, &e);
-	if (r == 0)
-		r = lock_graph(f.loaded.lock, &f.graph, &e);
-	if (r == 0)
-		r = fetch_missing(&f, &st, &e);
-	if (r < 0)
-		(void)fprintf(stderr, "dx fetch: %s\n", e.msg);
-	else
 		(void)printf(json ? "{\"packages\":%" PRIu32 ",\"fetched\":%" PRIu64
 				    ",\"failed\":%" PRIu32 ",\"bytes\":%" PRIu64 "}\n"
 				  : "%" PRIu32 " packages: %" PRIu64 " fetched, %" PRIu32
 				    " failed, %" PRIu64 " bytes\n",
 			     f.total, st.fetched, f.tally.failed, st.bytes);
-	graph_free(f.graph);
 	store_close(f.store);
-	loaded_release(&f.loaded);
-	return r < 0 || f.tally.failed ? CMD_FAILED : CMD_OK;
+	cmd_project_release(&f.project);
+	rc = cmd_end("dx fetch", r, &e);
+	return f.tally.failed ? CMD_FAILED : rc;
 }

@@ -6,7 +6,6 @@
 #include "lock/render.h"
 
 #include <fcntl.h>
-#include <getopt.h>
 #include <stdio.h>
 
 static const char usage[] =
@@ -17,15 +16,6 @@ static const char usage[] =
 	"FILE is a DXL; without it, the lock of the project in the current folder.\n";
 
 #define OUTPUT_MAX ((size_t)1 << 30)
-
-static int write_out(const struct buf *b, struct err *e)
-{
-	if (buf_error(b) < 0)
-		return err_set(e, buf_error(b), "the lock is too large to print");
-	if (fwrite(b->data, 1, b->len, stdout) != b->len || fflush(stdout) != 0)
-		return err_set(e, -EIO, "cannot write: %s", strerror(errno));
-	return 0;
-}
 
 /* ---- making and checking ---- */
 
@@ -57,7 +47,7 @@ static int make(struct err *e)
 {
 	auto_cmd_project struct cmd_project c = CMD_PROJECT_INIT;
 	auto_lock struct lock *l = NULL;
-	int r = cmd_project_open(&c, e);
+	int r = cmd_project_open(&c, NULL, e);
 
 	if (r == 0)
 		r = project_write_lock(&c.project, &c.options, &l, e);
@@ -71,7 +61,7 @@ static int check(struct err *e)
 	auto_graph struct graph *g = NULL;
 	const struct project *p = &c.project;
 	bool npm;
-	int r = cmd_project_open(&c, e);
+	int r = cmd_project_open(&c, NULL, e);
 
 	if (r < 0)
 		return r;
@@ -236,7 +226,7 @@ static int show(const struct graph *g, struct err *e)
 	cmd_end_line(&b, 0);
 	for (uint32_t k = 0; k < g->count; k++)
 		show_node(&b, g, order[k]);
-	return write_out(&b, e);
+	return cmd_write(&b, e);
 }
 
 static int export_lock(const struct graph *g, struct err *e)
@@ -244,20 +234,19 @@ static int export_lock(const struct graph *g, struct err *e)
 	auto_buf struct buf b = BUF_INIT(OUTPUT_MAX);
 	int r = render_package_lock(g, &b, e);
 
-	return r == 0 ? write_out(&b, e) : r;
+	return r == 0 ? cmd_write(&b, e) : r;
 }
 
 /* Opens FILE, or the project's lock. */
 static int open_any(const char *file, struct lock **ret, struct err *e)
 {
 	auto_cmd_project struct cmd_project c = CMD_PROJECT_INIT;
-	bool derived;
 	int r;
 
 	if (file)
 		return lock_open(ret, AT_FDCWD, file, e);
-	r = cmd_project_open(&c, e);
-	return r == 0 ? project_lock(&c.project, NULL, &c.options, ret, &derived, e) : r;
+	r = cmd_project_open(&c, NULL, e);
+	return r == 0 ? cmd_project_lock(&c, ret, e) : r;
 }
 
 static int print(const char *file, int (*fn)(const struct graph *, struct err *), struct err *e)
@@ -271,50 +260,25 @@ static int print(const char *file, int (*fn)(const struct graph *, struct err *)
 	return r == 0 ? fn(g, e) : r;
 }
 
-static int bad_usage(void)
-{
-	(void)fputs(usage, stderr);
-	return CMD_USAGE;
-}
-
 int cmd_lock(int argc, char **argv)
 {
-	static const struct option longs[] = {
-		{ "check", no_argument, NULL, 'c' },
-		{ "update", optional_argument, NULL, 'u' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
-	};
 	bool only_check = false;
+	const struct cmd_option options[] = { { "check", .given = &only_check }, { 0 } };
 	struct err e = { 0 };
-	int c, r;
+	int r, rc = cmd_options(argc, argv, options, usage, 0, 2);
 
-	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
-		if (c == 'c') {
-			only_check = true;
-		} else if (c == 'u') {
-			(void)fputs("dx lock: updating is not there yet; run `npm update "
-				    "--package-lock-only`, then `dx lock`\n",
-				    stderr);
-			return CMD_FAILED;
-		} else {
-			(void)fputs(usage, c == 'h' ? stdout : stderr);
-			return c == 'h' ? CMD_OK : CMD_USAGE;
-		}
-	}
+	if (rc >= 0)
+		return rc;
 	if (optind == argc) {
 		r = only_check ? check(&e) : make(&e);
 	} else {
 		bool is_show = strcmp(argv[optind], "show") == 0;
 
-		if (only_check || argc - optind > 2 ||
-		    (!is_show && strcmp(argv[optind], "export") != 0))
-			return bad_usage();
+		if (only_check || (!is_show && strcmp(argv[optind], "export") != 0)) {
+			(void)fputs(usage, stderr);
+			return CMD_USAGE;
+		}
 		r = print(argv[optind + 1], is_show ? show : export_lock, &e);
 	}
-	if (r < 0) {
-		(void)fprintf(stderr, "dx lock: %s\n", e.msg);
-		return CMD_FAILED;
-	}
-	return CMD_OK;
+	return cmd_end("dx lock", r, &e);
 }

@@ -5,12 +5,11 @@
 #include "lock/json.h"
 #include "lock/overrides.h"
 
-#include <getopt.h>
 #include <stdio.h>
 
 static const char usage[] = "usage: dx ls [--all] [--json]\n"
-			    "  --all    what the dependencies depend on, too\n"
-			    "  --json   one JSON object, as npm ls prints it\n"
+			    "  -a, --all   what the dependencies depend on, too\n"
+			    "      --json  one JSON object, as npm ls prints it\n"
 			    "Lists what the lock says, whatever of it is meant for this machine.\n";
 
 #define OUTPUT_MAX ((size_t)1 << 30)
@@ -528,10 +527,9 @@ static int print_listing(struct listing *l, struct err *e)
 	}
 	if (r < 0)
 		return err_set(e, r, "cannot list the packages: %s", strerror(-r));
-	if (fwrite(b.data, 1, b.len, stdout) != b.len || fflush(stdout) != 0)
-		return err_set(e, -EIO, "cannot write the list: %s", strerror(errno));
-	if (!l->failed)
-		return 0;
+	r = cmd_write(&b, e);
+	if (r < 0 || !l->failed)
+		return r;
 	/* One sentence; the tree says the rest. */
 	return err_set(e, -ESTALE, "%.*s", (int)strcspn((char *)l->problems.data, "\n"),
 		       (char *)l->problems.data);
@@ -543,7 +541,7 @@ static int list(bool all, bool json, struct err *e)
 	auto_lock struct lock *lock = NULL;
 	auto_graph struct graph *g = NULL;
 	struct listing l cleanup(listing_release) = { .all = all, .json = json };
-	int r = cmd_project_open(&p, e);
+	int r = cmd_project_open(&p, NULL, e);
 
 	if (r == 0)
 		r = cmd_project_graph(&p, &lock, &g, e);
@@ -558,33 +556,12 @@ static int list(bool all, bool json, struct err *e)
 
 int cmd_ls(int argc, char **argv)
 {
-	static const struct option longs[] = {
-		{ "all", no_argument, NULL, 'a' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
-	};
 	bool all = false, json = false;
+	const struct cmd_option options[] = { { "all", .given = &all, .letter = 'a' },
+					      { "json", .given = &json },
+					      { 0 } };
 	struct err e = { 0 };
-	int c;
+	int rc = cmd_options(argc, argv, options, usage, 0, 0);
 
-	while ((c = getopt_long(argc, argv, "a", longs, NULL)) != -1) {
-		if (c == 'a') {
-			all = true;
-		} else if (c == 'j') {
-			json = true;
-		} else {
-			(void)fputs(usage, c == 'h' ? stdout : stderr);
-			return c == 'h' ? CMD_OK : CMD_USAGE;
-		}
-	}
-	if (optind != argc) {
-		(void)fputs(usage, stderr);
-		return CMD_USAGE;
-	}
-	if (list(all, json, &e) < 0) {
-		(void)fprintf(stderr, "dx ls: %s\n", e.msg);
-		return CMD_FAILED;
-	}
-	return CMD_OK;
+	return rc >= 0 ? rc : cmd_end("dx ls", list(all, json, &e), &e);
 }

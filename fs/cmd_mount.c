@@ -2,8 +2,8 @@
 #include "core/file.h"
 #include "core/log.h"
 #include "fs/cmd.h"
+#include "fs/cmd_project.h"
 #include "fs/ctl.h"
-#include "fs/load.h"
 #include "fs/mountinfo.h"
 #include "fs/server.h"
 #include "fs/state.h"
@@ -15,7 +15,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -26,12 +25,12 @@
 #define BEHIND_MAX    8
 
 struct mount_options {
-	struct load_options load;
+	struct cmd_project_options project;
 	struct store_options store;
 	const char *behind[BEHIND_MAX + 1];
 	unsigned behind_count;
 	const char *dir;
-	bool foreground, read_only, allow_other, force, verbose;
+	bool foreground, read_only, allow_other, verbose;
 	enum server_prefetch prefetch;
 };
 
@@ -39,7 +38,7 @@ struct mount_options {
 struct mounting {
 	const struct mount_options *o;
 	struct state state;
-	struct loaded loaded;
+	struct cmd_project project;
 	struct store *store;
 	struct ctl *ctl;
 	struct server *server;
@@ -135,7 +134,7 @@ static int set_option(struct mount_options *o, int c, const char *value)
 		o->foreground = true;
 		break;
 	case 'l':
-		o->load.lock_file = value;
+		o->project.lock_file = value;
 		break;
 	case 's':
 		o->store.dir = value;
@@ -149,33 +148,33 @@ static int set_option(struct mount_options *o, int c, const char *value)
 		o->read_only = true;
 		break;
 	case 'o':
-		o->load.offline = true;
+		o->project.offline = true;
 		break;
 	case 'p':
 		if (parse_prefetch(&o->prefetch, value) < 0)
 			return usage_error("--prefetch=", value, "none, background or all");
 		break;
 	case 'm':
-		if (parse_omit(&o->load.omit, value) < 0)
+		if (parse_omit(&o->project.omit, value) < 0)
 			return usage_error("--omit=", value, "dev, optional or peer");
 		break;
 	case '1':
-		o->load.os = value;
+		o->project.os = value;
 		break;
 	case '2':
-		o->load.cpu = value;
+		o->project.cpu = value;
 		break;
 	case '3':
-		o->load.libc = value;
+		o->project.libc = value;
 		break;
 	case 'g':
-		o->load.registry = value;
+		o->project.registry = value;
 		break;
 	case 'a':
 		o->allow_other = true;
 		break;
 	case 'F':
-		o->force = true;
+		o->project.force = true;
 		break;
 	case 'v':
 		o->verbose = true;
@@ -342,45 +341,48 @@ static int split_project(struct mounting *m, struct err *e)
 static int prepare(struct mounting *m, struct err *e)
 {
 	const struct mount_options *o = m->o;
-	struct load_options load = o->load;
+	struct cmd_project_options po = o->project;
+	struct cmd_project *p = &m->project;
+	struct lock *lock = NULL;
 	struct server_config c;
 	mode_t mask = umask(022);
 	int r;
 
 	(void)umask(mask);
-	load.project_dir = m->project_dir;
-	load.cache_dir = m->state.dir;
-	r = load_project(&m->loaded, &load, e);
+	po.dir = m->project_dir;
+	po.cache_dir = m->state.dir;
+	r = cmd_project_open(p, &po, e);
+	if (r == 0) {
+		cmd_project_select(p);
+		r = cmd_project_lock(p, &lock, e);
+	}
 	lap(m, "settings, platform, lock");
 	if (r == 0)
 		r = store_open(&m->store, &o->store, e);
 	if (r == 0)
 		r = ctl_listen(&m->ctl, m->state.dirfd, e);
 	lap(m, "store, control socket");
-	if (r < 0)
+	if (r < 0) {
+		lock_close(lock);
 		return r;
+	}
 	c = (struct server_config){
 		.store = m->store,
-		.lock = take(&m->loaded.lock),
-		.select = { .platform = &m->loaded.platform,
-			    .machine = &m->loaded.machine,
-			    .engine_strict = npmrc_bool(m->loaded.npmrc, "engine-strict", false),
-			    .omit = m->loaded.omit,
-			    .force = o->force },
-		.npmrc = m->loaded.npmrc,
+		.lock = lock,
+		.select = p->select,
+		.npmrc = p->npmrc,
 		.project_dir = m->project_dir,
 		.state_dir = m->state.dir,
 		.root_id = m->state.id,
 		.umask = mask,
-		.npm_umask = npmrc_umask(m->loaded.npmrc),
-		.no_bin_links = !npmrc_bool(m->loaded.npmrc, "bin-links", true),
-		.omit_resolved =
-			npmrc_bool(m->loaded.npmrc, "omit-lockfile-registry-resolved", false),
+		.npm_umask = npmrc_umask(p->npmrc),
+		.no_bin_links = !npmrc_bool(p->npmrc, "bin-links", true),
+		.omit_resolved = npmrc_bool(p->npmrc, "omit-lockfile-registry-resolved", false),
 		.uid = geteuid(),
 		.gid = getegid(),
 		.read_only = o->read_only,
 		.allow_other = o->allow_other || geteuid() == 0,
-		.offline = m->loaded.offline,
+		.offline = p->offline,
 		.prefetch = o->prefetch,
 	};
 	r = server_new(&m->server, &c, e);
@@ -396,7 +398,7 @@ static void release(struct mounting *m)
 	ctl_close(m->ctl);
 	server_free(m->server);
 	store_close(m->store);
-	loaded_release(&m->loaded);
+	cmd_project_release(&m->project);
 	state_release(&m->state);
 	free(m->project_dir);
 }
@@ -479,8 +481,7 @@ static int serve(struct mounting *m, int ready_fd)
 		(void)close(ready_fd);
 	}
 	if (stands) {
-		log_info("%s: mounted, %s, store %s", m->state.mountpoint,
-			 m->o->read_only ? "read-only" : "read-write", store_dir(m->store));
+		log_info("%s: mounted, store %s", m->state.mountpoint, store_dir(m->store));
 		serve_until_unmounted(m, signals);
 		log_info("%s: unmounted", m->state.mountpoint);
 	} else {
@@ -510,8 +511,6 @@ static void leave_terminal(void)
 	(void)!chdir("/");
 	for (int fd = 0; null >= 0 && fd <= 2; fd++)
 		(void)dup2(null, fd);
-	/* A package manager that runs out of memory should lose something else first. */
-	(void)prctl(PR_SET_NAME, "dxfs");
 }
 
 /* Waits for the child's line; then the mount must answer. */
@@ -604,7 +603,9 @@ static int run(struct mounting *m)
 		return CMD_FAILED;
 	}
 	m->facts = (struct status_facts){ .mountpoint = m->state.mountpoint,
-					  .lock = m->loaded.project.lock_file,
+					  .lock = m->o->project.lock_file
+							  ? m->o->project.lock_file
+							  : m->project.project.lock_file,
 					  .store = store_dir(m->store) };
 	return m->o->foreground ? serve(m, -1) : go_background(m);
 }
@@ -612,7 +613,7 @@ static int run(struct mounting *m)
 int cmd_mount(int argc, char **argv)
 {
 	struct mount_options o = { .prefetch = PREFETCH_BACKGROUND };
-	struct mounting m = { .o = &o, .state = STATE_INIT, .loaded.project = PROJECT_INIT };
+	struct mounting m = { .o = &o, .state = STATE_INIT, .project = CMD_PROJECT_INIT };
 	int rc = parse(&o, argc, argv);
 
 	if (rc != 0)

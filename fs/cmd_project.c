@@ -1,15 +1,38 @@
 #include "fs/cmd_project.h"
 
 #include "core/file.h"
-#include "fetch/npmrc.h"
 #include "lock/manifest.h"
 
-int cmd_project_open(struct cmd_project *ret, struct err *e)
-{
-	int r = project_open(&ret->project, ".", e);
+#include <fcntl.h>
+#include <stdio.h>
 
+static int read_settings(struct cmd_project *p, struct err *e)
+{
+	const char *overrides[3] = { 0 };
+	auto_free char *registry = NULL;
+	size_t n = 0;
+
+	if (p->o.registry) {
+		if (asprintf(&registry, "registry=%s", p->o.registry) < 0) {
+			registry = NULL;
+			return err_set(e, -ENOMEM, "out of memory");
+		}
+		overrides[n++] = registry;
+	}
+	if (p->o.offline)
+		overrides[n++] = "offline=true";
+	return npmrc_load(&p->npmrc, p->project.dir, overrides, e);
+}
+
+int cmd_project_open(struct cmd_project *ret, const struct cmd_project_options *o, struct err *e)
+{
+	int r;
+
+	if (o)
+		ret->o = *o;
+	r = project_open(&ret->project, ret->o.dir ? ret->o.dir : ".", e);
 	if (r == 0)
-		r = npmrc_load(&ret->npmrc, ret->project.dir, NULL, e);
+		r = read_settings(ret, e);
 	if (r == 0)
 		r = catalog_npm_new(&ret->registry, ret->npmrc, e);
 	if (r < 0)
@@ -19,6 +42,7 @@ int cmd_project_open(struct cmd_project *ret, struct err *e)
 		.graph.legacy_peer_deps = npmrc_bool(ret->npmrc, "legacy-peer-deps", false),
 		.catalog = &ret->catalog,
 	};
+	ret->offline = npmrc_bool(ret->npmrc, "offline", false);
 	return 0;
 }
 
@@ -27,48 +51,79 @@ void cmd_project_release(struct cmd_project *p)
 	catalog_npm_free(p->registry);
 	npmrc_free(p->npmrc);
 	project_release(&p->project);
+	*p = (struct cmd_project)CMD_PROJECT_INIT;
+}
+
+/* npm's own settings os, cpu, libc stand behind the command line's options. */
+static const char *chosen(const char *option, const struct npmrc *rc, const char *key)
+{
+	return option ? option : npmrc_get(rc, key);
+}
+
+void cmd_project_select(struct cmd_project *p)
+{
+	const struct npmrc *rc = p->npmrc;
+
+	platform_detect(&p->machine, p->o.cache_dir);
+	p->platform = p->machine;
+	platform_override(&p->platform, chosen(p->o.os, rc, "os"), chosen(p->o.cpu, rc, "cpu"),
+			  chosen(p->o.libc, rc, "libc"));
+	p->select = (struct select_params){
+		.platform = &p->platform,
+		.machine = &p->machine,
+		.omit = npmrc_omit(rc) | p->o.omit,
+		.force = p->o.force,
+		.engine_strict = npmrc_bool(rc, "engine-strict", false),
+	};
+}
+
+int cmd_project_lock(struct cmd_project *p, struct lock **ret, struct err *e)
+{
+	bool derived;
+	int r;
+
+	if (p->o.lock_file)
+		r = lock_open(ret, AT_FDCWD, p->o.lock_file, e);
+	else
+		r = project_lock(&p->project, p->o.cache_dir, &p->options, ret, &derived, e);
+	catalog_npm_free(take(&p->registry));
+	p->options.catalog = NULL;
+	return r;
 }
 
 /* npm's lock, read without the question whether it fits. */
-static int read_npm_lock(const struct cmd_project *c, struct graph **ret, struct err *e)
+static int parse_npm_lock(const struct cmd_project *c, struct graph **ret, struct err *e)
 {
-	const struct npmlock_options *o = &c->options;
-	const struct project *p = &c->project;
-	auto_graph struct graph *g = NULL;
 	auto_free char *text = NULL;
 	size_t len;
-	int r = file_read_all(p->dirfd, p->lock_file, NPMLOCK_SIZE_MAX, &text, &len, e);
+	int r = file_read_all(c->project.dirfd, c->project.lock_file, NPMLOCK_SIZE_MAX, &text, &len,
+			      e);
 
-	if (r == 0)
-		r = npmlock_parse(&g, (struct slice){ (const uint8_t *)text, len }, o, e);
-	if (r == 0)
-		r = manifest_project(g, p->dirfd, e);
-	if (r == 0)
-		r = graph_edges(g, &o->graph, e);
-	if (r == 0)
-		r = graph_flags(g, e);
 	if (r < 0)
 		return r;
-	*ret = take(&g);
-	return 0;
+	return npmlock_parse(ret, (struct slice){ (const uint8_t *)text, len }, &c->options, e);
 }
 
-static int read_dxl(const struct cmd_project *c, struct lock **ret_lock, struct graph **ret,
-		    struct err *e)
+int cmd_project_graph(const struct cmd_project *c, struct lock **ret_lock, struct graph **ret,
+		      struct err *e)
 {
-	const struct npmlock_options *o = &c->options;
 	const struct project *p = &c->project;
 	auto_lock struct lock *l = NULL;
 	auto_graph struct graph *g = NULL;
 	bool derived;
-	int r = project_lock(p, NULL, o, &l, &derived, e);
+	int r;
 
-	if (r == 0)
-		r = lock_graph(l, &g, e);
+	if (!p->lock_file || strcmp(p->lock_file, PROJECT_LOCK) == 0) {
+		r = project_lock(p, NULL, &c->options, &l, &derived, e);
+		if (r == 0)
+			r = lock_graph(l, &g, e);
+	} else {
+		r = parse_npm_lock(c, &g, e);
+	}
 	if (r == 0)
 		r = manifest_project(g, p->dirfd, e);
 	if (r == 0)
-		r = graph_edges(g, &o->graph, e);
+		r = graph_edges(g, &c->options.graph, e);
 	if (r == 0)
 		r = graph_flags(g, e);
 	if (r < 0)
@@ -76,17 +131,6 @@ static int read_dxl(const struct cmd_project *c, struct lock **ret_lock, struct 
 	*ret_lock = take(&l);
 	*ret = take(&g);
 	return 0;
-}
-
-int cmd_project_graph(const struct cmd_project *c, struct lock **ret_lock, struct graph **ret,
-		      struct err *e)
-{
-	const struct project *p = &c->project;
-
-	if (!p->lock_file || strcmp(p->lock_file, PROJECT_LOCK) == 0)
-		return read_dxl(c, ret_lock, ret, e);
-	*ret_lock = NULL;
-	return read_npm_lock(c, ret, e);
 }
 
 void cmd_node_id(struct buf *b, const struct graph *g, uint32_t node)

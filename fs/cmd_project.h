@@ -1,12 +1,32 @@
-/* cmd_project.h - how the subcommands that read locks come to the one of the current folder. */
+/* cmd_project.h - how the subcommands come to a project: its settings, this machine, its lock. */
 #pragma once
 #include "fetch/catalog_npm.h"
+#include "lock/platform.h"
 #include "lock/project.h"
+#include "lock/select.h"
+
+/* Borrowed while the cmd_project lives. */
+struct cmd_project_options {
+	const char *dir;             /* the project's folder; NULL: the current one */
+	const char *cache_dir;       /* for the derived lock and node's version; may be NULL */
+	const char *lock_file;       /* a DXL to use instead of the project's lock; NULL: none */
+	const char *registry;        /* NULL: as configured */
+	const char *os, *cpu, *libc; /* NULL: as configured, else this machine's */
+	unsigned omit;               /* OMIT_*, added to what npm's settings say */
+	bool offline, force;
+};
 
 struct cmd_project {
+	struct cmd_project_options o;
 	struct project project;
-	struct npmlock_options options; /* npm's settings that decide how its lock is read */
 	struct npmrc *npmrc;
+	struct npmlock_options options; /* npm's settings that decide how its lock is read */
+	bool offline;
+
+	/* After cmd_project_select(): who is asked for what, in the end. */
+	struct platform machine, platform;
+	struct select_params select;
+
 	struct catalog_npm *registry; /* asked only for locks of version 1 */
 	struct catalog catalog;
 };
@@ -15,12 +35,20 @@ struct cmd_project {
 		.project = PROJECT_INIT                                                            \
 	}
 
-/* The project of the current folder. `ret` must not move afterwards. */
-int cmd_project_open(struct cmd_project *ret, struct err *e) must_check;
-void cmd_project_release(struct cmd_project *p); /* also when opening it failed */
+/* Finds the project and reads npm's settings. `o` may be NULL. `ret` must not move afterwards. */
+int cmd_project_open(struct cmd_project *ret, const struct cmd_project_options *o,
+		     struct err *e) must_check;
+void cmd_project_release(struct cmd_project *p); /* also when opening it failed; twice is fine */
 #define auto_cmd_project cleanup(cmd_project_release)
 
-/* Its lock as a graph, whether it fits package.json or not. `*ret_lock` holds the graph's strings
+/* Looks at this machine (it may have to run node) and fills `select`. */
+void cmd_project_select(struct cmd_project *p);
+
+/* The lock to install from: fresh, and -ESTALE if it does not fit package.json. No thread is left
+ * afterwards, so the caller may fork; no other lock can be read with `p` then. */
+int cmd_project_lock(struct cmd_project *p, struct lock **ret, struct err *e) must_check;
+
+/* The lock as a graph, whether it fits package.json or not. `*ret_lock` holds the graph's strings
  * and is NULL where none is needed; close it last. */
 int cmd_project_graph(const struct cmd_project *p, struct lock **ret_lock, struct graph **ret,
 		      struct err *e) must_check;

@@ -30,12 +30,6 @@ static int misused(const char *what)
 	return CMD_USAGE;
 }
 
-/* What was printed is only printed once it is out. */
-static int finish(int status)
-{
-	return fflush(stdout) == 0 && !ferror(stdout) ? status : fail("cannot write the output");
-}
-
 struct options {
 	unsigned flags;
 	bool batch, help;
@@ -174,13 +168,13 @@ int cmd_semver(int argc, char **argv)
 		return CMD_USAGE;
 	if (o.help) {
 		(void)fputs(usage, stdout);
-		return finish(CMD_OK);
+		return CMD_OK;
 	}
 	if (o.batch && (optind < argc || o.range_count > 0))
 		return misused("--batch reads versions and ranges from standard input");
 	if (o.batch)
-		return finish(batch(o.flags));
+		return batch(o.flags);
 	if (optind == argc)
 		return misused("no VERSION given");
-	return finish(filter(&o, argc - optind, argv + optind));
+	return filter(&o, argc - optind, argv + optind);
 }

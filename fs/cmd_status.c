@@ -3,7 +3,6 @@
 #include "fs/state.h"
 #include "lock/json.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -105,29 +104,13 @@ static int list_all(bool json, struct err *e)
 
 int cmd_status(int argc, char **argv)
 {
-	static const struct option longs[] = { { "json", no_argument, NULL, 'j' },
-					       { "help", no_argument, NULL, 'h' },
-					       { 0 } };
-	struct err e = { 0 };
 	bool json = false;
-	int c, r;
+	const struct cmd_option options[] = { { "json", .given = &json }, { 0 } };
+	struct err e = { 0 };
+	int r, rc = cmd_options(argc, argv, options, usage, 0, 1);
 
-	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
-		if (c == 'j') {
-			json = true;
-			continue;
-		}
-		(void)fputs(usage, c == 'h' ? stdout : stderr);
-		return c == 'h' ? CMD_OK : CMD_USAGE;
-	}
-	if (argc - optind > 1) {
-		(void)fputs(usage, stderr);
-		return CMD_USAGE;
-	}
+	if (rc >= 0)
+		return rc;
 	r = optind < argc ? print_one(argv[optind], json, false, &e) : list_all(json, &e);
-	if (r < 0) {
-		(void)fprintf(stderr, "dxfs status: %s\n", e.msg);
-		return CMD_FAILED;
-	}
-	return CMD_OK;
+	return cmd_end("dxfs status", r, &e);
 }

@@ -2,7 +2,6 @@
 #include "fs/cmd.h"
 #include "lock/json.h"
 
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <time.h>
@@ -12,7 +11,8 @@
 
 static const char usage[] =
 	"usage: dx store verify [--json]       check every blob in full, quarantine bad ones\n"
-	"       dx store gc [--dry-run]        remove what no project needs\n"
+	"       dx store gc [--dry-run] [--json]\n"
+	"                                      remove what no project needs\n"
 	"       dx store ls [--json]           list the packages\n"
 	"       dx store stats [--json]        count them\n"
 	"options: --store=DIR                  the store, instead of $DX_STORE or the default\n";
@@ -24,8 +24,7 @@ struct options {
 
 static int fail(const struct err *e)
 {
-	(void)fprintf(stderr, "dx store: %s\n", e->msg);
-	return CMD_FAILED;
+	return cmd_end("dx store", -EIO, e);
 }
 
 static void report_bad(void *arg, const char *blob, const char *what)
@@ -53,6 +52,8 @@ static void report_gone(void *arg, const struct store_item *gone)
 	const struct options *o = arg;
 	char key[DIGEST_TEXT_MAX];
 
+	if (o->json)
+		return;
 	digest_format(&gone->key, key);
 	(void)printf("%s %s (%" PRIu64 " bytes)\n", o->dry_run ? "would remove" : "removed", key,
 		     gone->size);
@@ -68,8 +69,13 @@ static int do_gc(struct store *s, const struct options *o)
 
 	if (store_gc(s, &g, report_gone, (void *)o, &r, &e) < 0)
 		return fail(&e);
-	(void)printf("%" PRIu64 " kept, %" PRIu64 " %s, %" PRIu64 " bytes\n", r.kept, r.removed,
-		     o->dry_run ? "would go" : "removed", r.removed_bytes);
+	if (o->json)
+		(void)printf("{\"kept\":%" PRIu64 ",\"removed\":%" PRIu64 ",\"bytes\":%" PRIu64
+			     ",\"dry_run\":%s}\n",
+			     r.kept, r.removed, r.removed_bytes, o->dry_run ? "true" : "false");
+	else
+		(void)printf("%" PRIu64 " kept, %" PRIu64 " %s, %" PRIu64 " bytes\n", r.kept,
+			     r.removed, o->dry_run ? "would go" : "removed", r.removed_bytes);
 	return CMD_OK;
 }
 
@@ -107,34 +113,35 @@ static int print_item(void *arg, const struct store_item *it)
 static int do_ls(struct store *s, const struct options *o)
 {
 	struct err e = { 0 };
+	int r = store_list(s, true, print_item, (void *)o, &e);
 
-	return store_list(s, true, print_item, (void *)o, &e) < 0 ? fail(&e) : CMD_OK;
+	if (r < 0 && !e.code)
+		(void)err_set(&e, r, "cannot list the packages: %s", strerror(-r));
+	return r < 0 ? fail(&e) : CMD_OK;
 }
 
 static int do_stats(struct store *s, const struct options *o)
 {
+	auto_buf struct buf dir = BUF_INIT(1 << 16);
 	struct store_stats st;
 	struct err e = { 0 };
 
 	if (store_stats(s, &st, &e) < 0)
 		return fail(&e);
+	if (o->json)
+		json_put_str(&dir, store_dir(s));
+	else
+		buf_addstr(&dir, store_dir(s));
 	(void)printf(o->json ? "{\"packages\":%" PRIu64 ",\"bytes\":%" PRIu64
-			       ",\"quarantined\":%" PRIu64 ",\"dir\":\"%s\"}\n"
+			       ",\"quarantined\":%" PRIu64 ",\"dir\":%.*s}\n"
 			     : "%" PRIu64 " packages, %" PRIu64 " bytes, %" PRIu64
-			       " in quarantine, in %s\n",
-		     st.packages, st.bytes, st.quarantined, store_dir(s));
+			       " in quarantine, in %.*s\n",
+		     st.packages, st.bytes, st.quarantined, (int)dir.len, (const char *)dir.data);
 	return CMD_OK;
 }
 
 int cmd_store(int argc, char **argv)
 {
-	static const struct option longs[] = {
-		{ "store", required_argument, NULL, 's' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "dry-run", no_argument, NULL, 'n' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
-	};
 	static const struct {
 		const char *name;
 		int (*run)(struct store *s, const struct options *o);
@@ -142,23 +149,17 @@ int cmd_store(int argc, char **argv)
 		{ "verify", do_verify }, { "gc", do_gc }, { "ls", do_ls }, { "stats", do_stats }
 	};
 	struct options o = { 0 };
+	const struct cmd_option options[] = { { "store", .value = &o.dir },
+					      { "json", .given = &o.json },
+					      { "dry-run", .given = &o.dry_run },
+					      { 0 } };
 	struct store *s = NULL;
 	struct err e = { 0 };
-	int c, rc;
+	int rc = cmd_options(argc, argv, options, usage, 1, 1);
 
-	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
-		if (c == 's') {
-			o.dir = optarg;
-		} else if (c == 'j') {
-			o.json = true;
-		} else if (c == 'n') {
-			o.dry_run = true;
-		} else {
-			(void)fputs(usage, c == 'h' ? stdout : stderr);
-			return c == 'h' ? CMD_OK : CMD_USAGE;
-		}
-	}
-	for (size_t i = 0; optind + 1 == argc && i < ARRAY_LEN(actions); i++) {
+	if (rc >= 0)
+		return rc;
+	for (size_t i = 0; i < ARRAY_LEN(actions); i++) {
 		if (strcmp(argv[optind], actions[i].name) != 0)
 			continue;
 		if (store_open(&s, &(struct store_options){ .dir = o.dir }, &e) < 0)

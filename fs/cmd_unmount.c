@@ -3,12 +3,12 @@
 #include "fs/mountinfo.h"
 #include "fs/state.h"
 
-#include <getopt.h>
 #include <stdio.h>
 
 #define STOP_WAIT_MS 10000 /* for the daemon to end after it has unmounted */
 
-static const char usage[] = "usage: dxfs unmount [--lazy] DIR\n";
+static const char usage[] = "usage: dxfs unmount [--lazy] DIR\n"
+			    "  -z, --lazy   detach it although it is in use\n";
 
 struct dead {
 	bool lazy;
@@ -75,28 +75,10 @@ static int unmount(const char *dir, bool lazy, struct err *e)
 
 int cmd_unmount(int argc, char **argv)
 {
-	static const struct option longs[] = { { "lazy", no_argument, NULL, 'z' },
-					       { "help", no_argument, NULL, 'h' },
-					       { 0 } };
-	struct err e = { 0 };
 	bool lazy = false;
-	int c;
+	const struct cmd_option options[] = { { "lazy", .given = &lazy, .letter = 'z' }, { 0 } };
+	struct err e = { 0 };
+	int rc = cmd_options(argc, argv, options, usage, 1, 1);
 
-	while ((c = getopt_long(argc, argv, "z", longs, NULL)) != -1) {
-		if (c == 'z') {
-			lazy = true;
-			continue;
-		}
-		(void)fputs(usage, c == 'h' ? stdout : stderr);
-		return c == 'h' ? CMD_OK : CMD_USAGE;
-	}
-	if (optind + 1 != argc) {
-		(void)fputs(usage, stderr);
-		return CMD_USAGE;
-	}
-	if (unmount(argv[optind], lazy, &e) < 0) {
-		(void)fprintf(stderr, "dxfs unmount: %s\n", e.msg);
-		return CMD_FAILED;
-	}
-	return CMD_OK;
+	return rc >= 0 ? rc : cmd_end("dxfs unmount", unmount(argv[optind], lazy, &e), &e);
 }

@@ -2,7 +2,6 @@
 #include "fs/cmd_project.h"
 #include "lock/semver.h"
 
-#include <getopt.h>
 #include <stdio.h>
 
 static const char usage[] =
@@ -218,7 +217,7 @@ static int run(char **args, int count, struct err *e)
 	auto_lock struct lock *lock = NULL;
 	auto_graph struct graph *g = NULL;
 	struct why w cleanup(why_release) = { 0 };
-	int r = cmd_project_open(&p, e);
+	int r = cmd_project_open(&p, NULL, e);
 
 	if (r == 0)
 		r = cmd_project_graph(&p, &lock, &g, e);
@@ -233,30 +232,13 @@ static int run(char **args, int count, struct err *e)
 	if (r < 0)
 		return r;
 	cmd_end_line(&w.out, w.line);
-	if (buf_error(&w.out) < 0)
-		return err_set(e, buf_error(&w.out), "more to explain than memory can hold");
-	if (fwrite(w.out.data, 1, w.out.len, stdout) != w.out.len || fflush(stdout) != 0)
-		return err_set(e, -EIO, "cannot write: %s", strerror(errno));
-	return 0;
+	return cmd_write(&w.out, e);
 }
 
 int cmd_why(int argc, char **argv)
 {
-	static const struct option longs[] = { { "help", no_argument, NULL, 'h' }, { 0 } };
 	struct err e = { 0 };
-	int c;
+	int rc = cmd_options(argc, argv, NULL, usage, 1, argc);
 
-	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
-		(void)fputs(usage, c == 'h' ? stdout : stderr);
-		return c == 'h' ? CMD_OK : CMD_USAGE;
-	}
-	if (optind == argc) {
-		(void)fputs(usage, stderr);
-		return CMD_USAGE;
-	}
-	if (run(argv + optind, argc - optind, &e) < 0) {
-		(void)fprintf(stderr, "dx why: %s\n", e.msg);
-		return CMD_FAILED;
-	}
-	return CMD_OK;
+	return rc >= 0 ? rc : cmd_end("dx why", run(argv + optind, argc - optind, &e), &e);
 }

@@ -17,7 +17,6 @@
 struct doctor {
 	struct doctor_check *checks;
 	unsigned count;
-	const char *project_dir;
 };
 
 static struct doctor_check *add(struct doctor *d, const char *name)
@@ -312,9 +311,9 @@ static void check_stale(struct doctor *d)
 	(void)!state_each(count_stale, c, NULL);
 }
 
-unsigned doctor_run(struct doctor_check ret[DOCTOR_CHECKS_MAX], const char *project_dir)
+unsigned doctor_run(struct doctor_check ret[DOCTOR_CHECKS_MAX])
 {
-	struct doctor d = { .checks = ret, .project_dir = project_dir };
+	struct doctor d = { .checks = ret };
 
 	check_kernel(&d);
 	check_device(&d);

@@ -1,7 +1,7 @@
 /* doctor.h - what this machine allows, what is missing, how to mend it.
  *
- * Each check is one line: what was looked at, what was found, what to do. Nothing is changed,
- * and nothing waits: the registry alone is given a second. */
+ * Each check is one line: what was looked at, what was found, what to do. Nothing is changed
+ * (but the index of a store that has none or a damaged one), and nothing waits. */
 #pragma once
 #include "core/buf.h"
 
@@ -16,5 +16,5 @@ struct doctor_check {
 
 #define DOCTOR_CHECKS_MAX 24
 
-/* Runs all checks; the number of them. `project_dir` chooses .npmrc and the store. */
-unsigned doctor_run(struct doctor_check ret[DOCTOR_CHECKS_MAX], const char *project_dir);
+/* Runs all checks; the number of them. The store is the default one. */
+unsigned doctor_run(struct doctor_check ret[DOCTOR_CHECKS_MAX]);
