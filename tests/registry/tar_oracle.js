@@ -475,7 +475,9 @@ function mendedFiles (dir) {
 }
 
 function clean (base) {
-  for (const end of ['.npm', '.ours', '.ours.mended', '.tgz']) fs.rmSync(base + end, { recursive: true, force: true })
+  // npm that has failed may still be writing.
+  const how = { recursive: true, force: true, maxRetries: 20, retryDelay: 50 }
+  for (const end of ['.npm', '.ours', '.ours.mended', '.tgz']) fs.rmSync(base + end, how)
 }
 
 // ---- running ----
@@ -550,4 +552,7 @@ async function main () {
   process.exit(sum('failed') || sum('passed') !== count ? 1 : 0)
 }
 
-main()
+main().catch(e => {
+  console.error(e)
+  process.exit(1)
+})
