@@ -596,11 +596,11 @@ static int begin(struct http *h, struct err *e)
 
 int http_start(struct http **ret, const struct http_config *c, struct err *e)
 {
-	struct http *h = malloc(sizeof *h);
-	int r;
+	int r = curl_need(e);
+	struct http *h = r < 0 ? NULL : malloc(sizeof *h);
 
 	if (!h)
-		return err_set(e, -ENOMEM, "out of memory");
+		return r < 0 ? r : err_set(e, -ENOMEM, "out of memory");
 	(void)pthread_once(&curl_once, init_curl);
 	*h = (struct http){ .c = *c };
 	h->c.budget = c->budget ? c->budget : HTTP_BUDGET;

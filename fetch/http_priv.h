@@ -1,10 +1,10 @@
 /* http_priv.h - between http.c (queue and thread), http_transfer.c (one attempt with libcurl)
  * and http_body.c (what came). Everything here belongs to the network thread unless said. */
 #pragma once
+#include "fetch/curl.h"
 #include "fetch/http.h"
 #include "fetch/url.h"
 
-#include <curl/curl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 

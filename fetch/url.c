@@ -1,17 +1,20 @@
 #include "fetch/url.h"
 
+#include "fetch/curl.h"
+
 #include <ctype.h>
-#include <curl/curl.h>
 #include <stdio.h>
 
 static void curlu_freep(CURLU **u)
 {
-	curl_url_cleanup(*u);
+	if (*u)
+		curl_url_cleanup(*u);
 }
 
 static void curl_strp(char **p)
 {
-	curl_free(*p);
+	if (*p)
+		curl_free(*p);
 }
 
 static int part(CURLU *u, CURLUPart what, unsigned flags, char **ret)
@@ -97,15 +100,23 @@ static int parse(struct url *ret, CURLU *u, const char *text, struct err *e)
 
 int url_parse(struct url *ret, const char *text, struct err *e)
 {
-	cleanup(curlu_freep) CURLU *u = curl_url();
+	cleanup(curlu_freep) CURLU *u = NULL;
+	int r = curl_need(e);
 
+	if (r < 0)
+		return r;
+	u = curl_url();
 	return parse(ret, u, text, e);
 }
 
 int url_resolve(struct url *ret, const struct url *base, const char *location, struct err *e)
 {
-	cleanup(curlu_freep) CURLU *u = curl_url();
+	cleanup(curlu_freep) CURLU *u = NULL;
+	int r = curl_need(e);
 
+	if (r < 0)
+		return r;
+	u = curl_url();
 	if (u && curl_url_set(u, CURLUPART_URL, base->text, 0))
 		return err_set(e, -EINVAL, "not a URL: the one that redirected");
 	return parse(ret, u, location, e);
