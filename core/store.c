@@ -72,6 +72,8 @@ static int open_dir(struct volume *v, struct err *e)
 	v->dir = open(v->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (v->dir < 0 || fstat(v->dir, &st) < 0)
 		return err_set(e, -errno, "cannot open the store %s: %s", v->path, strerror(errno));
+	if (faccessat(v->dir, ".", W_OK, AT_EACCESS) < 0 && (errno == EROFS || errno == EACCES))
+		v->read_only = true;
 	return owner_check(&st, v->path, e);
 }
 
@@ -118,13 +120,13 @@ static int volume_open(struct store *s, struct volume *v, const char *path, bool
 		return err_set(e, path ? -ENOMEM : -ENOENT,
 			       "no place for the store: set DX_STORE or HOME, or give --store");
 	r = open_dir(v, e);
-	if (r == 0 && !read_only)
+	if (r == 0 && !v->read_only)
 		r = make_folders(v, e);
 	if (r == 0)
 		r = open_index(s, v, e);
 	if (r < 0)
 		return err_wrap(e, r, "store %s", v->path);
-	if (!read_only)
+	if (!v->read_only)
 		tmp_clean(v->dir);
 	return 0;
 }
@@ -571,7 +573,7 @@ int store_sync(struct store *s, struct err *e)
 	int r = 0;
 
 	if (v->read_only)
-		return err_set(e, -EROFS, "the store %s is opened read-only", v->path);
+		return err_set(e, -EROFS, "the store %s is read-only here", v->path);
 	/* A record is made after its blob's rename: what is listed now is covered by syncfs. */
 	r = volume_records(s, v, &records, &count, e);
 	if (r < 0)

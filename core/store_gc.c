@@ -245,7 +245,7 @@ int store_gc(struct store *s, const struct store_gc_options *o,
 	int r;
 
 	if (g.v->read_only)
-		return err_set(e, -EROFS, "the store %s is opened read-only", g.v->path);
+		return err_set(e, -EROFS, "the store %s is read-only here", g.v->path);
 	r = gc_run(&g, e);
 	if (r == 0)
 		*ret = g.result;

@@ -221,7 +221,7 @@ static int load(struct store *s, struct volume *v, const struct digest *key, str
 	if (r < 0) {
 		free(p);
 		if (r != -EBADMSG)
-			return r;
+			return err_wrap(e, r, "store %s", v->path);
 		volume_quarantine(s, v, content, key, &st);
 		return wrap_quarantined(content, e);
 	}

@@ -172,7 +172,7 @@ int store_put(struct store *s, const struct dxp_meta *meta, const struct dxp_fil
 	if (r < 0)
 		return r;
 	if (v->read_only)
-		return err_set(e, -EROFS, "the store %s is opened read-only", v->path);
+		return err_set(e, -EROFS, "the store %s is read-only here", v->path);
 	r = tmp_open(&t, v->dir, e);
 	if (r == 0)
 		r = dxp_write(t.fd, meta, files, count, &f.content, e);

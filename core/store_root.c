@@ -82,7 +82,7 @@ int store_root_open(struct store_root **ret, struct store *s, const char *id, st
 	if (r < 0)
 		return r;
 	if (v->read_only)
-		return err_set(e, -EROFS, "the store %s is opened read-only", v->path);
+		return err_set(e, -EROFS, "the store %s is read-only here", v->path);
 	root = calloc(1, sizeof *root);
 	if (!root)
 		return err_set(e, -ENOMEM, "out of memory");

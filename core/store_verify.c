@@ -304,7 +304,7 @@ static int verify_blob(struct verify *w, const char *path, struct err *e)
 		r = adopt(w, content, p, e);
 	}
 	dxp_close(p);
-	return r;
+	return r < 0 ? err_wrap(e, r, "%s", path) : 0;
 }
 
 static void *verify_some(void *arg)

@@ -164,6 +164,7 @@ static int tarball_url(struct flight *fl, char **ret)
 
 static void work_packument(struct flight *fl)
 {
+	char shown[URL_SHOWN_MAX];
 	auto_free char *url = NULL;
 	int r = tarball_url(fl, &url);
 
@@ -173,9 +174,11 @@ static void work_packument(struct flight *fl)
 		return;
 	}
 	if (strcmp(url, fl->source.what) == 0) {
+		url_shown(url, shown);
 		flight_end(fl, err_set(&fl->e, -ENOENT,
-				       "the registry names a tarball that it does "
-				       "not have (404)"));
+				       "%s: the registry names this tarball, but does not have "
+				       "it (404)",
+				       shown));
 		return;
 	}
 	free(fl->source.what);

@@ -377,7 +377,10 @@ static enum verdict refusal(struct http_call *c, unsigned status)
 	default:
 		break;
 	}
-	(void)err_set(&c->e, -EREMOTEIO, "the server answered %u", status);
+	(void)err_set(&c->e, -EREMOTEIO, "the server answered %u%s", status,
+		      status == 429   ? ", too many requests; try again later"
+		      : status >= 500 ? ", it is out of order; try again later"
+				      : "");
 	return status == 408 || status == 420 || status == 429 || status >= 500 ? VERDICT_RETRY
 										: VERDICT_FAILED;
 }

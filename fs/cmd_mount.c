@@ -15,14 +15,17 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <time.h>
 
-#define LOG_MAX       ((off_t)1 << 20) /* a log longer than this starts anew; one old one is kept */
-#define START_WAIT_MS 15000            /* for another `dxfs mount` of the same place to finish */
-#define BEHIND_MAX    8
+#define LOG_MAX        ((off_t)1 << 20) /* a log longer than this starts anew; one old one is kept */
+#define START_WAIT_MS  15000            /* for another `dxfs mount` of the same place to finish */
+#define ENDING_WAIT_MS 3000             /* for a daemon to end whose mount has gone */
+#define COPIES_WAIT_MS 1000 /* after unmounting; the kernel ends a mount's last use at once */
+#define BEHIND_MAX     8
 
 struct mount_options {
 	struct cmd_project_options project;
@@ -44,6 +47,7 @@ struct mounting {
 	struct server *server;
 	struct status_facts facts;
 	char *project_dir;
+	int stop_fd;         /* an eventfd: readable when unmounting was asked for and done */
 	struct timespec lap; /* when the last step ended */
 };
 
@@ -273,10 +277,21 @@ static void lap(struct mounting *m, const char *step)
 	m->lap = now;
 }
 
+/* A daemon answers. 1: the mount is here; 0: not (yet, or any more), look again. It may also have
+ * been unmounted here with umount(8), and live on in a container that copied it. */
+static int is_here(struct mounting *m, struct err *e)
+{
+	struct mountinfo info = { 0 };
+	int r = mountinfo_find(m->state.mountpoint, &info, e);
+
+	return r < 0 ? r : info.count && info.ours;
+}
+
 /* 1: it is mounted and answers; 0: it is ours to mount, the state is locked. */
 static int take_place(struct mounting *m, struct err *e)
 {
 	unsigned waited = 0;
+	bool answers = false;
 	int r;
 
 	r = state_open(&m->state, m->o->dir, true, e);
@@ -285,13 +300,19 @@ static int take_place(struct mounting *m, struct err *e)
 	while ((r = state_lock(&m->state, 0, e)) == -EBUSY) {
 		auto_free char *answer = NULL;
 
-		if (ctl_ask(m->state.dirfd, "ping", 5000, &answer, NULL) == 0)
-			return 1;
-		if ((waited += 20) > START_WAIT_MS)
-			return err_set(
-				e, -EBUSY,
-				"%s: another dxfs holds it but does not answer; its log is %s/log",
-				m->state.mountpoint, m->state.dir);
+		if (ctl_ask(m->state.dirfd, "ping", 5000, &answer, NULL) == 0) {
+			answers = true;
+			r = is_here(m, e);
+			if (r != 0)
+				return r;
+		}
+		if ((waited += 20) > (answers ? ENDING_WAIT_MS : START_WAIT_MS))
+			return err_set(e, -EBUSY,
+				       "%s: its old dxfs (log: %s/log) %s; `dxfs unmount` ends it",
+				       m->state.mountpoint, m->state.dir,
+				       answers ? "goes on for who has its files open or for a "
+						 "container or sandbox"
+					       : "does not answer");
 		(void)poll(NULL, 0, 20);
 	}
 	return r;
@@ -396,6 +417,7 @@ static int prepare(struct mounting *m, struct err *e)
 static void release(struct mounting *m)
 {
 	ctl_close(m->ctl);
+	closep(&m->stop_fd);
 	server_free(m->server);
 	store_close(m->store);
 	cmd_project_release(&m->project);
@@ -404,6 +426,16 @@ static void release(struct mounting *m)
 }
 
 /* ---- serving ---- */
+
+/* Unmounted because it was asked for, with nothing open: nobody here needs the server any more. */
+static int stop(struct mounting *m, struct err *e)
+{
+	int r = server_unmount(m->server, false, e);
+
+	if (r == 0 && server_mount_count(m->server) == 1)
+		(void)!write(m->stop_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
+	return r;
+}
 
 static int answer(void *arg, struct slice request, struct buf *out, struct err *e)
 {
@@ -416,16 +448,30 @@ static int answer(void *arg, struct slice request, struct buf *out, struct err *
 		return 0;
 	}
 	if (slice_eq(request, SLICE("stop")))
-		return server_unmount(m->server, false, e);
+		return stop(m, e);
 	if (slice_eq(request, SLICE("stop lazy")))
 		return server_unmount(m->server, true, e);
 	return err_set(e, -EINVAL, "unknown request");
 }
 
-static void serve_until_unmounted(struct mounting *m, int signals)
+/* After an unmount that nothing stood in the way of: what still holds the mount is a copy in
+ * another mount namespace, which any sandbox makes in passing. It ends with the process. */
+static bool ended_soon(struct mounting *m)
+{
+	if (server_wait_ms(m->server, COPIES_WAIT_MS))
+		return true;
+	log_info("%s: unmounted; a copy of the mount in another mount namespace (of a container "
+		 "or a sandbox) ends with it",
+		 m->state.mountpoint);
+	return false;
+}
+
+/* False: unmounted, but threads still serve; only the process's end ends them. */
+static bool serve_until_unmounted(struct mounting *m, int signals)
 {
 	struct pollfd p[] = { { .fd = server_fd(m->server), .events = POLLIN },
-			      { .fd = signals, .events = POLLIN } };
+			      { .fd = signals, .events = POLLIN },
+			      { .fd = m->stop_fd, .events = POLLIN } };
 
 	for (;;) {
 		struct signalfd_siginfo si;
@@ -435,15 +481,17 @@ static void serve_until_unmounted(struct mounting *m, int signals)
 			break;
 		if (p[0].revents)
 			break;
+		if (p[2].revents)
+			return ended_soon(m);
 		if (!p[1].revents || read(signals, &si, sizeof si) != (ssize_t)sizeof si)
 			continue;
 		log_info("signal %u: unmounting", si.ssi_signo);
 		/* Whoever still stands inside keeps what it has open; nobody new comes in. */
-		if (server_unmount(m->server, false, &e) < 0 &&
-		    server_unmount(m->server, true, &e) < 0)
+		if (stop(m, &e) < 0 && server_unmount(m->server, true, &e) < 0)
 			log_error("%s", e.msg);
 	}
 	server_wait(m->server);
+	return true;
 }
 
 static int signals_fd(void)
@@ -456,6 +504,7 @@ static int signals_fd(void)
 	(void)sigaddset(&set, SIGHUP);
 	(void)sigprocmask(SIG_BLOCK, &set, NULL);
 	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is an error of the write */
 	return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
@@ -468,7 +517,9 @@ static int serve(struct mounting *m, int ready_fd)
 	int r;
 
 	m->facts.pid = getpid();
-	r = server_start(m->server, &e);
+	m->stop_fd = eventfd(0, EFD_CLOEXEC);
+	r = m->stop_fd < 0 ? err_set(&e, -errno, "cannot start serving: %s", strerror(errno))
+			   : server_start(m->server, &e);
 	if (r == 0)
 		r = ctl_start(m->ctl, answer, m, &e);
 	stands = r == 0;
@@ -482,7 +533,10 @@ static int serve(struct mounting *m, int ready_fd)
 	}
 	if (stands) {
 		log_info("%s: mounted, store %s", m->state.mountpoint, store_dir(m->store));
-		serve_until_unmounted(m, signals);
+		if (!serve_until_unmounted(m, signals)) {
+			ctl_close(m->ctl);
+			_exit(CMD_OK);
+		}
 		log_info("%s: unmounted", m->state.mountpoint);
 	} else {
 		(void)!server_unmount(m->server, true, NULL);
@@ -613,7 +667,9 @@ static int run(struct mounting *m)
 int cmd_mount(int argc, char **argv)
 {
 	struct mount_options o = { .prefetch = PREFETCH_BACKGROUND };
-	struct mounting m = { .o = &o, .state = STATE_INIT, .project = CMD_PROJECT_INIT };
+	struct mounting m = {
+		.o = &o, .stop_fd = -1, .state = STATE_INIT, .project = CMD_PROJECT_INIT
+	};
 	int rc = parse(&o, argc, argv);
 
 	if (rc != 0)

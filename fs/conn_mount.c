@@ -20,11 +20,11 @@ static int check_empty(const char *dir, int dirfd, struct err *e)
 	if (!d) {
 		r = -errno;
 		closep(&fd);
-		return err_set(e, r, "cannot look into %s: %s", dir, strerror(-r));
+		return err_set(e, r, "cannot look into %.120s: %s", dir, strerror(-r));
 	}
 	while (r == 0 && (entry = readdir(d)))
 		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			r = err_set(e, -ENOTEMPTY, "%s is not empty (%s); remove it first", dir,
+			r = err_set(e, -ENOTEMPTY, "%.120s is not empty (%s); remove it first", dir,
 				    entry->d_name);
 	(void)closedir(d);
 	return r;
@@ -73,24 +73,25 @@ static int prepare_dir(struct conn *c, const char *dir, int *ret_fd, struct err 
 		return err_set(e, -ENOMEM, "out of memory");
 	if (r == -ENOTDIR)
 		return err_set(e, r,
-			       "%s: a symbolic link lies on the way, or something else that "
+			       "%.120s: a symbolic link lies on the way, or something else that "
 			       "is no folder; nothing is mounted through one",
 			       dir);
 	if (r < 0)
-		return err_set(e, r, "%s: its folder cannot be opened: %s", dir, strerror(-r));
+		return err_set(e, r, "%.120s: its folder cannot be opened: %s", dir, strerror(-r));
 	c->made_dir = mkdirat(parent, name, 0777) == 0;
 	if (!c->made_dir && errno != EEXIST)
-		return err_set(e, -errno, "cannot make %s: %s", dir, strerror(errno));
+		return err_set(e, -errno, "cannot make %.120s: %s", dir, strerror(errno));
 	r = c->made_dir ? 0 : mountinfo_find(dir, &info, e);
 	if (r < 0 && r != -ENOENT)
 		return r;
 	if (!c->made_dir && r >= 0 && info.count)
-		return err_set(e, -EBUSY, "%s is a mount already; unmount it first", dir);
+		return err_set(e, -EBUSY, "%.120s is a mount already; unmount it first", dir);
 	*ret_fd = openat(parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (*ret_fd < 0)
 		return errno == ENOTDIR || errno == ELOOP
-			       ? err_set(e, -ENOTDIR, "%s is not a folder; move it away first", dir)
-			       : err_set(e, -errno, "cannot open %s: %s", dir, strerror(errno));
+			       ? err_set(e, -ENOTDIR, "%.120s is not a folder; move it away first",
+					 dir)
+			       : err_set(e, -errno, "cannot open %.120s: %s", dir, strerror(errno));
 	return c->made_dir ? 0 : check_empty(dir, *ret_fd, e);
 }
 
@@ -112,7 +113,7 @@ static int mount_as_root(struct conn *c, int dirfd, const struct conn_options *o
 	snprintf(place, sizeof place, "/proc/self/fd/%d", dirfd);
 	if (mount("dxfs", place, "fuse.dxfs", flags, options) < 0) {
 		r = -errno;
-		return err_set(e, r, "cannot mount on %s: %s%s", c->dir, strerror(-r),
+		return err_set(e, r, "cannot mount on %.120s: %s%s", c->dir, strerror(-r),
 			       r == -EPERM ? "; mounting needs CAP_SYS_ADMIN here, or an ordinary "
 					     "user and fusermount3"
 					   : "");
@@ -132,7 +133,7 @@ static int mount_as_user(struct conn *c, struct err *e)
 	if (fuse_session_mount(c->session, c->dir) != 0)
 		return err_set(
 			e, -EIO,
-			"fusermount3 did not mount on %s; `dxfs doctor` says what is missing",
+			"fusermount3 did not mount on %.120s; `dxfs doctor` says what is missing",
 			c->dir);
 	c->mounted = true;
 	if (fuse_session_custom_io(c->session, conn_io(), fuse_session_fd(c->session)) != 0)

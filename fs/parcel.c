@@ -1,6 +1,7 @@
 #include "fs/parcel.h"
 
 #include "core/arena.h"
+#include "core/log.h"
 #include "fs/pins.h"
 
 #include <pthread.h>
@@ -161,6 +162,11 @@ int parcel_open(struct parcels *s, struct parcel *src, struct pkg **ret, struct 
 		return 0;
 	}
 	r = store_get(s->store, &src->key, &mine, e);
+	if (r == -EBADMSG)
+		log_warn("%s@%s: %s; it is fetched anew", src->name,
+			 src->version ? src->version : "?", e->msg);
+	if (r < 0 && r != -ENOENT)
+		return err_wrap(e, r, "%s@%s", src->name, src->version ? src->version : "?");
 	if (r < 0)
 		return r;
 	if (src->key.alg == DIGEST_UNPINNED && s->pins) {

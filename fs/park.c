@@ -107,9 +107,14 @@ static void resume_all(struct parked *list, int result)
 static void note(struct park *p, const struct parcel *src, const char *reason)
 {
 	struct park_error *slot = &p->errors[p->error_next];
+	size_t n;
 
 	snprintf(slot->package, sizeof slot->package, "%s%s%s", src->name ? src->name : "?",
 		 src->version ? "@" : "", src->version ? src->version : "");
+	n = strlen(slot->package);
+	/* A fetch's sentence starts with the package, for the log. */
+	if (strncmp(reason, slot->package, n) == 0 && strncmp(reason + n, ": ", 2) == 0)
+		reason += n + 2;
 	snprintf(slot->reason, sizeof slot->reason, "%s", reason);
 	text_clean(slot->package, strlen(slot->package));
 	text_clean(slot->reason, strlen(slot->reason));

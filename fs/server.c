@@ -361,6 +361,26 @@ void server_wait(struct server *s)
 	join_loops(s);
 }
 
+bool server_wait_ms(struct server *s, unsigned wait_ms)
+{
+	bool ended = true;
+	struct timespec until;
+
+	(void)clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += wait_ms / 1000;
+	until.tv_nsec += (long)(wait_ms % 1000) * 1000000;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	for (unsigned i = 0; i < s->mount_count; i++) {
+		struct mount *m = &s->mounts[i];
+
+		if (m->running && pthread_timedjoin_np(m->thread, NULL, &until) == 0)
+			m->running = false;
+		ended &= !m->running;
+	}
+	return ended;
+}
+
 /* ---- status ---- */
 
 static void count_packages(struct server *s, struct server_status *ret)

@@ -80,6 +80,10 @@ int server_start(struct server *s, struct err *e) must_check;
 int server_fd(const struct server *s);
 void server_wait(struct server *s);
 
+/* As server_wait(), but no longer than wait_ms: has all ended? Copies of a mount in other mount
+ * namespaces (containers, sandboxes) keep it alive after it was unmounted here. */
+bool server_wait_ms(struct server *s, unsigned wait_ms) must_check;
+
 /* Waits until every package of the lock is here or has failed: 0, or -EIO when some failed.
  * For PREFETCH_ALL; call it from the main's thread after server_start. */
 int server_wait_local(struct server *s, struct err *e) must_check;

@@ -51,17 +51,26 @@ static int absolute_mountpoint(const char *given, char **ret, struct err *e)
 	name = slash ? slash + 1 : copy;
 	if (name[0] == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
 		return err_set(e, -EINVAL,
-			       "%s: name the node_modules folder itself, not '.' or '/'", given);
+			       "'%.120s': name the node_modules folder itself, not '.' or '/'",
+			       given);
 	if (slash)
 		*slash = '\0';
 	parent = realpath(!slash ? "." : copy[0] ? copy : "/", NULL);
 	if (!parent)
-		return err_set(e, -errno, "%s: its folder: %s", given, strerror(errno));
+		return err_set(e, -errno, "%.120s: cannot find the folder that it is in: %s", given,
+			       strerror(errno));
 	if (asprintf(ret, "%s/%s", strcmp(parent, "/") == 0 ? "" : parent, name) < 0) {
 		*ret = NULL;
 		return err_set(e, -ENOMEM, "out of memory");
 	}
-	return 0;
+	len = strlen(*ret);
+	if (len < PATH_MAX) /* a page, all that mount(2) takes */
+		return 0;
+	free(take(ret));
+	return err_set(
+		e, -ENAMETOOLONG,
+		"%.60s...%s: a path of %zu bytes is too long to mount on; the kernel takes %d",
+		given, name, len, PATH_MAX - 1);
 }
 
 static int open_private(const char *dir, int *ret, struct err *e)

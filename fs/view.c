@@ -145,7 +145,7 @@ static int find_parcel(struct maker *m, uint32_t i, struct err *e)
 	n.flags &= ~(unsigned)NODE_IN_BUNDLE; /* what a top bundles has a package of its own */
 	r = m->p->key ? m->p->key(m->p->key_arg, &n, &key, e) : graph_node_key(&n, &key, e);
 	if (r < 0)
-		return err_wrap(e, r, "%s", n.path);
+		return r;
 	m->of[i] = parcels_add(m->p->parcels, &key, &n);
 	return m->of[i] ? 0 : err_set(e, -ENOMEM, "out of memory");
 }

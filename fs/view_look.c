@@ -1,3 +1,4 @@
+#include "core/log.h"
 #include "fs/view_priv.h"
 
 #define DIR_SIZE 4096 /* what st_size says of a directory */
@@ -470,6 +471,7 @@ ssize_t view_read(struct view *v, uint64_t ino, void *buf, size_t n, uint64_t of
 		       buf, n, off, e);
 	if (got != -EBADMSG && got != -ENOENT) /* damaged, or removed under us by gc */
 		return got;
+	log_warn("%s; it is fetched anew", e->msg);
 	parcel_bad(v->places->parcels, place->parcel, pkg);
 	*ret_wait = place->parcel;
 	return -EAGAIN;

@@ -363,8 +363,8 @@ int graph_index(struct graph *g, struct err *e)
 	if (g->count == 0 || g->nodes[0].path[0] != '\0')
 		return err_set(e, -EINVAL, "the lock has no entry for the root");
 	if (g->count > GRAPH_NODES_MAX)
-		return err_set(e, -E2BIG, "the lock has %u entries, more than %u", g->count,
-			       GRAPH_NODES_MAX);
+		return err_set(e, -E2BIG, "the lock has %u entries, more than the limit of %u",
+			       g->count, GRAPH_NODES_MAX);
 	r = make_tables(g, e);
 	if (r < 0)
 		return r;
@@ -456,7 +456,7 @@ int graph_node_key(const struct graph_node *n, struct digest *ret, struct err *e
 		return unpinned_key(n, ret, e);
 	r = sri_parse(&sri, slice_str(n->integrity), e);
 	if (r < 0)
-		return err_wrap(e, r, "%.100s", n->path);
+		return err_wrap(e, r, "the lock's entry \"%.100s\"", n->path);
 	*ret = sri.digests[0];
 	return 0;
 }

@@ -5,7 +5,7 @@
 
 int npmlock_unreadable(struct err *e, const char *what)
 {
-	return err_set(e, -EINVAL, "not a lock of npm: %s", what);
+	return err_set(e, -EINVAL, "not a lock of npm: %s; make it anew with `npm install`", what);
 }
 
 /* JSON.stringify cuts an indentation at ten characters; what a file has between is npm's guess:
@@ -138,8 +138,8 @@ int npmlock_packages(struct graph *g, const cJSON *packages, struct err *e)
 
 	cJSON_ArrayForEach(m, packages) count += m->string[0] != '\0';
 	if (count > GRAPH_NODES_MAX)
-		return err_set(e, -E2BIG, "the lock has %zu entries, more than %u", count,
-			       GRAPH_NODES_MAX);
+		return err_set(e, -E2BIG, "the lock has %zu entries, more than the limit of %u",
+			       count, GRAPH_NODES_MAX);
 	entries = calloc(count, sizeof *entries);
 	g->nodes = arena_array(&g->arena, count, sizeof *g->nodes);
 	if (!entries || !g->nodes)
@@ -166,7 +166,8 @@ static int read_top(struct graph *g, const cJSON *j, struct err *e)
 	g->lockfile_version = version ? (unsigned)version->valuedouble : 0;
 	if (g->lockfile_version > 3)
 		return err_set(e, -EPROTONOSUPPORT,
-			       "the lock is of version %u; versions 1 to 3 are known",
+			       "the lock is of version %u; versions 1 to 3 are known, a newer dx "
+			       "may know it",
 			       g->lockfile_version);
 	if (name)
 		g->name = arena_strdup(&g->arena, name);
@@ -181,14 +182,16 @@ static int parse_into(struct graph *g, struct slice text, const struct npmlock_o
 		      struct err *e)
 {
 	auto_json cJSON *j = NULL;
+	struct err why = { 0 };
 	const cJSON *packages;
 	int r = refuse_conflict(text, e);
 
 	if (r < 0)
 		return r;
-	r = json_parse(&j, text, e);
+	r = json_parse(&j, text, &why);
 	if (r < 0)
-		return r;
+		return err_set(e, r, "%.160s; restore it, or make it anew with `npm install`",
+			       why.msg);
 	if (!cJSON_IsObject(j))
 		return npmlock_unreadable(e, "its JSON is no object");
 	g->style = npmlock_style(text);
