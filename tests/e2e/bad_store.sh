@@ -42,6 +42,7 @@ for kind in empty garbage cut flipped missing; do
 done
 restore
 spoil future "$T/store/index" 8
+chmod u+w "$T/store/index"
 fails 1 dxfs mount ./node_modules
 grep -q "$T/store.*format version 7, and this program knows only version 1: use a newer" "$T/out" || fail "$(cat "$T/out")"
 fails 1 dx store verify

@@ -122,17 +122,23 @@ unmount_it
 # ---- as mount(8) does it ----
 
 if [ "$(id -u)" = 0 ]; then
-	export PATH=$DXFS_BIN:$PATH
+	# mount(8) looks for dxfs in its own PATH, so a folder of that is covered in a namespace.
 	mkdir -p node_modules
-	mount -t fuse.dxfs "$PWD" "$PWD/node_modules" -o ro,prefetch=none || fail "mount -t fuse.dxfs"
-	same "by mount(8)" "leaf@1.1.0" "$(node -p 'require("leaf")')"
-	grep -q "$PWD/node_modules ro," /proc/self/mountinfo || fail "not read-only"
-	umount node_modules
 	printf '%s %s fuse.dxfs noauto,nofail,x-systemd.automount,offline 0 0\n' "$PWD" "$PWD/node_modules" >"$T/fstab"
-	mount --fstab "$T/fstab" "$PWD/node_modules" || fail "from fstab"
-	same "by fstab" "leaf@1.1.0" "$(node -p 'require("leaf")')"
-	umount node_modules
-	fails 32 mount -t fuse.dxfs "$PWD" "$PWD/node_modules" -o no-such-word
+	# shellcheck disable=SC2016 # for the inner shell
+	unshare -m bash -eu -c '
+		mount -t tmpfs none /usr/local/bin
+		ln -s "$DXFS_BIN/dxfs" /usr/local/bin/dxfs
+		mount -t fuse.dxfs "$PWD" "$PWD/node_modules" -o ro,prefetch=none
+		cat node_modules/leaf/index.js
+		grep -F "$PWD/node_modules ro," /proc/self/mountinfo
+		umount node_modules
+		mount --fstab "$T/fstab" "$PWD/node_modules"
+		cat node_modules/leaf/index.js
+		umount node_modules
+		! mount -t fuse.dxfs "$PWD" "$PWD/node_modules" -o no-such-word
+	' >"$T/out" 2>&1 || fail "mount(8): $(cat "$T/out")"
+	same "read by mount(8) and by fstab" 2 "$(grep -c leaf@1.1.0 "$T/out")"
 	grep -q 'no-such-word: unknown mount option' "$T/out" || fail "$(cat "$T/out")"
 else
 	dxfs "$PWD" "$PWD/node_modules" -o ro,prefetch=none || fail "as mount(8) calls it"
