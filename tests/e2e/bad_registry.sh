@@ -57,7 +57,7 @@ rm -rf "$T/store"
 stop_registry
 told "$url: .*(refused|connect)"
 npm_config_registry=http://registry.invalid/ told 'http://registry.invalid/leaf/-/leaf-1.1.0.tgz: .*resolve'
-for bad in nonsense ftp://registry.test/ 'http://'; do
+for bad in ftp://registry.test/ http://127.0.0.1:1/; do
 	npm_config_registry=$bad
 	mount_it --prefetch=none >"$T/out" 2>&1 && cat node_modules/leaf/index.js >>"$T/out" 2>&1 && fail "registry '$bad': it was read"
 	! mountpoint -q node_modules || unmount_it
