@@ -11,7 +11,8 @@
 # The oracle is npm 11. Where npm is older (Debian 12 has 9), npm 11 and a node that runs it are
 # taken from the registry that npm is configured for, into the scratch folder; where that does not
 # answer, what needs npm 11 is skipped. Each step is named as it starts, with the seconds so far.
-# Outside the build folders and the packages installed nothing stays, also not when interrupted.
+# Outside the build folders, the packages installed and npm's cache nothing stays, also not when
+# interrupted.
 # Ends with the line "N passed, N failed, N skipped", the sum of all; exit status 1 on a failure.
 [ -n "${BASH_VERSION:-}" ] || exec bash "$0" "$@"
 set -u -o pipefail
