@@ -122,8 +122,8 @@ int store_gc(struct store *s, const struct store_gc_options *o,
 
 /* A root says "these are needed": <dir>/roots/<id>, digests, held under flock while the owner
  * lives. store_root_set replaces its content whole. Several processes may hold one id: the last
- * to set it decides. Closing keeps the file (a project that is not mounted now is still wanted
- * for a while); store_root_drop removes it. */
+ * to set it decides. Closing keeps the file: a project that is not mounted now is still wanted
+ * for a while, until gc finds the root too old. */
 struct store_root;
 #define STORE_ROOT_ID_MAX 128 /* letters, digits, '.', '_', '-'; no '.' at the start */
 int store_root_open(struct store_root **ret, struct store *s, const char *id,
@@ -131,7 +131,6 @@ int store_root_open(struct store_root **ret, struct store *s, const char *id,
 int store_root_set(struct store_root *r, const struct digest *keys, size_t count,
 		   struct err *e) must_check;
 void store_root_close(struct store_root *r);
-int store_root_drop(struct store *s, const char *id, struct err *e) must_check;
 
 struct store_stats {
 	uint64_t packages, bytes, quarantined;

@@ -171,21 +171,6 @@ void store_root_close(struct store_root *r)
 	free(r);
 }
 
-int store_root_drop(struct store *s, const char *id, struct err *e)
-{
-	struct volume *v = &s->volumes[0];
-	char path[8 + STORE_ROOT_ID_MAX];
-	int r = id_check(id, e);
-
-	if (r < 0)
-		return r;
-	(void)snprintf(path, sizeof path, "roots/%s", id);
-	if (unlinkat(v->dir, path, 0) < 0 && errno != ENOENT)
-		return err_set(e, -errno, "cannot remove %s/%s: %s", v->path, path,
-			       strerror(errno));
-	return 0;
-}
-
 /* ---- reading, for gc ---- */
 
 static bool decode(const uint8_t *data, size_t len, const struct root_digest **ret,

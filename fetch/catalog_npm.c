@@ -153,7 +153,8 @@ static void parse(struct packument *p)
 	(void)pthread_cond_broadcast(&c->changed);
 }
 
-int catalog_npm_packument(struct catalog_npm *c, const char *name, const cJSON **ret, struct err *e)
+/* All that the registry says of a package, borrowed from the catalog. */
+static int packument_of(struct catalog_npm *c, const char *name, const cJSON **ret, struct err *e)
 {
 	struct packument *p = wanted(c, name, HTTP_NOW);
 	int r;
@@ -175,8 +176,8 @@ int catalog_npm_packument(struct catalog_npm *c, const char *name, const cJSON *
 
 static int manifest(void *self, const char *name, const char *version, cJSON **ret, struct err *e)
 {
-	const cJSON *packument, *m;
-	int r = catalog_npm_packument(self, name, &packument, e);
+	const cJSON *packument = NULL, *m;
+	int r = packument_of(self, name, &packument, e);
 
 	if (r < 0)
 		return r;

@@ -18,7 +18,3 @@ void catalog_npm_free(struct catalog_npm *c); /* NULL is fine; no question may b
 
 /* The vtable; borrows c. */
 struct catalog catalog_npm(struct catalog_npm *c);
-
-/* All that the registry says of a package, borrowed from the catalog. */
-int catalog_npm_packument(struct catalog_npm *c, const char *name, const cJSON **ret,
-			  struct err *e) must_check;

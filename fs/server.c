@@ -143,7 +143,6 @@ static int build(struct server *s, struct lock *lock, struct err *e)
 	struct park_config park = {
 		.want = on_want,
 		.arg = s,
-		.deadline_ms = s->c.deadline_s * 1000,
 	};
 	struct basis *b = NULL;
 	int r = basis_new(&b, lock, e);
@@ -246,11 +245,6 @@ void server_free(struct server *s)
 unsigned server_mount_count(const struct server *s)
 {
 	return s->mount_count;
-}
-
-const char *server_mount_path(const struct server *s, unsigned i)
-{
-	return s->paths[i];
 }
 
 int server_mount(struct server *s, unsigned i, struct err *e)

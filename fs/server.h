@@ -53,7 +53,6 @@ struct server_config {
 	bool allow_other; /* other users may look; for a user this needs /etc/fuse.conf */
 	bool offline;
 	enum server_prefetch prefetch;
-	unsigned deadline_s; /* of one wait for a package; 0: 120 */
 };
 
 /* -ENOEXEC (EBADPLATFORM), -EBUSY: another process holds this state_dir; the errors of select.h,
@@ -64,12 +63,11 @@ int server_new(struct server **ret, const struct server_config *c, struct err *e
  * have ended. Unmounts what was mounted and never served. NULL is fine. */
 void server_free(struct server *s);
 
-/* The folders to be mounted, relative to the project: 0 is "node_modules", then for example
- * "packages/a/node_modules". */
+/* How many folders there are to mount: 0 is <project_dir>/node_modules, others are for example
+ * <project_dir>/packages/a/node_modules. */
 unsigned server_mount_count(const struct server *s);
-const char *server_mount_path(const struct server *s, unsigned i);
 
-/* Mounts on <project_dir>/<path>, which is made if it is missing (and removed again at unmount
+/* Mounts one of them, which is made if it is missing (and removed again at unmount
  * if it was). Root opens /dev/fuse and calls mount(2); others go through fusermount3. A folder
  * that is not empty, or is a mount already, is refused: -ENOTEMPTY, -EBUSY. */
 int server_mount(struct server *s, unsigned i, struct err *e) must_check;

@@ -33,7 +33,9 @@ static int parse(const char *folder, struct slice text, cJSON **ret, struct err 
 	return 0;
 }
 
-int manifest_read(int dirfd, const char *folder, cJSON **ret, struct err *e)
+/* <dirfd>/<folder>/package.json ("" for dirfd itself), the caller's; -ENOENT (also where the
+ * folder is none), -EBADMSG for bad JSON or JSON that is no object, -E2BIG. */
+static int read_manifest(int dirfd, const char *folder, cJSON **ret, struct err *e)
 {
 	auto_free char *text = NULL;
 	size_t len;
@@ -108,7 +110,7 @@ static int read_workspace(struct project_reader *p, const char *path, struct fou
 	auto_json cJSON *j = NULL;
 	uint32_t node = graph_find(p->g, path);
 	const char *name;
-	int r = manifest_read(p->dirfd, path, &j, p->e);
+	int r = read_manifest(p->dirfd, path, &j, p->e);
 
 	ret->name = NULL;
 	ret->path = path;
@@ -216,7 +218,7 @@ static int read_target(struct project_reader *p, uint32_t i)
 
 	if (p->done[i] || !(n->flags & NODE_TOP) || is_outside(n->path))
 		return 0;
-	r = manifest_read(p->dirfd, n->path, &j, NULL);
+	r = read_manifest(p->dirfd, n->path, &j, NULL);
 	if (r == -ENOMEM)
 		return err_set(p->e, r, "no memory for the packages that are linked");
 	if (r < 0)

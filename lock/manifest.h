@@ -11,10 +11,6 @@
 #define WORKSPACE_DIRS    200000u /* folders that the patterns may make us look into */
 #define WORKSPACE_PATTERN 1024u   /* bytes of one pattern, braces expanded */
 
-/* <dirfd>/<folder>/package.json ("" for dirfd itself), the caller's; -ENOENT (also where the
- * folder is none), -EBADMSG for bad JSON or JSON that is no object, -E2BIG. */
-int manifest_read(int dirfd, const char *folder, cJSON **ret, struct err *e) must_check;
-
 /* Reads them all into the graph, after graph_index() and before graph_edges(): root's fields,
  * overrides and JSON style, NODE_WORKSPACE, lost_workspaces, and the fields of all tops inside the
  * project that a link leads to. Where root has no package.json, the lock's entry stays. */

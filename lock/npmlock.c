@@ -3,7 +3,8 @@
 
 #define TAB_OR_SPACE(c) ((c) == ' ' || (c) == '\t')
 
-int npmlock_unreadable(struct err *e, const char *what)
+/* -EINVAL with "not a lock of npm: <what>". */
+static int unreadable(struct err *e, const char *what)
 {
 	return err_set(e, -EINVAL, "not a lock of npm: %s; make it anew with `npm install`", what);
 }
@@ -162,7 +163,7 @@ static int read_top(struct graph *g, const cJSON *j, struct err *e)
 
 	if (version && (!cJSON_IsNumber(version) || version->valuedouble < 0 ||
 			version->valuedouble > UINT32_MAX))
-		return npmlock_unreadable(e, "\"lockfileVersion\" is no number");
+		return unreadable(e, "\"lockfileVersion\" is no number");
 	g->lockfile_version = version ? (unsigned)version->valuedouble : 0;
 	if (g->lockfile_version > 3)
 		return err_set(e, -EPROTONOSUPPORT,
@@ -193,14 +194,14 @@ static int parse_into(struct graph *g, struct slice text, const struct npmlock_o
 		return err_set(e, r, "%.160s; restore it, or make it anew with `npm install`",
 			       why.msg);
 	if (!cJSON_IsObject(j))
-		return npmlock_unreadable(e, "its JSON is no object");
+		return unreadable(e, "its JSON is no object");
 	g->style = npmlock_style(text);
 	r = read_top(g, j, e);
 	if (r < 0)
 		return r;
 	packages = json_get(j, "packages");
 	if (packages && !cJSON_IsObject(packages))
-		return npmlock_unreadable(e, "\"packages\" is no object");
+		return unreadable(e, "\"packages\" is no object");
 	if (packages)
 		return npmlock_packages(g, packages, e);
 	return npmlock_v1(g, j, o, e);

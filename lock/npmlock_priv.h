@@ -2,9 +2,6 @@
 #pragma once
 #include "lock/npmlock.h"
 
-/* -EINVAL with "not a lock of npm: <what>". */
-int npmlock_unreadable(struct err *e, const char *what);
-
 /* How npm would write JSON that stood so: indentation and line ends (npm.md §1.1 (6)). */
 struct json_style npmlock_style(struct slice text);
 

@@ -163,8 +163,9 @@ static void hasher_freep(struct hasher **h)
 	hasher_free(*h);
 }
 
-int project_fingerprint(const struct project *p, const struct graph *g,
-			const struct npmlock_options *o, struct hash128 *ret, struct err *e)
+/* What a DXL of this project must carry now. */
+static int fingerprint_of_graph(const struct project *p, const struct graph *g,
+				const struct npmlock_options *o, struct hash128 *ret, struct err *e)
 {
 	struct hasher *h cleanup(hasher_freep) = hasher_new();
 	auto_free const char **tops = calloc((size_t)g->count + 1, sizeof *tops);
@@ -305,7 +306,7 @@ static int derive(const struct project *p, const struct npmlock_options *o, stru
 		if (r == 0)
 			r = npmlock_read(&g, p->dirfd, o, e);
 		if (r == 0)
-			r = project_fingerprint(p, g, o, &fingerprint, e);
+			r = fingerprint_of_graph(p, g, o, &fingerprint, e);
 		if (r == 0)
 			r = hash_project(p, o, &after, e);
 		if (r < 0)

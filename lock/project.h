@@ -55,8 +55,3 @@ int project_write_lock(const struct project *p, const struct npmlock_options *o,
  * a sentence. Without npm's lock, that is project_check()'s to say. */
 int project_fresh(const struct project *p, const struct npmlock_options *o, struct lock **ret,
 		  struct err *e) must_check;
-
-/* What a DXL of this project must carry now. */
-int project_fingerprint(const struct project *p, const struct graph *g,
-			const struct npmlock_options *o, struct hash128 *ret,
-			struct err *e) must_check;

@@ -271,14 +271,6 @@ int semver_parse(struct semver *ret, struct slice text, unsigned flags)
 	return semver_from_parts(ret, &parts);
 }
 
-int semver_clean(struct semver *ret, struct slice text, unsigned flags)
-{
-	text = semver_trim(text);
-	while (text.len > 0 && (*text.ptr == '=' || *text.ptr == 'v'))
-		text = (struct slice){ text.ptr + 1, text.len - 1 };
-	return semver_parse(ret, text, flags);
-}
-
 /* The identifier up to the next dot, and the rest after that dot. */
 static struct slice next_identifier(struct slice *rest)
 {
@@ -342,13 +334,12 @@ static int cmp_identifier(struct slice a, struct slice b)
 	return slice_cmp(a, b);
 }
 
-/* The first pair that is not the same decides, even if as numbers they are equal. */
-static int cmp_identifiers(struct slice a, struct slice b, bool as_text)
+static int cmp_identifiers(struct slice a, struct slice b)
 {
 	while (a.len > 0 && b.len > 0) {
 		struct slice m = next_identifier(&a), n = next_identifier(&b);
 
-		if (!(as_text ? slice_eq(m, n) : identifier_same(m, n)))
+		if (!identifier_same(m, n))
 			return cmp_identifier(m, n);
 	}
 	return (a.len > 0) - (b.len > 0);
@@ -375,14 +366,7 @@ int semver_cmp(const struct semver *a, const struct semver *b)
 		return a->patch < b->patch ? -1 : 1;
 	if (a->pre.len == 0 || b->pre.len == 0)
 		return (a->pre.len == 0) - (b->pre.len == 0);
-	return cmp_identifiers(a->pre, b->pre, false);
-}
-
-int semver_cmp_build(const struct semver *a, const struct semver *b)
-{
-	int r = semver_cmp(a, b);
-
-	return r ? r : cmp_identifiers(a->build, b->build, true);
+	return cmp_identifiers(a->pre, b->pre);
 }
 
 static size_t put_number(char *ret, uint64_t n)

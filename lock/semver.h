@@ -32,14 +32,8 @@ struct semver {
 
 int semver_parse(struct semver *ret, struct slice text, unsigned flags) must_check;
 
-/* npm's clean(): spaces and any run of '=' and 'v' in front are forgiven, also when strict. */
-int semver_clean(struct semver *ret, struct slice text, unsigned flags) must_check;
-
 /* Precedence: below 0, 0, above 0. The build does not count. */
 int semver_cmp(const struct semver *a, const struct semver *b);
-
-/* The order that npm sorts by: precedence, then builds, none before any. */
-int semver_cmp_build(const struct semver *a, const struct semver *b);
 
 /* Canonical: M.m.p[-pre], without 'v', build and leading zeros. Returns the length. */
 size_t semver_format(const struct semver *v, char ret[SEMVER_TEXT_MAX]);
@@ -59,10 +53,6 @@ void semver_range_release(struct semver_range *r); /* zeroed is fine, and is wha
  * SEMVER_PRERELEASE, a prerelease also needs a comparator with a prerelease of the same M.m.p
  * in that alternative. */
 bool semver_range_test(const struct semver_range *r, const struct semver *v);
-
-/* Any version, as `*`, `` and `>=0.0.0` say. (A prerelease is refused without SEMVER_PRERELEASE.)
- */
-bool semver_range_is_any(const struct semver_range *r);
 
 /* The canonical form, as npm prints it: comparators joined by ' ', alternatives by '||'; "" is any.
  */

@@ -726,11 +726,6 @@ bool semver_range_test(const struct semver_range *r, const struct semver *v)
 	return false;
 }
 
-bool semver_range_is_any(const struct semver_range *r)
-{
-	return r->count == 1 && r->comps[0].op == OP_ANY;
-}
-
 void semver_range_format(const struct semver_range *r, struct buf *out)
 {
 	char text[SEMVER_TEXT_MAX];

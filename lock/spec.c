@@ -71,7 +71,8 @@ static bool is_one_of(struct slice s, const char *a, const char *b)
 	return (s.len == strlen(a) && starts_as(s, a)) || (s.len == strlen(b) && starts_as(s, b));
 }
 
-bool spec_name_ok(struct slice name)
+/* Whether npm takes this for the name of a package, old ones included. */
+static bool name_ok(struct slice name)
 {
 	const uint8_t *slash = name.len ? memchr(name.ptr, '/', name.len) : NULL;
 	struct slice scope, rest;
@@ -314,7 +315,7 @@ static int take_alias(struct spec *s, struct arena *a, struct err *e)
 	if (is_url(rest) || looks_like_git(rest) ||
 	    (!starts(name, "@") && (has(name, '/') || is_tarball(name))) || is_path(sub.raw))
 		return refuse_alias(s, "does not stand for a package of a registry", e);
-	if (!spec_name_ok(name))
+	if (!name_ok(name))
 		return refuse_alias(s, "names no package", e);
 	if (starts_as(sub.raw, "npm:"))
 		return refuse_alias(s, "stands for another alias", e);
@@ -342,7 +343,7 @@ int spec_parse(struct spec *ret, struct slice name, struct slice raw, struct sli
 	if (raw.len > SPEC_LEN_MAX)
 		return err_set(e, -E2BIG, "the value of dependency '%.*s' is longer than %d bytes",
 			       SLICE_FMT(name), SPEC_LEN_MAX);
-	if (name.len > 0 && !spec_name_ok(name))
+	if (name.len > 0 && !name_ok(name))
 		return err_set(e, -EINVAL, "'%.*s' is not a name that a package can have",
 			       SLICE_FMT(name));
 	if (is_path(raw)) {
@@ -362,12 +363,4 @@ int spec_parse(struct spec *ret, struct slice name, struct slice raw, struct sli
 		return r;
 	*ret = s;
 	return 0;
-}
-
-const char *spec_type_name(enum spec_type t)
-{
-	static const char *const names[] = { "version", "range",  "tag",  "alias",
-					     "git",     "remote", "file", "directory" };
-
-	return names[t];
 }

@@ -56,12 +56,3 @@ struct spec {
  * unsupported protocol, a bad name or tag, an alias of an alias); -E2BIG past a limit; -ENOMEM. */
 int spec_parse(struct spec *ret, struct slice name, struct slice raw, struct slice where,
 	       struct arena *a, struct err *e) must_check;
-
-/* Whether npm takes this for the name of a package, old ones included. */
-bool spec_name_ok(struct slice name);
-
-/* Where the host of a git spec (host not NONE) serves the files of a commit as a tarball. NULL: out
- * of memory. */
-char *spec_tarball(const struct spec *s, struct slice commit, struct arena *a) must_check;
-
-const char *spec_type_name(enum spec_type t); /* "version", ... as npm prints it */

@@ -406,34 +406,3 @@ int spec_take_committish(struct spec *ret, struct slice text, struct arena *a, s
 	}
 	return 0;
 }
-
-char *spec_tarball(const struct spec *s, struct slice commit, struct arena *a)
-{
-	const char *c = weburl_encode(commit, a), *encoded_user = weburl_encode(user_of(s), a);
-	const char *project = weburl_encode(s->project, a);
-	struct slice user = user_of(s);
-
-	if (!c || !encoded_user || !project)
-		return NULL;
-	switch (s->host) {
-	case GITHUB:
-		return arena_printf(a, "https://codeload.github.com/%.*s/%.*s/tar.gz/%s",
-				    SLICE_FMT(user), SLICE_FMT(s->project), c);
-	case BITBUCKET:
-		return arena_printf(a, "https://bitbucket.org/%.*s/%.*s/get/%s.tar.gz",
-				    SLICE_FMT(user), SLICE_FMT(s->project), c);
-	case GITLAB:
-		return arena_printf(a,
-				    "https://gitlab.com/api/v4/projects/%s%%2F%s/repository/"
-				    "archive.tar.gz?sha=%s",
-				    encoded_user, project, c);
-	case GIST:
-		return arena_printf(a, "https://codeload.github.com/gist/%.*s/tar.gz/%s",
-				    SLICE_FMT(s->project), c);
-	case SOURCEHUT:
-		return arena_printf(a, "https://git.sr.ht/%.*s/%.*s/archive/%s.tar.gz",
-				    SLICE_FMT(user), SLICE_FMT(s->project), c);
-	default:
-		return NULL;
-	}
-}

@@ -394,19 +394,3 @@ bool weburl_is_plain(struct slice text)
 	}
 	return true;
 }
-
-char *weburl_encode(struct slice text, struct arena *a)
-{
-	char *to = arena_alloc(a, text.len * 3 + 1), *at = to;
-
-	for (size_t i = 0; to && i < text.len; i++) {
-		if (is_plain(text.ptr[i])) {
-			*at++ = (char)text.ptr[i];
-			continue;
-		}
-		*at++ = '%';
-		*at++ = hex[text.ptr[i] >> 4];
-		*at++ = hex[text.ptr[i] & 15];
-	}
-	return to;
-}

@@ -25,6 +25,5 @@ char *weburl_without_hash(const struct weburl *u, struct arena *a) must_check;
 /* decodeURIComponent(): -EINVAL for a stray '%' or what is no UTF-8. */
 int weburl_decode(struct slice *ret, struct slice text, struct arena *a) must_check;
 
-/* encodeURIComponent(), and whether it would change nothing. */
-char *weburl_encode(struct slice text, struct arena *a) must_check;
+/* Whether encodeURIComponent() would change nothing. */
 bool weburl_is_plain(struct slice text);

@@ -37,12 +37,10 @@ static bool read_row(struct row *r, char *line)
 
 static void answer_version(const struct row *r, char *ret, size_t size)
 {
-	int (*parse)(struct semver *, struct slice, unsigned) =
-		strcmp(r->what, "clean") == 0 ? semver_clean : semver_parse;
 	char text[SEMVER_TEXT_MAX] = "invalid";
 	struct semver v;
 
-	if (parse(&v, slice_str(r->text), r->flags) == 0)
+	if (semver_parse(&v, slice_str(r->text), r->flags) == 0)
 		cr_expect_eq(semver_format(&v, text), strlen(text));
 	(void)snprintf(ret, size, "%s", text);
 }
@@ -60,7 +58,6 @@ static void answer_range(const struct row *r, char *ret, size_t size)
 	semver_range_format(&range, &b);
 	text = buf_steal_str(&b);
 	cr_assert(text != NULL);
-	cr_expect_eq(semver_range_is_any(&range), *text == '\0');
 	(void)snprintf(ret, size, "%s", *text ? text : "*");
 }
 
@@ -80,7 +77,7 @@ static int answer_compare(const struct row *r)
 
 	cr_assert_eq(semver_parse(&a, slice_str(r->text), r->flags), 0);
 	cr_assert_eq(semver_parse(&b, slice_str(r->other), r->flags), 0);
-	n = strcmp(r->what, "compare") == 0 ? semver_cmp(&a, &b) : semver_cmp_build(&a, &b);
+	n = semver_cmp(&a, &b);
 	return (n > 0) - (n < 0);
 }
 
@@ -88,7 +85,7 @@ static void answer(const struct row *r, char *ret, size_t size)
 {
 	int n;
 
-	if (strcmp(r->what, "version") == 0 || strcmp(r->what, "clean") == 0) {
+	if (strcmp(r->what, "version") == 0) {
 		answer_version(r, ret, size);
 		return;
 	}
