@@ -19,6 +19,7 @@ struct park {
 	/* guarded by mu, like the parked lists of all parcels */
 	bool stop;
 	struct parked *all; /* every parked request */
+	unsigned looked;    /* marked requests that the last ticks have looked at */
 	unsigned count;
 	struct park_error errors[PARK_ERRORS];
 	unsigned error_count, error_next;
@@ -256,17 +257,19 @@ bool park_is_dying(pid_t pid)
 	return pending & ~blocked & ends;
 }
 
-/* /proc is read without the mutex: callers are noted, looked at, and then searched for again. */
+/* /proc is read without the mutex: callers are noted, looked at, and then searched for again. Each
+ * tick goes on where the last one had enough: many who only got a SIGALRM hide nobody. */
 static struct parked *take_dying(struct park *p)
 {
 	pid_t pids[DYING_BATCH];
-	unsigned count = 0, dying = 0;
+	unsigned count = 0, dying = 0, marked = 0;
 	struct parked *list = NULL;
 
 	(void)pthread_mutex_lock(&p->mu);
 	for (struct parked *r = p->all; r && count < DYING_BATCH; r = r->next)
-		if (atomic_load(&r->interrupted))
+		if (atomic_load(&r->interrupted) && marked++ >= p->looked)
 			pids[count++] = r->pid;
+	p->looked = count == DYING_BATCH ? p->looked + count : 0;
 	(void)pthread_mutex_unlock(&p->mu);
 	for (unsigned i = 0; i < count; i++)
 		if (park_is_dying(pids[i]))

@@ -291,3 +291,34 @@ Test(park, only_a_marked_request_of_a_dying_caller_is_interrupted)
 	(void)waitpid(child, NULL, 0);
 	park_free(p);
 }
+
+/* Marked requests of those who live on do not keep one of a dying caller from being looked at. */
+Test(park, a_crowd_of_marked_requests_hides_nobody)
+{
+	enum { CROWD = 300 };
+	struct wants w = { .answer_at_once = 1 };
+	struct park *p = new_park(&w, 0);
+	struct parcel src = parcel("x");
+	pid_t child = child_with(SIGALRM, false);
+	struct waiter a = waiter(child), crowd[CROWD];
+	struct err e = { 0 };
+
+	(void)kill(child, SIGSTOP);
+	cr_assert_eq(waitpid(child, NULL, WUNTRACED), child);
+	(void)kill(child, SIGTERM);
+	park_wait(p, &src, &a.p);
+	park_interrupt(&a.p);
+	for (size_t i = 0; i < CROWD; i++) {
+		crowd[i] = waiter(getpid());
+		park_wait(p, &src, &crowd[i].p);
+		park_interrupt(&crowd[i].p);
+	}
+	cr_assert_eq(park_start(p, &e), 0);
+	cr_assert_eq(wait_for(&a), -EINTR);
+	park_stop(p);
+	for (size_t i = 0; i < CROWD; i++)
+		cr_assert_eq(crowd[i].result, -EIO);
+	(void)kill(child, SIGKILL);
+	(void)waitpid(child, NULL, 0);
+	park_free(p);
+}
