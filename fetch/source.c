@@ -329,6 +329,19 @@ int source_of(struct source *ret, const struct npmrc *rc, const char *project_di
 	return 0;
 }
 
+/* Who may answer for a URL: what a project's .npmrc says of that is the project's own risk. */
+static void add_trust(struct buf *b, const struct npmrc *rc, const char *url)
+{
+	const char *const *ca, *text[] = { npmrc_proxy_for(rc, url), npmrc_get(rc, "cafile"),
+					   npmrc_bool(rc, "strict-ssl", true) ? "" : "any" };
+	size_t n = npmrc_list(rc, "ca", &ca);
+
+	for (size_t i = 0; i < ARRAY_LEN(text); i++)
+		buf_add(b, text[i] ? text[i] : "", text[i] ? strlen(text[i]) + 1 : 1);
+	for (size_t i = 0; i < n; i++)
+		buf_add(b, ca[i], strlen(ca[i]) + 1);
+}
+
 int fetch_key(const struct npmrc *rc, const char *project_dir, const struct graph_node *n,
 	      struct digest *ret, struct err *e)
 {
@@ -351,6 +364,8 @@ int fetch_key(const struct npmrc *rc, const char *project_dir, const struct grap
 	parts[1] = src.what;
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
 		buf_add(&b, parts[i] ? parts[i] : "", parts[i] ? strlen(parts[i]) + 1 : 1);
+	if (src.kind == SOURCE_URL)
+		add_trust(&b, rc, src.what);
 	r = buf_error(&b);
 	if (r == 0)
 		r = digest_of(&key, DIGEST_SHA512, b.data, b.len);

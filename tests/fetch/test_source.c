@@ -203,3 +203,25 @@ Test(source, without_integrity_a_key_tells_one_registry_from_another)
 	cr_assert_eq(one.alg, DIGEST_SHA1);
 	cr_assert(digest_eq(&one, &two));
 }
+
+/* A hostile project's settings may make anybody the registry: what came so is for it alone. */
+Test(source, without_integrity_a_key_tells_who_was_believed)
+{
+	static const char *const trust[] = { "proxy=http://proxy.test:8/", "strict-ssl=false",
+					     "cafile=/project/ca.pem", "ca=PEM" };
+	struct graph_node n = { .path = "node_modules/a",
+				.pkg_name = "a",
+				.version = "1.0.0",
+				.resolved = "https://one.test/a.tgz" };
+	struct digest plain = key_with("https://one.test/", &n);
+
+	for (size_t i = 0; i < ARRAY_LEN(trust); i++) {
+		const char *over[] = { "registry=https://one.test/", trust[i], NULL };
+		struct npmrc *rc = settings(over);
+		struct digest key;
+
+		cr_assert_eq(fetch_key(rc, "/project", &n, &key, NULL), 0);
+		cr_expect(!digest_eq(&key, &plain), "%s", trust[i]);
+		npmrc_free(rc);
+	}
+}
