@@ -236,6 +236,17 @@ static struct place *make_place(struct maker *m, uint32_t i)
 	return place;
 }
 
+/* Slots are found by a hash that is quick and not safe against whoever writes a lock: what has the
+ * number of something else is refused, before anybody takes the one for the other. */
+static bool is_of(const struct place *place, const struct maker *m, uint32_t i)
+{
+	const struct tree_node *n = &m->v->tree->nodes[i];
+
+	return m->v->by_slot[place->slot] == TREE_NONE && place->kind == n->kind &&
+	       place->parcel == m->of[i] && !place->text == !n->text &&
+	       (!n->text || strcmp(place->text, n->text) == 0);
+}
+
 /* npm looks for a workspace's bin when it installs: a dist/cli.js that is not built gets no
  * link. What stands below a node_modules may be our own mount, so it is believed. */
 static bool bin_is_missing(struct maker *m, uint32_t i)
@@ -345,6 +356,11 @@ static int fill(struct maker *m, struct err *e)
 		v->nodes[i].place = make_place(m, i);
 		if (!v->nodes[i].place)
 			return err_set(e, -ENOMEM, "out of memory");
+		if (!is_of(v->nodes[i].place, m, i))
+			return err_set(e, -EINVAL,
+				       "%s: something else in the lock has its number; such a lock "
+				       "does not come about by chance",
+				       v->tree->nodes[i].name);
 		v->nodes[i].absent = bin_is_missing(m, i);
 		v->by_slot[m->slot[i].number] = i;
 	}
