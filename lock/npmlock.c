@@ -1,3 +1,4 @@
+#include "lock/conflict.h"
 #include "lock/entry.h"
 #include "lock/npmlock_priv.h"
 
@@ -44,26 +45,6 @@ struct json_style npmlock_style(struct slice text)
 	memcpy(style.indent, p, n);
 	style.indent[n] = '\0';
 	return style;
-}
-
-/* npm merges both sides by itself; we will not guess what belongs into node_modules. */
-static int refuse_conflict(struct slice text, struct err *e)
-{
-	const char *p = (const char *)text.ptr, *end = p + text.len;
-	unsigned line = 1;
-
-	while (p && p < end) {
-		if (end - p >= 8 && memcmp(p, "<<<<<<< ", 8) == 0)
-			return err_set(
-				e, -EINVAL,
-				"line %u: a merge conflict stands in the lock; resolve it, or "
-				"run `npm install --package-lock-only`",
-				line);
-		p = memchr(p, '\n', (size_t)(end - p));
-		p = p ? p + 1 : NULL;
-		line++;
-	}
-	return 0;
 }
 
 static const char *const entry_extras[] = { "patched", "packageExtensionsApplied",
@@ -185,17 +166,18 @@ static int parse_into(struct graph *g, struct slice text, const struct npmlock_o
 	auto_json cJSON *j = NULL;
 	struct err why = { 0 };
 	const cJSON *packages;
-	int r = refuse_conflict(text, e);
+	bool merged = conflict_is(text);
+	int r = merged ? conflict_merge(&j, text, e) : json_parse(&j, text, &why);
 
-	if (r < 0)
-		return r;
-	r = json_parse(&j, text, &why);
-	if (r < 0)
+	if (r < 0 && !merged)
 		return err_set(e, r, "%.160s; restore it, or make it anew with `npm install`",
 			       why.msg);
+	if (r < 0)
+		return r;
 	if (!cJSON_IsObject(j))
 		return unreadable(e, "its JSON is no object");
-	g->style = npmlock_style(text);
+	/* npm joins the lines of a side, and then sees no indentation. */
+	g->style = merged ? (struct json_style){ .no_final_newline = true } : npmlock_style(text);
 	r = read_top(g, j, e);
 	if (r < 0)
 		return r;

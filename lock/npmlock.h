@@ -1,9 +1,9 @@
 /* npmlock.h - package-lock.json and npm-shrinkwrap.json (lockfileVersion 1, 2, 3) into a graph.
  *
  * As `npm ci` reads them (npm 11.19): npm-shrinkwrap.json wins over package-lock.json; a BOM is
- * skipped, git's conflict markers are refused with a sentence that says so; flags are ignored
- * and recomputed; optional entries that lack a version are absent packages, not errors; a lock
- * of version 4, or one that names patches or package extensions, is refused. */
+ * skipped, what lies between git's conflict markers is merged (conflict.h); flags are ignored and
+ * recomputed; optional entries that lack a version are absent packages, not errors; a lock of
+ * version 4, or one that names patches or package extensions, is refused. */
 #pragma once
 #include "lock/catalog.h"
 #include "lock/graph.h"

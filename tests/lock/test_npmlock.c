@@ -38,7 +38,7 @@ static const struct {
 	{ "{'packages':{'a':3}}", -EINVAL, "\"a\" is no object" },
 	{ "{'lockfileVersion':'3'}", -EINVAL, "no number" },
 	{ "{'lockfileVersion':4,'packages':{}}", -EPROTONOSUPPORT, "version 4" },
-	{ "{\n<<<<<<< HEAD\n'a':1\n=======\n>>>>>>> b\n}", -EINVAL, "line 2: a merge conflict" },
+	{ "{\n<<<<<<< HEAD\n'a':1,\n=======\n>>>>>>> b\n}", -EINVAL, "our side is no JSON" },
 	{ "{'packages':{'node_modules/a':{'patched':{'path':'p'}}}}", -EPROTONOSUPPORT,
 	  "\"patched\"" },
 	{ "{'packages':{'':{'packageExtensionsHash':'x'}}}", -EPROTONOSUPPORT, "not supported" },
