@@ -76,7 +76,8 @@ static int spill(struct http_body *b, const char *tmp_dir, struct err *e)
 	b->fd = fd;
 	r = file_write_all(fd, b->heap, b->bytes.len);
 	if (r < 0)
-		return err_set(e, r, "writing a temporary file: %s", strerror(-r));
+		return err_set(e, r, "writing a temporary file in %s: %s",
+			       tmp_dir ? tmp_dir : "memory", strerror(-r));
 	free(take(&b->heap));
 	b->cap = 0;
 	b->bytes.ptr = NULL;
@@ -124,7 +125,8 @@ int body_add(struct http_body *b, const void *p, size_t n, const char *tmp_dir, 
 	if (b->spilled) {
 		r = file_write_all(b->fd, p, n);
 		if (r < 0)
-			return err_set(e, r, "writing a temporary file: %s", strerror(-r));
+			return err_set(e, r, "writing a temporary file in %s: %s",
+				       tmp_dir ? tmp_dir : "memory", strerror(-r));
 		count(b, len);
 	} else {
 		memcpy((uint8_t *)b->heap + b->bytes.len, p, n);

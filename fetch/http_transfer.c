@@ -135,13 +135,16 @@ static int begin_body(struct http_call *c)
 	return start_over(c);
 }
 
+/* The body of an error: a little is read, so that the connection can be kept. The status says
+ * enough, so the end of patience is no error of its own. */
+static size_t skip_bytes(struct http_call *c, size_t n)
+{
+	c->answer.header_bytes += n;
+	return c->answer.header_bytes > HTTP_HEADERS_MAX + HTTP_ERROR_BODY_MAX ? 0 : n;
+}
+
 static int take_bytes(struct http_call *c, const void *p, size_t n)
 {
-	if (c->answer.status != 200 && c->answer.status != 206) {
-		/* Read a little, so that the connection can be kept. */
-		c->answer.header_bytes += n;
-		return c->answer.header_bytes > HTTP_HEADERS_MAX + HTTP_ERROR_BODY_MAX ? -EFBIG : 0;
-	}
 	if (n > c->rq.limit - c->body.bytes.len)
 		return err_set(&c->e, -E2BIG, "a body of more than %" PRIu64 " bytes", c->rq.limit);
 	if (c->digester)
@@ -157,12 +160,10 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
 	c->last_byte_ms = http_now_ms();
 	if (!c->answer.begun)
 		c->error = begin_body(c);
+	if (!c->error && c->answer.status != 200 && c->answer.status != 206)
+		return skip_bytes(c, size * n);
 	if (!c->error)
 		c->error = take_bytes(c, p, size * n);
-	if (c->error == -EFBIG) { /* the status says enough */
-		c->error = 0;
-		return 0;
-	}
 	return c->error ? 0 : size * n;
 }
 
