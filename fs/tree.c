@@ -202,10 +202,20 @@ static uint32_t bundler_of(struct tree_maker *m, uint32_t i)
 	return m->bundler[n->parent] != GRAPH_NONE ? m->bundler[n->parent] : n->parent;
 }
 
+/* A stray that could not be fetched again. */
+static bool is_deleted(const struct tree_maker *m, uint32_t i)
+{
+	uint32_t up = m->g->nodes[i].parent;
+
+	return !m->present[i] && up != GRAPH_NONE && m->present[up] && graph_is_stray(m->g, i);
+}
+
 static enum tree_kind kind_of(struct tree_maker *m, uint32_t i, uint32_t parent_dir)
 {
 	uint32_t bundler = m->bundler[i];
 
+	if (is_deleted(m, i))
+		return TREE_GONE;
 	if (!m->present[i])
 		return TREE_DIR; /* only the way to something below it */
 	if (m->g->nodes[i].flags & NODE_LINK)
@@ -236,13 +246,13 @@ static void lay_node(struct tree_maker *m, uint32_t i)
 	if (made == TREE_NONE)
 		return;
 	m->at[i] = made;
-	m->nodes[made].node = kind == TREE_DIR ? GRAPH_NONE : i;
+	m->nodes[made].node = kind == TREE_DIR || kind == TREE_GONE ? GRAPH_NONE : i;
 	if (kind == TREE_PACKAGE) {
 		m->nodes[made].backing = made;
 		m->nodes[made].sub = "";
 	} else if (kind == TREE_LINK) {
 		m->nodes[made].text = tree_link_text(m, i);
-	} else {
+	} else if (kind != TREE_GONE) {
 		back(m, made);
 	}
 }
@@ -279,7 +289,7 @@ static void lay_nodes(struct tree_maker *m, const uint32_t *order)
 	for (uint32_t k = g->count; k-- > 0;) {
 		uint32_t i = order[k], up = g->nodes[i].parent;
 
-		m->needed[i] = m->needed[i] || m->present[i];
+		m->needed[i] = m->needed[i] || m->present[i] || is_deleted(m, i);
 		if (m->needed[i] && up != GRAPH_NONE)
 			m->needed[up] = true;
 	}

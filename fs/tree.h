@@ -12,9 +12,10 @@
  * `X/node_modules` by "node_modules" in X's blob, because a tarball may carry one of its own
  * (npm.md §2.9); a bundled package by its folder in the bundler's blob. Roots have no backing.
  *
- * Two kinds of child may turn out not to exist once the blob is here, because npm would not
- * have made them: a BIN whose target is missing, and a BUNDLED that its bundler's tarball
- * lacks. Who asks decides that (fs/view.h); until the blob is here the lock is believed.
+ * A GONE is never there. Two other kinds of child may turn out not to exist once the blob is here,
+ * because npm would not have made them: a BIN whose target is missing, and a BUNDLED that its
+ * bundler's tarball lacks. Who asks decides that (fs/view.h); until the blob is here the lock is
+ * believed.
  *
  * Immutable once built; owns its memory, but strings also borrow from the graph, which must
  * live as long. */
@@ -32,6 +33,7 @@ enum tree_kind {
 	TREE_LINK,    /* a workspace or file: dependency */
 	TREE_BIN,     /* a link in .bin */
 	TREE_HIDDEN,  /* .package-lock.json of the project's node_modules */
+	TREE_GONE,    /* what npm deletes from its bundler's folder: hides that name in the blob */
 };
 
 struct tree_node {

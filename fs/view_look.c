@@ -184,6 +184,8 @@ int view_exists(struct view *v, uint32_t node, struct err *e)
 	uint32_t dir = DXP_NONE;
 	int r;
 
+	if (n->kind == TREE_GONE)
+		return 0;
 	if (n->kind == TREE_BIN)
 		return bin_exists(v, node, e);
 	if ((n->kind != TREE_DIR && n->kind != TREE_BUNDLED) || n->parent == TREE_NONE)

@@ -205,6 +205,12 @@ int graph_edges(struct graph *g, const struct graph_options *o, struct err *e) m
 /* Recomputes the five flags for all nodes from the edges (npm.md §1.3). */
 int graph_flags(struct graph *g, struct err *e) must_check;
 
+/* Whether a node is a stray (npm.md §2.9): something that a bundler's tarball carries in its
+ * node_modules without need, or that stands in such. npm's lock names it without a source. npm
+ * fetches it anew by name and version, and deletes it where the registry does not have it. After
+ * graph_flags(). */
+bool graph_is_stray(const struct graph *g, uint32_t node);
+
 /* The checks by which `npm ci` refuses a lock that does not fit package.json (npm.md §1.6 (3)).
  * -ESTALE with npm's kind of sentence ("Missing: x@^1 from lock file"), the first few named. */
 int graph_check(struct graph *g, struct err *e) must_check;

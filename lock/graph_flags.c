@@ -263,3 +263,16 @@ int graph_flags(struct graph *g, struct err *e)
 
 	return r < 0 ? r : bundle_flags(g, e);
 }
+
+bool graph_is_stray(const struct graph *g, uint32_t node)
+{
+	const struct graph_node *n = &g->nodes[node];
+
+	while (n->flags & NODE_EXTRANEOUS && !(n->flags & (NODE_IN_BUNDLE | NODE_LINK)) &&
+	       !n->resolved && !n->integrity && n->version && n->parent != GRAPH_NONE) {
+		n = &g->nodes[n->parent];
+		if (n->bundled.count && !(n->flags & (NODE_TOP | NODE_EXTRANEOUS)))
+			return true;
+	}
+	return false;
+}

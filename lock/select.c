@@ -294,6 +294,8 @@ static bool kept(const struct selection *s, uint32_t i)
 
 	if (i == 0)
 		return true;
+	if (graph_is_stray(s->g, i))
+		return !s->inert[i] && !omitted(s, i);
 	if (s->gone[i] || nameless(n))
 		return false;
 	return n->flags & NODE_IN_BUNDLE || (!s->inert[i] && !omitted(s, i));

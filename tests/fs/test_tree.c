@@ -236,6 +236,29 @@ Test(tree, without_bin_links_there_is_no_bin_folder)
 	graph_free(g);
 }
 
+Test(tree, a_stray_that_could_not_be_fetched_hides_what_the_blob_has)
+{
+	struct graph *g =
+		graph_of("'':{'dependencies':{'a':'1'}},'node_modules/"
+			 "a':{'version':'1.0.0','dependencies':{'b':"
+			 "'1'},'bundleDependencies':['b']},'node_modules/a/node_modules/"
+			 "b':{'version':'1.0.0',"
+			 "'inBundle':true},'node_modules/a/node_modules/s':{'version':'1.0.0'},"
+			 "'node_modules/a/node_modules/t':{'version':'1.0.0'}");
+	bool absent[] = { false, false, false, false, true };
+	struct tree *t;
+
+	cr_assert_eq(graph_edges(g, &(struct graph_options){ 0 }, NULL), 0);
+	cr_assert_eq(graph_flags(g, NULL), 0);
+	t = tree_of(g, absent);
+	cr_assert_eq(at(t, "a/node_modules/b")->kind, TREE_BUNDLED);
+	cr_assert_eq(at(t, "a/node_modules/s")->kind, TREE_PACKAGE);
+	cr_assert_eq(at(t, "a/node_modules/t")->kind, TREE_GONE);
+	cr_assert_eq(at(t, "a/node_modules/t")->backing, TREE_NONE);
+	tree_free(t);
+	graph_free(g);
+}
+
 Test(tree, modes_follow_npms_formula)
 {
 	struct tree_modes m = { .umask = 022 }, tight = { .umask = 077 },

@@ -212,3 +212,24 @@ Test(select, the_sample_on_two_machines)
 	cr_assert(strstr(other, "opt") == NULL);
 	cr_assert(strstr(other, "bundler/node_modules/inner") != NULL);
 }
+
+static const char strays[] =
+	"'':{'dependencies':{'a':'1'}},'node_modules/"
+	"a':{'version':'1.0.0','dependencies':{'b':'1'},"
+	"'bundleDependencies':['b']},'node_modules/a/node_modules/"
+	"b':{'version':'1.0.0','inBundle':true},"
+	"'node_modules/a/node_modules/s':{'version':'1.0.0','extraneous':true},"
+	"'node_modules/a/node_modules/s/node_modules/t':{'version':'1.0.0'},"
+	"'node_modules/a/node_modules/u':{'version':'1.0.0','resolved':'http://registry.test/"
+	"u.tgz'},"
+	"'node_modules/a/node_modules/v':{},'node_modules/w':{'version':'1.0.0'}";
+
+Test(select, what_a_bundler_carries_without_need_is_there_if_npm_would_fetch_it)
+{
+	bool failed[8] = { [3] = true };
+	const struct select_params p = { .platform = &linux_x64, .failed = failed };
+
+	expect(strays, &here,
+	       "a a/node_modules/b a/node_modules/s a/node_modules/s/node_modules/t");
+	expect(strays, &p, "a a/node_modules/b");
+}
