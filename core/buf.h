@@ -1,7 +1,7 @@
 /* buf.h - bytes: a borrowed run of them (slice), and one that grows (buf).
  *
  * A buf is created with the most it may ever hold, because everything it is
- * used for (a packument, a tar header, a DXRP frame) comes from outside. The
+ * used for (a packument, a tar header, a lock) comes from outside. The
  * first failure sticks: later calls do nothing, and buf_error() is checked once,
  * where the result is used. */
 #pragma once

@@ -2,7 +2,7 @@
  *
  * Fast and well mixed, but not safe against an attacker: what comes from outside
  * is admitted by its SHA-512 (core/sri.h) and only named and re-checked by this.
- * The vector instructions are chosen at run time by xxHash's dispatcher.
+ * On x86 xxHash chooses the vector instructions at run time, where its library can.
  * Bytes are the canonical (big-endian) form, so they may be stored and printed. */
 #pragma once
 #include "core/buf.h"

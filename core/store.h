@@ -32,8 +32,8 @@ struct store_options {
 char *store_default_dir(void) must_check;
 
 /* Makes the folder and index if they are not there. One that is there and may not be written
- * (permissions, a read-only file system) is opened as if read_only was set. A damaged index is rebuilt from the
- * blobs; one of a later version is refused (-EPROTONOSUPPORT). */
+ * (permissions, a read-only file system) is opened as if read_only was set. A damaged index is
+ * rebuilt from the blobs; one of a later version is refused (-EPROTONOSUPPORT). */
 int store_open(struct store **ret, const struct store_options *o, struct err *e) must_check;
 void store_close(struct store *s); /* NULL is fine; packages must have been released */
 const char *store_dir(const struct store *s);

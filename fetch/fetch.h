@@ -34,6 +34,7 @@ struct graph_node;
  * get each other's answer out of a store that they share. */
 int fetch_key(const struct npmrc *rc, const char *project_dir, const struct graph_node *n,
 	      struct digest *ret, struct err *e) must_check;
+
 struct fetch_config {
 	struct store *store;
 	const struct npmrc *npmrc; /* borrowed while the fetch lives */

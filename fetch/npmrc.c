@@ -62,7 +62,7 @@ unsigned npmrc_umask(const struct npmrc *rc)
 	const char *v = npmrc_get(rc, "umask");
 
 	if (!v)
-		return 022;
+		return 0;
 	if (v[0] != '0')
 		return (unsigned)strtoul(v, NULL, 10) & 0777;
 	return (unsigned)strtoul(v[1] == 'o' ? v + 2 : v, NULL, 8) & 0777;

@@ -48,7 +48,7 @@ size_t npmrc_list(const struct npmrc *rc, const char *key, const char *const **r
 bool npmrc_bool(const struct npmrc *rc, const char *key, bool otherwise);
 int64_t npmrc_int(const struct npmrc *rc, const char *key, int64_t otherwise);
 
-/* umask: 022 unless set. */
+/* npm's own setting, 0 unless set: masks the modes of files, beside the process's umask. */
 unsigned npmrc_umask(const struct npmrc *rc);
 
 /* What omit, include, production, dev, optional, only, also and NODE_ENV leave out: OMIT_* of

@@ -11,8 +11,6 @@
 #include <strings.h>
 #include <sys/stat.h>
 
-extern char **environ;
-
 struct loader {
 	struct npmrc *rc;
 	const struct npmrc_options *o;

@@ -18,8 +18,6 @@
 #define OUTPUT_MAX 65536 /* bytes of npm's talk that are kept for the sentence */
 #define LOOK_MS    200   /* how often `stop` is looked at */
 
-extern char **environ;
-
 static int64_t now_ms(void)
 {
 	struct timespec t;

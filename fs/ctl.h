@@ -1,7 +1,8 @@
 /* ctl.h - talking to a mount's daemon: one line there, one answer back.
  *
  *   <state>/ctl   a unix stream socket, mode 0600; only the same user and root are heard
- *   request       one line, at most 4 KiB: "ping", "status", "stop"
+ *   request       one line, at most 4 KiB: "ping", "status", "stop" (unmount and end; an error if
+ *                 it is in use), "stop lazy" (detach, end when the last program lets go)
  *   answer        "ok\n" or "error SENTENCE\n", then, where there is more (status: JSON), that,
  *                 until the daemon closes
  *

@@ -68,8 +68,8 @@ void park_done(struct park *p, struct parcel *src, int result, const char *why, 
 #define PARK_ERRORS 32
 struct park_error {
 	char package[256]; /* name@version */
-	char reason[256];
-	int64_t time_s;
+	char reason[256];  /* a sentence; no credentials */
+	int64_t time_s;    /* since the epoch */
 };
 unsigned park_errors(struct park *p, struct park_error ret[PARK_ERRORS]); /* oldest first */
 void park_note_error(struct park *p, const struct parcel *src, const char *reason);

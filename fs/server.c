@@ -422,7 +422,6 @@ int server_wait_local(struct server *s, struct err *e)
 
 void server_status(struct server *s, struct server_status *ret)
 {
-	struct park_error errors[PARK_ERRORS];
 	struct fetch_stats fetch = { 0 };
 
 	*ret = (struct server_status){ 0 };
@@ -436,12 +435,7 @@ void server_status(struct server *s, struct server_status *ret)
 		for (unsigned k = 0; k < SERVER_OPCODES; k++)
 			ret->messages[k] += atomic_load_explicit(&s->mounts[i].conn.messages[k],
 								 memory_order_relaxed);
-	ret->error_count = park_errors(s->park, errors);
-	for (unsigned i = 0; i < ret->error_count; i++) {
-		memcpy(ret->errors[i].package, errors[i].package, sizeof errors[i].package);
-		memcpy(ret->errors[i].reason, errors[i].reason, sizeof errors[i].reason);
-		ret->errors[i].time_s = errors[i].time_s;
-	}
+	ret->error_count = park_errors(s->park, ret->errors);
 }
 
 const char *server_opcode_name(unsigned opcode)

@@ -14,11 +14,12 @@
  *   server_wait     or poll server_fd(): until node_modules has been unmounted, by whomever
  *   server_free
  *
- * Threads: max(4, processors) for each mount's loop, one that runs each loop, one that ends
- * waits (fs/park.h), one that tells the kernel what changed. All of them have every signal
- * blocked, so signals come to the main's own thread. */
+ * Threads: at most max(4, processors) for each mount's loop, one that runs each loop, one that ends
+ * waits (fs/park.h), the minder that tells the kernel what changed and prefetches, and fetch.h's.
+ * None of them takes signals, so these come to the main's own thread. */
 #pragma once
 #include "core/store.h"
+#include "fs/park.h"
 #include "lock/lock.h"
 #include "lock/select.h"
 
@@ -93,14 +94,7 @@ int server_unmount(struct server *s, bool lazy, struct err *e) must_check;
 
 /* ---- status ---- */
 
-#define SERVER_OPCODES     64 /* opcodes 0 .. 63; what is above counts as 0 */
-#define SERVER_ERRORS_KEPT 32
-
-struct server_error {
-	char package[256]; /* name@version */
-	char reason[256];  /* a sentence; no credentials */
-	int64_t time_s;    /* since the epoch */
-};
+#define SERVER_OPCODES 64 /* opcodes 0 .. 63; what is above counts as 0 */
 
 struct server_status {
 	uint32_t packages, local, fetching, failed; /* distinct packages of the present view */
@@ -110,7 +104,7 @@ struct server_status {
 	uint32_t parked;                            /* requests that wait for a package now */
 	uint32_t generation;                        /* views shown so far, less one */
 	uint32_t error_count;
-	struct server_error errors[SERVER_ERRORS_KEPT]; /* oldest first */
+	struct park_error errors[PARK_ERRORS]; /* oldest first */
 };
 void server_status(struct server *s, struct server_status *ret);
 

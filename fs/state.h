@@ -5,7 +5,11 @@
  *     lock         under flock while a daemon serves the mount
  *     ctl          the daemon's control socket (fs/ctl.h)
  *     log          what the daemon had to say
- *     slots, lock.dxl, ...             fs/slots.h, lock/project.h
+ *     log.1        the one before, once a log has grown past 1 MiB
+ *     slots        fs/slots.h
+ *     pins         fs/pins.h
+ *     lock.dxl     the lock derived from npm's (lock/project.h)
+ *     node-version what node answered (lock/platform.h)
  *
  * <id> is 16 hex digits of the XXH3-128 of the mount point's path, so that the same place finds
  * its state again. A folder that is not ours, or that others may write, is refused. */

@@ -65,8 +65,7 @@ struct tree {
 };
 
 /* Lays out the nodes of `g` that are there (select.h); without `bin_links` (npm's setting) there
- * is no .bin. O(nodes). -EINVAL: two things claim one
- * name (a package called ".bin"); -ENOMEM. */
+ * is no .bin. O(nodes). -EINVAL: two things claim one name (a package called ".bin"); -ENOMEM. */
 int tree_build(const struct graph *g, const bool *present, bool bin_links, struct tree **ret,
 	       struct err *e) must_check;
 void tree_free(struct tree *t); /* NULL is fine */

@@ -147,7 +147,7 @@ struct graph {
 				  * (for v2 also its legacy "dependencies") */
 	struct json_style style;
 
-	/* From root's package.json; only graph_edges() and graph_check() ask for these. */
+	/* From root's package.json; of no use to who only lays out or fetches. */
 	const struct overrides *overrides; /* NULL: none */
 	/* Its workspaces that the lock does not have as a link at root: name, path, name, path ...
 	 */

@@ -369,7 +369,8 @@ Test(npmrc, umask_is_octal_with_a_nought_in_front, FILES)
 	} t[] = { { "umask=027", 027 },
 		  { "umask=0o077", 077 },
 		  { "umask=18", 022 },
-		  { "umask=9x", 022 } };
+		  { "umask=9x", 0 },
+		  { "x=y", 0 } };
 
 	for (size_t i = 0; i < ARRAY_LEN(t); i++) {
 		struct npmrc *rc;
