@@ -23,12 +23,12 @@ load() {
 
 for round in 1 2 3 4; do
 	rm -rf "$T/store"
-	mount_it --prefetch=background
 	case $round in
 	1) fault "match=tar-&kind=hang" ;;
 	2) fault "match=.tgz&kind=delay&ms=100" ;;
 	3) fault "match=gz-&kind=hang" ;;
 	esac
+	mount_it --prefetch=background
 	pids=$(daemons)
 	load >/dev/null 2>&1
 	case $round in 1 | 3) until_true 60 in_flight .tgz ;; esac
