@@ -92,6 +92,27 @@ static int open_private(const char *dir, int *ret, struct err *e)
 	return 0;
 }
 
+/* The folder's name is half of a hash that is not safe: a path can be made that has another's. */
+static int check_mountpoint(const struct state *s, struct err *e)
+{
+	auto_free char *text = NULL;
+	size_t len = 0;
+	int r = file_read_all(s->dirfd, "mountpoint", PATH_MAX + 1, &text, &len, e);
+
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0)
+		return r;
+	if (len > 0 && text[len - 1] == '\n')
+		len--;
+	if (len == strlen(s->mountpoint) && memcmp(text, s->mountpoint, len) == 0)
+		return 0;
+	return err_set(e, -EEXIST,
+		       "%.80s: its state %.60s is another mount point's (%.60s); move "
+		       "the project, or remove that folder if nothing is mounted there",
+		       s->mountpoint, s->dir, text);
+}
+
 int state_open(struct state *ret, const char *mountpoint, bool create, struct err *e)
 {
 	auto_free char *base = state_base();
@@ -114,6 +135,8 @@ int state_open(struct state *ret, const char *mountpoint, bool create, struct er
 		r = mkdir_p(s.dir, 0700, e);
 	if (r == 0)
 		r = open_private(s.dir, &s.dirfd, e);
+	if (r == 0)
+		r = check_mountpoint(&s, e);
 	if (r == 0 && create && faccessat(s.dirfd, "mountpoint", F_OK, 0) < 0) {
 		auto_free char *file = state_path(&s, "mountpoint");
 		auto_free char *line = NULL;

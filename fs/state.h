@@ -12,7 +12,8 @@
  *     node-version what node answered (lock/platform.h)
  *
  * <id> is 16 hex digits of the XXH3-128 of the mount point's path, so that the same place finds
- * its state again. A folder that is not ours, or that others may write, is refused. */
+ * its state again. A folder that is not ours, or that others may write, is refused, as is one
+ * that says that it is another mount point's (-EEXIST). */
 #pragma once
 #include "core/err.h"
 
