@@ -499,7 +499,13 @@ async function worker (exe, make, first, step, count, dir, keep) {
   for (let i = first; i < count; i += step) {
     const base = path.join(dir, `a${i}`)
     current = make(i)
-    const { diff, failure } = await compare(npm, tool, base, current, `http://127.0.0.1:${port}/x-${i}.tgz`)
+    const url = `http://127.0.0.1:${port}/x-${i}.tgz`
+    let { diff, failure } = await compare(npm, tool, base, current, url)
+    // Nobody's exception may be a late one of the archive before, which npm has refused.
+    if (diff && failure && failure.startsWith('uncaught')) {
+      ({ diff, failure } = await compare(npm, tool, `${base}.again`, current, url))
+      if (!keep) clean(`${base}.again`)
+    }
     if (failure) refused++
     if (diff) { failed++; console.log(`archive ${make.label ? make.label(i) : i}: ${diff}`) } else passed++
     if (!keep) clean(base)
