@@ -56,7 +56,7 @@ static const char usage[] =
 	"  -f, --foreground            do not go into the background\n"
 	"      --lock=FILE             this DXL instead of the project's lock\n"
 	"      --store=DIR             instead of $DX_STORE or the default\n"
-	"      --store-behind=DIR      a store that is only read, searched after it\n"
+	"      --store-behind=DIR      a store that is only read, searched after it; up to eight\n"
 	"      --read-only             nothing can be written, nothing need be asked twice\n"
 	"      --offline               ask nothing of the network\n"
 	"      --prefetch=none|background|all\n"
@@ -64,7 +64,9 @@ static const char usage[] =
 	"      --os=OS --cpu=CPU --libc=LIBC\n"
 	"      --registry=URL          the default registry\n"
 	"      --allow-other           let other users see the mount\n"
-	"      --force                 a package for another platform is only a warning\n";
+	"      --force                 a package for another platform is only a warning\n"
+	"  -v, --verbose               log what each step of mounting takes, and more\n"
+	"  -o WORDS                    the options above as mount(8) gives them: ro,prefetch=none\n";
 
 static int usage_error(const char *option, const char *value, const char *what)
 {

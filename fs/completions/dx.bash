@@ -12,9 +12,9 @@ _dx() {
 	why)
 		[ -d node_modules ] && mapfile -t COMPREPLY < <(cd node_modules && compgen -d -- "$cur")
 		;;
-	fetch) mapfile -t COMPREPLY < <(compgen -W '--json --help' -- "$cur") ;;
-	store) mapfile -t COMPREPLY < <(compgen -W 'verify gc ls stats --dry-run --help' -- "$cur") ;;
-	semver) mapfile -t COMPREPLY < <(compgen -W '-r -l -p --batch --help' -- "$cur") ;;
+	fetch) mapfile -t COMPREPLY < <(compgen -W '--json --store= --registry= --help' -- "$cur") ;;
+	store) mapfile -t COMPREPLY < <(compgen -W 'verify gc ls stats --json --dry-run --store= --help' -- "$cur") ;;
+	semver) mapfile -t COMPREPLY < <(compgen -W '--range= --loose --include-prerelease --batch --help' -- "$cur") ;;
 	esac
 }
 complete -F _dx dx
