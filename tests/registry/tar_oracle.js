@@ -475,9 +475,10 @@ function mendedFiles (dir) {
 }
 
 function clean (base) {
-  // npm that has failed may still be writing.
-  const how = { recursive: true, force: true, maxRetries: 20, retryDelay: 50 }
-  for (const end of ['.npm', '.ours', '.ours.mended', '.tgz']) fs.rmSync(base + end, how)
+  for (const end of ['.npm', '.ours', '.ours.mended', '.tgz']) {
+    // npm that has failed may still be writing; the folder of all goes in the end.
+    try { fs.rmSync(base + end, { recursive: true, force: true }) } catch {}
+  }
 }
 
 // ---- running ----
