@@ -25,6 +25,7 @@
 #define START_WAIT_MS  15000            /* for another `dxfs mount` of the same place to finish */
 #define ENDING_WAIT_MS 3000             /* for a daemon to end whose mount has gone */
 #define COPIES_WAIT_MS 1000 /* after unmounting; the kernel ends a mount's last use at once */
+#define ENDS           3    /* what ends a mount: its unmounting, a signal, `dxfs unmount` */
 #define BEHIND_MAX     8
 
 struct mount_options {
@@ -469,23 +470,19 @@ static bool ended_soon(struct mounting *m)
 }
 
 /* False: unmounted, but threads still serve; only the process's end ends them. */
-static bool serve_until_unmounted(struct mounting *m, int signals)
+static bool serve_until_unmounted(struct mounting *m, struct pollfd p[ENDS])
 {
-	struct pollfd p[] = { { .fd = server_fd(m->server), .events = POLLIN },
-			      { .fd = signals, .events = POLLIN },
-			      { .fd = m->stop_fd, .events = POLLIN } };
-
 	for (;;) {
 		struct signalfd_siginfo si;
 		struct err e = { 0 };
 
-		if (poll(p, ARRAY_LEN(p), -1) < 0 && errno != EINTR)
+		if (poll(p, ENDS, -1) < 0 && errno != EINTR)
 			break;
 		if (p[0].revents)
 			break;
 		if (p[2].revents)
 			return ended_soon(m);
-		if (!p[1].revents || read(signals, &si, sizeof si) != (ssize_t)sizeof si)
+		if (!p[1].revents || read(p[1].fd, &si, sizeof si) != (ssize_t)sizeof si)
 			continue;
 		log_info("signal %u: unmounting", si.ssi_signo);
 		/* Whoever still stands inside keeps what it has open; nobody new comes in. */
@@ -525,8 +522,13 @@ static int serve(struct mounting *m, int ready_fd)
 	if (r == 0)
 		r = ctl_start(m->ctl, answer, m, &e);
 	stands = r == 0;
+
+	struct pollfd ends[ENDS] = { { .fd = server_fd(m->server), .events = POLLIN },
+				     { .fd = signals, .events = POLLIN },
+				     { .fd = m->stop_fd, .events = POLLIN } };
+
 	if (stands && m->o->prefetch == PREFETCH_ALL)
-		r = server_wait_local(m->server, &e);
+		r = server_wait_local(m->server, ends, ARRAY_LEN(ends), &e);
 	if (r < 0)
 		log_error("%s", e.msg);
 	if (ready_fd >= 0) {
@@ -535,7 +537,7 @@ static int serve(struct mounting *m, int ready_fd)
 	}
 	if (stands) {
 		log_info("%s: mounted, store %s", m->state.mountpoint, store_dir(m->store));
-		if (!serve_until_unmounted(m, signals)) {
+		if (!serve_until_unmounted(m, ends)) {
 			ctl_close(m->ctl);
 			_exit(CMD_OK);
 		}

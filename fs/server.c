@@ -396,7 +396,24 @@ static void count_packages(struct server *s, struct server_status *ret)
 	view_unref(v);
 }
 
-int server_wait_local(struct server *s, struct err *e)
+#define WAIT_LOCAL_MS 100 /* how late the wait for all packages sees that it shall end */
+
+/* Until a fetch has ended, or for a moment. */
+static void wait_done(struct server *s, uint64_t seen)
+{
+	struct timespec until;
+
+	(void)clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += WAIT_LOCAL_MS * 1000000;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	(void)pthread_mutex_lock(&s->mu);
+	while (s->dones == seen && pthread_cond_timedwait(&s->news, &s->mu, &until) != ETIMEDOUT)
+		;
+	(void)pthread_mutex_unlock(&s->mu);
+}
+
+int server_wait_local(struct server *s, struct pollfd *stop, unsigned count, struct err *e)
 {
 	struct server_status now;
 	uint64_t seen;
@@ -409,14 +426,17 @@ int server_wait_local(struct server *s, struct err *e)
 		count_packages(s, &now);
 		if (now.local + now.failed >= now.packages)
 			break;
-		(void)pthread_mutex_lock(&s->mu);
-		while (s->dones == seen)
-			(void)pthread_cond_wait(&s->news, &s->mu);
-		(void)pthread_mutex_unlock(&s->mu);
+		if (poll(stop, count, 0) != 0)
+			return err_set(e, -EINTR,
+				       "unmounted when %u of %u packages had not come yet",
+				       now.packages - now.local, now.packages);
+		wait_done(s, seen);
 	}
 	if (now.failed)
-		return err_set(e, -EIO, "%u of %u packages could not be brought", now.failed,
-			       now.packages);
+		return err_set(e, -EIO,
+			       "%u of %u packages could not be brought; it is mounted all the "
+			       "same, and `dxfs status` says what was wrong",
+			       now.failed, now.packages);
 	return 0;
 }
 

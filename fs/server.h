@@ -23,6 +23,7 @@
 #include "lock/lock.h"
 #include "lock/select.h"
 
+#include <poll.h>
 #include <sys/types.h>
 
 struct npmrc;
@@ -83,9 +84,11 @@ void server_wait(struct server *s);
  * namespaces (containers, sandboxes) keep it alive after it was unmounted here. */
 bool server_wait_ms(struct server *s, unsigned wait_ms) must_check;
 
-/* Waits until every package of the lock is here or has failed: 0, or -EIO when some failed.
- * For PREFETCH_ALL; call it from the main's thread after server_start. */
-int server_wait_local(struct server *s, struct err *e) must_check;
+/* Waits until every package of the lock is here or has failed: 0, or -EIO when some failed; or
+ * until poll(2) says something of one of `stop`: -EINTR. For PREFETCH_ALL; call it from the main's
+ * thread after server_start. */
+int server_wait_local(struct server *s, struct pollfd *stop, unsigned count,
+		      struct err *e) must_check;
 
 /* Unmounts node_modules, then the nested ones (these always lazily). -EBUSY: in use, and nothing
  * has been done; `lazy` detaches even so, and the server goes on for those who still hold it.
