@@ -435,9 +435,9 @@ static int stop(struct mounting *m, struct err *e)
 {
 	int r = server_unmount(m->server, false, e);
 
-	if (r == 0 && server_mount_count(m->server) == 1)
+	if (r == 0)
 		(void)!write(m->stop_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
-	return r;
+	return r < 0 ? r : 0;
 }
 
 static int answer(void *arg, struct slice request, struct buf *out, struct err *e)
@@ -453,7 +453,7 @@ static int answer(void *arg, struct slice request, struct buf *out, struct err *
 	if (slice_eq(request, SLICE("stop")))
 		return stop(m, e);
 	if (slice_eq(request, SLICE("stop lazy")))
-		return server_unmount(m->server, true, e);
+		return server_unmount(m->server, true, e) < 0 ? -EIO : 0;
 	return err_set(e, -EINVAL, "unknown request");
 }
 

@@ -5,7 +5,8 @@
 
 #include <stdio.h>
 
-#define STOP_WAIT_MS 10000 /* for the daemon to end after it has unmounted */
+#define STOP_WAIT_MS  10000 /* for the daemon to end after it has unmounted */
+#define DEATH_WAIT_MS 2000  /* for the system to clear up after one that was killed */
 
 static const char usage[] = "usage: dxfs unmount [--lazy] DIR\n"
 			    "  -z, --lazy   detach it although it is in use\n";
@@ -50,6 +51,11 @@ static int remove_dead(const struct state *s, bool lazy, struct err *e)
 	return r;
 }
 
+static bool is_gone(int ask)
+{
+	return ask == -ECONNRESET || ask == -ECONNREFUSED || ask == -EPIPE || ask == -ENOENT;
+}
+
 static int unmount(const char *dir, bool lazy, struct err *e)
 {
 	auto_free char *answer = NULL;
@@ -66,6 +72,9 @@ static int unmount(const char *dir, bool lazy, struct err *e)
 		/* It has unmounted; it ends when the last open file is closed. */
 		if (r == 0 && !lazy)
 			r = state_lock(&s, STOP_WAIT_MS, e);
+		/* Killed a moment ago, it still holds the lock, but no longer answers. */
+		if (is_gone(r) && state_lock(&s, DEATH_WAIT_MS, NULL) == 0)
+			r = remove_dead(&s, lazy, e);
 	} else if (r == 0) {
 		r = remove_dead(&s, lazy, e);
 	}

@@ -231,7 +231,7 @@ int ctl_ask(int state_dirfd, const char *request, unsigned timeout_ms, char **re
 		return 0;
 	}
 	why = strncmp(text, "error ", 6) == 0 ? text + 6 : "the daemon closed at once";
-	r = err_set(e, -EIO, "%.*s", (int)strcspn(why, "\n"), why);
+	r = err_set(e, why == text + 6 ? -EIO : -ECONNRESET, "%.*s", (int)strcspn(why, "\n"), why);
 	free(text);
 	return r;
 }

@@ -269,9 +269,15 @@ int server_unmount(struct server *s, bool lazy, struct err *e)
 	struct err later = { 0 };
 	int r = s->mount_count ? conn_unmount(&s->mounts[0].conn, lazy, e) : 0;
 
-	for (unsigned i = 1; i < s->mount_count && r == 0; i++)
-		if (conn_unmount(&s->mounts[i].conn, true, &later) < 0)
+	for (unsigned i = 1; i < s->mount_count && r >= 0; i++) {
+		struct conn *c = &s->mounts[i].conn;
+
+		if (conn_unmount(c, false, &later) == 0)
+			continue;
+		r = 1;
+		if (conn_unmount(c, true, &later) < 0)
 			log_warn("%s", later.msg);
+	}
 	return r;
 }
 

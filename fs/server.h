@@ -90,9 +90,10 @@ bool server_wait_ms(struct server *s, unsigned wait_ms) must_check;
 int server_wait_local(struct server *s, struct pollfd *stop, unsigned count,
 		      struct err *e) must_check;
 
-/* Unmounts node_modules, then the nested ones (these always lazily). -EBUSY: in use, and nothing
- * has been done; `lazy` detaches even so, and the server goes on for those who still hold it.
- * Any thread. When node_modules is unmounted by somebody else, the nested ones follow. */
+/* Unmounts node_modules, then the nested ones (these lazily if they are in use: then 1). -EBUSY: in
+ * use, and nothing has been done; `lazy` detaches even so, and the server goes on for those who
+ * still hold it. Any thread. When node_modules is unmounted by somebody else, the nested ones
+ * follow. */
 int server_unmount(struct server *s, bool lazy, struct err *e) must_check;
 
 /* ---- status ---- */
