@@ -20,16 +20,22 @@ static bool alg_known(unsigned alg)
 	return alg > DIGEST_NONE && alg < ARRAY_LEN(algs);
 }
 
-static int base64_value(uint8_t c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
+static const char base64_digits[] =
+	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/* A digit's value plus one; 0 is none. */
+static const uint8_t base64_values[256] = {
+	['A'] = 1,  ['B'] = 2,  ['C'] = 3,  ['D'] = 4,  ['E'] = 5,  ['F'] = 6,  ['G'] = 7,
+	['H'] = 8,  ['I'] = 9,  ['J'] = 10, ['K'] = 11, ['L'] = 12, ['M'] = 13, ['N'] = 14,
+	['O'] = 15, ['P'] = 16, ['Q'] = 17, ['R'] = 18, ['S'] = 19, ['T'] = 20, ['U'] = 21,
+	['V'] = 22, ['W'] = 23, ['X'] = 24, ['Y'] = 25, ['Z'] = 26, ['a'] = 27, ['b'] = 28,
+	['c'] = 29, ['d'] = 30, ['e'] = 31, ['f'] = 32, ['g'] = 33, ['h'] = 34, ['i'] = 35,
+	['j'] = 36, ['k'] = 37, ['l'] = 38, ['m'] = 39, ['n'] = 40, ['o'] = 41, ['p'] = 42,
+	['q'] = 43, ['r'] = 44, ['s'] = 45, ['t'] = 46, ['u'] = 47, ['v'] = 48, ['w'] = 49,
+	['x'] = 50, ['y'] = 51, ['z'] = 52, ['0'] = 53, ['1'] = 54, ['2'] = 55, ['3'] = 56,
+	['4'] = 57, ['5'] = 58, ['6'] = 59, ['7'] = 60, ['8'] = 61, ['9'] = 62, ['+'] = 63,
+	['/'] = 64,
+};
 
 /* Exactly `len` bytes in the one canonical spelling: padded, no stray bits. ssri compares
  * digests as text, so any other spelling never matches there either. */
@@ -41,11 +47,11 @@ static bool base64_decode(struct slice s, uint8_t *to, size_t len)
 	if (s.len != (len + 2) / 3 * 4)
 		return false;
 	for (size_t i = 0; i < chars; i++) {
-		int v = base64_value(s.ptr[i]);
+		unsigned v = base64_values[s.ptr[i]];
 
-		if (v < 0)
+		if (v == 0)
 			return false;
-		acc = acc << 6 | (unsigned)v;
+		acc = acc << 6 | (v - 1);
 		bits += 6;
 		if (bits >= 8) {
 			bits -= 8;
@@ -61,17 +67,14 @@ static bool base64_decode(struct slice s, uint8_t *to, size_t len)
 
 static void base64_encode(const uint8_t *p, size_t n, char *to)
 {
-	static const char digits[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
 	for (size_t i = 0; i < n; i += 3) {
 		unsigned v = (unsigned)p[i] << 16 | (i + 1 < n ? (unsigned)p[i + 1] << 8 : 0) |
 			     (i + 2 < n ? p[i + 2] : 0);
 
-		*to++ = digits[v >> 18];
-		*to++ = digits[v >> 12 & 63];
-		*to++ = i + 1 < n ? digits[v >> 6 & 63] : '=';
-		*to++ = i + 2 < n ? digits[v & 63] : '=';
+		*to++ = base64_digits[v >> 18];
+		*to++ = base64_digits[v >> 12 & 63];
+		*to++ = i + 1 < n ? base64_digits[v >> 6 & 63] : '=';
+		*to++ = i + 2 < n ? base64_digits[v & 63] : '=';
 	}
 	*to = '\0';
 }

@@ -91,8 +91,9 @@ static bool fill(void *arg, struct slice name, const struct view_attr *attr, uin
 		need = fuse_add_direntry(a->req, f->buf + f->used, room, text, &st, (off_t)cookie);
 	} else {
 		struct fuse_entry_param entry = {
-			/* "." and ".." are no look-ups: the kernel counts none */
-			.ino = is_dots(name) ? 0 : st.st_ino,
+			/* "." and ".." are no look-ups: the kernel counts none; what has no size
+			 * yet it shall look up when that is asked for */
+			.ino = is_dots(name) || attr->unsized ? 0 : st.st_ino,
 			.attr = st,
 			.attr_timeout = OPS_TIMEOUT,
 			.entry_timeout = OPS_TIMEOUT,

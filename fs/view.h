@@ -122,6 +122,7 @@ struct view_attr {
 	mode_t mode;
 	uint64_t size;
 	int64_t mtime_ns;
+	bool unsized; /* in a listing only: the size is not known yet, a look-up finds it out */
 };
 
 /* All of them: 0; VIEW_WAIT with the parcel in *ret_wait; -ENOENT not there; -ENOTDIR and the

@@ -63,9 +63,11 @@ static void entry_attr(const struct view *v, const struct place *place, const st
 	}
 }
 
-/* Of a slot's entry 0, whatever it is. `node` may be TREE_NONE: a slot of an older view. */
-static int place_attr(struct view *v, struct place *place, uint32_t node, struct view_attr *ret,
-		      struct err *e)
+/* Of a slot's entry 0, whatever it is. `node` may be TREE_NONE: a slot of an older view. In a
+ * listing nothing is made only to know its size: to render the hidden lockfile takes longer than
+ * all else of a mount. */
+static int place_attr(struct view *v, struct place *place, uint32_t node, bool listing,
+		      struct view_attr *ret, struct err *e)
 {
 	struct view_attr a = {
 		.ino = view_ino(place->slot, 0),
@@ -78,11 +80,12 @@ static int place_attr(struct view *v, struct place *place, uint32_t node, struct
 		a.mode = tree_dir_mode(&v->places->modes);
 		a.size = DIR_SIZE;
 	} else if (place->kind == TREE_HIDDEN) {
-		r = view_hidden(v, place, &hidden, e);
+		a.mode = S_IFREG | (0666 & ~v->places->modes.umask);
+		a.unsized = listing && !atomic_load(&place->hidden);
+		r = a.unsized ? 0 : view_hidden(v, place, &hidden, e);
 		if (r < 0)
 			return r;
-		a.mode = S_IFREG | (0666 & ~v->places->modes.umask);
-		a.size = hidden.len;
+		a.size = a.unsized ? 0 : hidden.len;
 	} else {
 		a.mode = S_IFLNK | 0777;
 		a.size = strlen(place->text);
@@ -91,9 +94,10 @@ static int place_attr(struct view *v, struct place *place, uint32_t node, struct
 	return 0;
 }
 
-static int node_attr(struct view *v, uint32_t node, struct view_attr *ret, struct err *e)
+static int node_attr(struct view *v, uint32_t node, bool listing, struct view_attr *ret,
+		     struct err *e)
 {
-	return place_attr(v, v->nodes[node].place, node, ret, e);
+	return place_attr(v, v->nodes[node].place, node, listing, ret, e);
 }
 
 /* The blob that an id inside a package needs. */
@@ -123,7 +127,7 @@ int view_attr(struct view *v, uint64_t ino, struct view_attr *ret, struct parcel
 	if (!place)
 		return -ESTALE;
 	if (entry == 0)
-		return place_attr(v, place, view_node_of(v, ino), ret, e);
+		return place_attr(v, place, view_node_of(v, ino), false, ret, e);
 	if (place->kind != TREE_PACKAGE)
 		return -ESTALE;
 	r = open_or_wait(v, place, &pkg, ret_wait, e);
@@ -257,7 +261,7 @@ static int lookup_node(struct view *v, uint32_t node, struct slice name, struct 
 	r = view_exists(v, child, e);
 	if (r <= 0)
 		return r < 0 ? r : -ENOENT;
-	return node_attr(v, child, ret, e);
+	return node_attr(v, child, false, ret, e);
 }
 
 int view_lookup(struct view *v, uint64_t dir, struct slice name, struct view_attr *ret,
@@ -315,7 +319,7 @@ static int emit_lock(struct lister *l, const struct tree_node *n, struct err *e)
 		if (r == 0)
 			continue;
 		if (r > 0)
-			r = node_attr(l->v, child, &a, e);
+			r = node_attr(l->v, child, true, &a, e);
 		if (r < 0)
 			return r;
 		if (!l->fn(l->arg, name_of(&l->v->tree->nodes[child]), &a, COOKIE_LOCK + i))
