@@ -1,7 +1,6 @@
 #include "core/sri.h"
 
 #include <openssl/evp.h>
-#include <stdio.h>
 
 static const struct {
 	const char *name;

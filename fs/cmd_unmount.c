@@ -3,8 +3,6 @@
 #include "fs/mountinfo.h"
 #include "fs/state.h"
 
-#include <stdio.h>
-
 #define STOP_WAIT_MS  10000 /* for the daemon to end after it has unmounted */
 #define DEATH_WAIT_MS 2000  /* for the system to clear up after one that was killed */
 

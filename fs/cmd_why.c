@@ -2,8 +2,6 @@
 #include "fs/cmd_project.h"
 #include "lock/semver.h"
 
-#include <stdio.h>
-
 static const char usage[] =
 	"usage: dx why PKG...\n"
 	"  PKG is a name, name@range, or a place (node_modules/a/node_modules/b).\n"

@@ -1,7 +1,6 @@
 #include "fs/ctl.h"
 
 #include "core/file.h"
-#include "core/log.h"
 
 #include <fcntl.h>
 #include <poll.h>

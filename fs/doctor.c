@@ -1,6 +1,5 @@
 #include "fs/doctor.h"
 
-#include "core/file.h"
 #include "core/store.h"
 #include "fs/mountinfo.h"
 #include "fs/state.h"

@@ -1,7 +1,5 @@
 #include "lock/graph_priv.h"
 
-#include <stdio.h>
-
 /* Bytes of one graph: a lock at NPMLOCK_SIZE_MAX makes about as much, twice. */
 #define GRAPH_MEMORY_MAX ((size_t)1 << 30)
 
