@@ -67,7 +67,8 @@ static const char usage[] =
 	"      --allow-other           let other users see the mount\n"
 	"      --force                 a package for another platform is only a warning\n"
 	"  -v, --verbose               log what each step of mounting takes, and more\n"
-	"  -o WORDS                    the options above as mount(8) gives them: ro,prefetch=none\n";
+	"  -o WORDS                    the options above as mount(8) gives them: "
+	"ro,prefetch=none\n";
 
 static int usage_error(const char *option, const char *value, const char *what)
 {
