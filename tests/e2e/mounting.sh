@@ -51,11 +51,17 @@ node -e 'require("leaf")'
 # ---- from outside ----
 
 detach() { if [ "$(id -u)" = 0 ]; then umount "$@"; else fusermount3 -u "$@"; fi; }
-before=$(daemons)
-detach "$PWD/node_modules"
-# shellcheck disable=SC2086
-gone $before
-same "unmounted from outside" 0 "$(mounts)"
+# A sandbox that somebody starts at this moment keeps a copy, and with it the daemon: then again.
+for try in 1 2 3; do
+	mount_it 2>/dev/null
+	before=$(daemons)
+	detach "$PWD/node_modules"
+	same "unmounted from outside" 0 "$(mounts)"
+	# shellcheck disable=SC2086
+	if (gone $before); then break; fi
+	[ $try != 3 ] || fail "unmounting from outside does not end the daemon"
+	unmount_it
+done
 fails 1 dxfs status ./node_modules
 mount_it
 before=$(daemons)
