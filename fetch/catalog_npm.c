@@ -1,11 +1,15 @@
 #include "fetch/catalog_npm.h"
 
 #include "fetch/http.h"
+#include "fetch/ingest.h"
 #include "fetch/source.h"
 
 #include <pthread.h>
 
 #define BUCKETS 4096u
+
+/* Bytes of a package that bundles others; npm itself, the largest known, has 3 MB. */
+#define CATALOG_TARBALL_MAX ((uint64_t)256 << 20)
 
 struct packument {
 	struct packument *next;
@@ -195,9 +199,126 @@ static void hint(void *self, const char *const *names, size_t count)
 		(void)wanted(self, names[i], HTTP_SOON);
 }
 
+/* ---- what is in a tarball ---- */
+
+struct download {
+	struct catalog_npm *catalog;
+	bool came; /* guarded by catalog->mu, as is all below */
+	struct http_body body;
+	int result;
+	struct err e;
+};
+
+/* On the network thread. */
+static void on_tarball(void *arg, struct http_response *r)
+{
+	struct download *d = arg;
+	struct catalog_npm *c = d->catalog;
+
+	(void)pthread_mutex_lock(&c->mu);
+	d->came = true;
+	d->result = r->result < 0 ? err_set(&d->e, r->result, "%s", r->why) : 0;
+	d->body = r->body;
+	r->body = (struct http_body){ 0 };
+	(void)pthread_cond_broadcast(&c->changed);
+	(void)pthread_mutex_unlock(&c->mu);
+}
+
+static int download(struct catalog_npm *c, const struct source *from, bool verified,
+		    struct http_body *ret, struct err *e)
+{
+	struct download d = { .catalog = c };
+	struct http_request rq = { .url = from->what,
+				   .registry = from->registry,
+				   .prio = HTTP_NOW,
+				   .limit = CATALOG_TARBALL_MAX,
+				   .verified = verified,
+				   .done = on_tarball,
+				   .arg = &d };
+	struct http_call *call = NULL;
+	int r;
+
+	(void)pthread_mutex_lock(&c->mu);
+	r = need_http(c, e);
+	if (r == 0)
+		r = http_get(c->http, &rq, &call, e);
+	while (r == 0 && !d.came)
+		(void)pthread_cond_wait(&c->changed, &c->mu);
+	(void)pthread_mutex_unlock(&c->mu);
+	http_call_release(call);
+	if (r < 0)
+		return r;
+	if (d.result < 0) {
+		http_body_release(&d.body);
+		return err_set(e, d.result, "%s", d.e.msg);
+	}
+	*ret = d.body;
+	return 0;
+}
+
+static int check_bytes(const char *integrity, struct slice bytes, struct err *e)
+{
+	struct digest actual;
+	struct sri sri;
+	int r;
+
+	if (!integrity)
+		return 0;
+	r = sri_parse(&sri, slice_str(integrity), e);
+	if (r == 0)
+		r = digest_of(&actual, sri.digests[0].alg, bytes.ptr, bytes.len);
+	if (r < 0 || sri_has(&sri, &actual))
+		return r;
+	return err_set(e, -EBADMSG, "its tarball is not the one that the lock names");
+}
+
+static cJSON *file_json(const struct tar_listing *list, const char *path)
+{
+	cJSON *j = NULL;
+
+	for (size_t i = 0; i < list->count && !j; i++) {
+		const struct dxp_file *f = &list->files[i];
+
+		if (slice_eq(f->path, slice_str(path)) && json_parse(&j, f->bytes, NULL) < 0)
+			return NULL;
+	}
+	if (j && !cJSON_IsObject(j)) {
+		cJSON_Delete(j);
+		return NULL;
+	}
+	return j;
+}
+
+static int files(void *self, const struct catalog_package *pkg, const char *const *paths,
+		 size_t count, cJSON **ret, struct err *e)
+{
+	struct catalog_npm *c = self;
+	const struct fetch_pkg p = { .name = pkg->name,
+				     .version = pkg->version,
+				     .resolved = pkg->resolved,
+				     .integrity = pkg->integrity };
+	struct ingest_files unpacked cleanup(ingest_files_release) = INGEST_FILES_INIT;
+	auto_source struct source from = { 0 };
+	struct http_body body = { 0 };
+	int r = source_of(&from, c->rc, "/", &p, e);
+
+	if (r == 0 && from.kind != SOURCE_URL)
+		return err_set(e, -ENOENT, "%s: not a download", pkg->name);
+	if (r == 0)
+		r = download(c, &from, pkg->integrity, &body, e);
+	if (r == 0)
+		r = check_bytes(pkg->integrity, body.bytes, e);
+	if (r == 0)
+		r = ingest_unpack(&unpacked, body.bytes, NULL, e);
+	for (size_t i = 0; i < count && r == 0; i++)
+		ret[i] = file_json(&unpacked.list, paths[i]);
+	http_body_release(&body);
+	return r < 0 ? err_wrap(e, r, "%s", pkg->name) : 0;
+}
+
 struct catalog catalog_npm(struct catalog_npm *c)
 {
-	return (struct catalog){ .manifest = manifest, .hint = hint, .self = c };
+	return (struct catalog){ .manifest = manifest, .hint = hint, .files = files, .self = c };
 }
 
 int catalog_npm_new(struct catalog_npm **ret, const struct npmrc *rc, struct err *e)

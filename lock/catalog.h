@@ -6,6 +6,11 @@
 #include "core/err.h"
 #include "lock/json.h"
 
+/* A package as a lock names it; absent members are NULL. */
+struct catalog_package {
+	const char *name, *version, *resolved, *integrity;
+};
+
 struct catalog {
 	/* The manifest of name@version (a version of the packument), owned by the caller.
 	 * -ENOENT: the registry does not have it; other errors: it could not be asked. */
@@ -13,5 +18,11 @@ struct catalog {
 			struct err *e);
 	/* These will be asked for soon: fetch them in parallel. May be NULL. */
 	void (*hint)(void *self, const char *const *names, size_t count);
+	/* The JSON of files in a package's tarball, by their paths below its folder; ret[i] is
+	 * owned by the caller, NULL where there is no such file or it is no object. -ENOENT: this
+	 * package is not to be had, or only by other means than a download; -EBADMSG: wrong bytes.
+	 * May be NULL: no tarball is to be had. */
+	int (*files)(void *self, const struct catalog_package *pkg, const char *const *paths,
+		     size_t count, cJSON **ret, struct err *e);
 	void *self;
 };

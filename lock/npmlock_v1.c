@@ -551,6 +551,19 @@ static bool wants_manifest(const struct graph_node *n)
 	       n->version && !(n->resolved && strncmp(n->resolved, "file:", 5) == 0);
 }
 
+/* Where the lock has none, npm takes the manifest's for what it is; so do we, if that speaks of the
+ * same tarball. */
+static int put_integrity(struct v1 *v, cJSON *made, const cJSON *mani)
+{
+	const cJSON *dist = json_get(mani, "dist");
+	const char *resolved = json_str(made, "resolved"), *tarball = json_str(dist, "tarball");
+
+	if (json_get(made, "integrity") ||
+	    (resolved && (!tarball || strcmp(resolved, tarball) != 0)))
+		return 0;
+	return put_str(v, made, "integrity", json_str(dist, "integrity"));
+}
+
 static int ask(struct v1 *v, const struct graph *g, const struct catalog *catalog, uint32_t i)
 {
 	const struct graph_node *n = &g->nodes[i];
@@ -562,7 +575,8 @@ static int ask(struct v1 *v, const struct graph *g, const struct catalog *catalo
 		return 0;
 	if (r < 0)
 		return err_wrap(v->e, r, "a lock of version 1 needs the registry");
-	return put_manifest(v, &v->entries[i], mani);
+	r = put_manifest(v, &v->entries[i], mani);
+	return r < 0 ? r : put_integrity(v, v->entries[i].made, mani);
 }
 
 static int put_manifests(struct v1 *v, const struct graph *g, const struct catalog *catalog)
@@ -587,6 +601,90 @@ static int put_manifests(struct v1 *v, const struct graph *g, const struct catal
 	for (uint32_t i = 1; i < g->count && r == 0; i++) {
 		if (wants_manifest(&g->nodes[i]))
 			r = ask(v, g, catalog, i);
+	}
+	return r;
+}
+
+/* ---- what bundlers carry ---- */
+
+/* npm reads what was bundled from the disk, where the tarball put it, whatever the registry says of
+ * a package of that name and version. */
+struct carried {
+	const char **paths; /* in the tarball */
+	uint32_t *nodes;
+	cJSON **manifests; /* owned */
+	uint32_t count;
+};
+
+static void carried_release(struct carried *c)
+{
+	for (uint32_t i = 0; i < c->count && c->manifests; i++)
+		cJSON_Delete(c->manifests[i]);
+	free(c->paths);
+	free(c->nodes);
+	free(c->manifests);
+}
+
+static int list_carried(struct v1 *v, const struct graph *g, uint32_t bundler, struct carried *c)
+{
+	const char *path = g->nodes[bundler].path;
+	size_t len = strlen(path);
+
+	c->paths = calloc(g->count, sizeof *c->paths);
+	c->nodes = calloc(g->count, sizeof *c->nodes);
+	c->manifests = calloc(g->count, sizeof *c->manifests);
+	if (!c->paths || !c->nodes || !c->manifests)
+		return no_memory(v);
+	for (uint32_t i = 1; i < g->count; i++) {
+		const struct graph_node *n = &g->nodes[i];
+
+		if (!(n->flags & NODE_IN_BUNDLE) || strncmp(n->path, path, len) != 0 ||
+		    strncmp(n->path + len, "/node_modules/", 14) != 0)
+			continue;
+		c->paths[c->count] = arena_printf(&v->arena, "%s/package.json", n->path + len + 1);
+		if (!c->paths[c->count])
+			return no_memory(v);
+		c->nodes[c->count++] = i;
+	}
+	return 0;
+}
+
+static int put_carried(struct v1 *v, const struct graph *g, const struct catalog *catalog,
+		       uint32_t bundler)
+{
+	const struct graph_node *n = &g->nodes[bundler];
+	const struct catalog_package pkg = { n->pkg_name, n->version, n->resolved, n->integrity };
+	struct carried c cleanup(carried_release) = { 0 };
+	int r = list_carried(v, g, bundler, &c);
+
+	if (r < 0 || c.count == 0)
+		return r;
+	r = catalog->files(catalog->self, &pkg, c.paths, c.count, c.manifests, v->e);
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0)
+		return err_wrap(v->e, r, "a lock of version 1 needs what is bundled");
+	for (uint32_t i = 0; i < c.count && r == 0; i++) {
+		struct v1_entry *entry = &v->entries[c.nodes[i]];
+
+		if (!c.manifests[i])
+			continue;
+		cJSON_DeleteItemFromObjectCaseSensitive(entry->made, "integrity");
+		r = put_manifest(v, entry, c.manifests[i]);
+	}
+	return r;
+}
+
+static int put_all_carried(struct v1 *v, const struct graph *g, const struct catalog *catalog)
+{
+	int r = 0;
+
+	for (uint32_t i = 1; i < g->count && r == 0 && catalog && catalog->files; i++) {
+		const struct graph_node *n = &g->nodes[i];
+
+		if (wants_manifest(n) && !(n->flags & NODE_IN_BUNDLE) &&
+		    json_get(v->entries[i].made, "bundleDependencies"))
+			r = put_carried(v, g, catalog, i);
 	}
 	return r;
 }
@@ -621,6 +719,8 @@ static int convert(struct v1 *v, struct graph *g, const cJSON *lock,
 		r = put_bundles(v, places);
 	if (r == 0)
 		r = put_manifests(v, places, o->catalog);
+	if (r == 0)
+		r = put_all_carried(v, places, o->catalog);
 	return r < 0 ? r : npmlock_packages(g, v->packages, v->e);
 }
 
