@@ -4,22 +4,35 @@
 start_registry
 project containers
 
+# How often this machine's caches were emptied on demand; a walk after that is a first one.
+dropped() { grep '^drop_' /proc/vmstat || true; }
+
+# no_more WHAT COMMAND...: the second of two runs costs no message.
+no_more() {
+	local what=$1 try was before after
+	shift
+	for try in 1 2 3 4 5 6; do
+		was=$(dropped)
+		"$@"
+		before=$(messages)
+		"$@"
+		after=$(messages)
+		[ "$was" = "$(dropped)" ] && break
+		[ "$try" -lt 6 ] || skip "the machine's caches are emptied all the time"
+	done
+	same "$what" "$before" "$after"
+}
+
+miss() { ls node_modules/not-there 2>/dev/null || true; }
+
 mount_it --read-only
 walk
-before=$(messages)
-[ "$before" -gt 100 ] || fail "only $before messages for the first walk: are they counted?"
-walk
-same "messages of the second walk, read-only" "$before" "$(messages)"
-ls node_modules/not-there 2>/dev/null || true
-missed=$(messages)
-ls node_modules/not-there 2>/dev/null || true
-same "messages of a second miss" "$missed" "$(messages)"
+[ "$(messages)" -gt 100 ] || fail "only $(messages) messages for the first walk: are they counted?"
+no_more "messages of a walk after the first, read-only" walk
+no_more "messages of a second miss" miss
 fails 1 touch node_modules/x
 unmount_it
 
 mount_it
 walk
-walk
-before=$(messages)
-walk
-same "messages of the third walk, writable" "$before" "$(messages)"
+no_more "messages of a walk after the second, writable" walk
