@@ -324,6 +324,29 @@ Test(npmlock, version_1_takes_what_the_manifests_say)
 				     "\"funding\":{\"url\":\"u\"}}");
 }
 
+static int carried(void *self, const struct catalog_package *pkg, const char *const *paths,
+		   size_t count, cJSON **ret, struct err *e)
+{
+	(void)self;
+	cr_assert(count == 1 && strcmp(paths[0], "node_modules/b/package.json") == 0);
+	cr_assert_str_eq(pkg->name, "a");
+	return json_parse(&ret[0], SLICE("{\"name\":\"b\",\"bin\":\"./from-the-tarball.js\"}"), e);
+}
+
+Test(npmlock, version_1_takes_what_is_bundled_from_the_tarball)
+{
+	const struct catalog with_files = { .manifest = manifest, .files = carried };
+	auto_graph struct graph *g = NULL;
+	const struct graph_node *b;
+	struct err e = { 0 };
+
+	cr_assert_eq(parse(&g, v1_lock, &with_files, &e), 0, "%s", e.msg);
+	b = &g->nodes[graph_find(g, "node_modules/a/node_modules/b")];
+	cr_assert_eq(b->bin_count, 1);
+	cr_assert_str_eq(b->bins[0].target, "from-the-tarball.js");
+	cr_assert(b->integrity == NULL);
+}
+
 Test(npmlock, version_1_without_a_registry_is_refused_if_it_needs_one)
 {
 	auto_graph struct graph *g = NULL;
