@@ -7,8 +7,6 @@
 #include <sys/vfs.h>
 #include <sys/wait.h>
 
-extern char **environ;
-
 /* The kernel writes space, tab, newline and backslash as three octal digits. */
 static void unescape(char *s)
 {
