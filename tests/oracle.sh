@@ -116,6 +116,7 @@ for o in "$@"; do
 		;;
 	esac
 done
+mkfifo "$scratch/never"
 # shellcheck disable=SC2086
 (cd "$our_side" && exec "$bin/dxfs" mount ${ORACLE_MOUNT:-} "${mount_options[@]}" ./node_modules) \
 	</dev/null >"$scratch/mount.log" 2>&1
@@ -130,6 +131,22 @@ if [ $mount_status -ne 0 ]; then
 	cat "$scratch/mount.log"
 	result 1 "npm ci does it, dxfs mount does not (status $mount_status)"
 fi
+
+# What only a tarball tells (a bin whose target is missing) is right once the package is here.
+complete() {
+	"$bin/dxfs" status --json "$our_side/node_modules" | timeout 20 node -e '
+		const p = JSON.parse(require("fs").readFileSync(0)).packages
+		process.exit(p.local + p.failed < p.total ? 1 : 0)'
+}
+case " ${ORACLE_MOUNT:-} " in
+*prefetch=none*) ;;
+*)
+	for ((i = 0; i < 1200; i++)); do
+		complete && break
+		read -rt 0.2 <>"$scratch/never" || true
+	done
+	;;
+esac
 
 # Each node_modules that lies in no other, on either side.
 modules() {
