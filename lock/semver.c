@@ -99,7 +99,9 @@ static size_t match_number(const uint8_t *p, const uint8_t *end, unsigned flags)
 		return 1;
 	if (!is_digit(*p))
 		return 0;
-	return *p == '0' && !(flags & SEMVER_LOOSE) ? 1 : digits_run(p, end);
+	if (flags & SEMVER_LOOSE)
+		return digits_run(p, end);
+	return *p == '0' ? 1 : 1 + digits_run(p + 1, end);
 }
 
 /* One identifier of a prerelease. */

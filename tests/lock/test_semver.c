@@ -199,3 +199,18 @@ Test(semver, the_most_comparators_that_fit)
 		}
 	}
 }
+
+/* npm's expressions let a number have one digit and up to 256 more; the loose ones 256 in all. */
+Test(semver, the_longest_number_that_a_range_may_have)
+{
+	char range[400];
+
+	for (int digits = 256; digits <= 258; digits++) {
+		int n = snprintf(range, sizeof range, "X.");
+
+		memset(range + n, '9', (size_t)digits);
+		(void)snprintf(range + n + digits, sizeof range - (size_t)(n + digits),
+			       ".0 - *.2.2");
+		cr_expect_eq(semver_satisfies(SLICE("1.2.3"), slice_str(range), 0), digits <= 257);
+	}
+}
