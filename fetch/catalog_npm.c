@@ -110,7 +110,7 @@ static struct packument *wanted(struct catalog_npm *c, const char *name, enum ht
 		p = p->next;
 	if (p) {
 		if (!p->came && prio == HTTP_NOW)
-			http_hurry(p->call, prio);
+			http_set_prio(p->call, prio);
 		goto out;
 	}
 	p = malloc(sizeof *p);

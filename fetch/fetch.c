@@ -78,6 +78,17 @@ static struct flight *find(struct fetch *f, const struct digest *key)
 	return fl;
 }
 
+/* Of its bucket, when its end has come. */
+static void take_out(struct fetch *f, struct flight *fl)
+{
+	struct flight **at = bucket(f, &fl->pkg.key);
+
+	while (*at != fl)
+		at = &(*at)->chain;
+	*at = fl->chain;
+	f->flights--;
+}
+
 /* ---- failures remembered; with f->mu held ---- */
 
 static const struct failure *remembered(const struct fetch *f, const struct digest *key)
@@ -137,7 +148,7 @@ static struct flight *flight_new(struct fetch *f, const struct fetch_pkg *p, enu
 
 	if (!fl)
 		return NULL;
-	*fl = (struct flight){ .f = f, .prio = prio, .pkg.key = p->key };
+	*fl = (struct flight){ .f = f, .prio = prio, .wants = 1u << prio, .pkg.key = p->key };
 	ok = copy(&fl->pkg.name, p->name);
 	ok &= copy(&fl->pkg.version, p->version);
 	ok &= copy(&fl->pkg.resolved, p->resolved);
@@ -151,7 +162,6 @@ static struct flight *flight_new(struct fetch *f, const struct fetch_pkg *p, enu
 void flight_end(struct flight *fl, int result)
 {
 	struct fetch *f = fl->f;
-	struct flight **at;
 
 	if (result < 0) {
 		const char *name = fl->pkg.name ? fl->pkg.name : "a package";
@@ -162,10 +172,7 @@ void flight_end(struct flight *fl, int result)
 			(void)err_wrap(&fl->e, result, "%.120s", name);
 	}
 	lock(f);
-	for (at = bucket(f, &fl->pkg.key); *at != fl;)
-		at = &(*at)->chain;
-	*at = fl->chain;
-	f->flights--;
+	take_out(f, fl);
 	remember(f, fl, result);
 	unlock(f);
 	if (result < 0)
@@ -199,14 +206,28 @@ void flight_to_fail(struct flight *fl, int result)
 
 /* ---- wanting ---- */
 
-/* With f->mu held. */
-static void hurry(struct fetch *f, struct flight *fl, enum fetch_prio prio)
+/* Its list, if it waits in one. With f->mu held. */
+static struct flight_list *list_of(struct fetch *f, const struct flight *fl)
 {
-	struct flight_list *l = fl->stage == STAGE_NEW || fl->stage == STAGE_FAILED ? &f->starting
-				: fl->stage == STAGE_BYTES                          ? &f->working
-										    : NULL;
+	switch (fl->stage) {
+	case STAGE_NEW:
+	case STAGE_FAILED:
+		return &f->starting;
+	case STAGE_BYTES:
+		return &f->working;
+	case STAGE_ASKED:
+	case STAGE_WORKED_ON:
+		break;
+	}
+	return NULL;
+}
 
-	if (prio >= fl->prio)
+/* With f->mu held. */
+static void set_prio(struct fetch *f, struct flight *fl, enum fetch_prio prio)
+{
+	struct flight_list *l = list_of(f, fl);
+
+	if (prio == fl->prio)
 		return;
 	if (l)
 		list_remove(l, fl);
@@ -216,7 +237,7 @@ static void hurry(struct fetch *f, struct flight *fl, enum fetch_prio prio)
 	if (l == &f->working)
 		(void)pthread_cond_broadcast(&f->to_work);
 	if (fl->stage == STAGE_ASKED && fl->call)
-		http_hurry(fl->call, (enum http_prio)prio);
+		http_set_prio(fl->call, (enum http_prio)prio);
 }
 
 void fetch_want(struct fetch *f, const struct fetch_pkg *pkg, enum fetch_prio prio)
@@ -227,7 +248,9 @@ void fetch_want(struct fetch *f, const struct fetch_pkg *pkg, enum fetch_prio pr
 	lock(f);
 	fl = find(f, &pkg->key);
 	if (fl) {
-		hurry(f, fl, prio);
+		fl->wants |= 1u << prio;
+		if (prio < fl->prio)
+			set_prio(f, fl, prio);
 		unlock(f);
 		return;
 	}
@@ -248,6 +271,41 @@ void fetch_want(struct fetch *f, const struct fetch_pkg *pkg, enum fetch_prio pr
 	/* Better on the wrong thread than never. */
 	if (lost)
 		f->c.done(f->c.done_arg, &pkg->key, -ENOMEM, "out of memory");
+}
+
+/* With f->mu held. False: it has been started. */
+static bool take_unstarted(struct fetch *f, struct flight *fl)
+{
+	if (fl->stage == STAGE_NEW)
+		list_remove(&f->starting, fl);
+	else if (fl->stage != STAGE_ASKED || !fl->call || !http_drop(fl->call))
+		return false;
+	take_out(f, fl);
+	return true;
+}
+
+bool fetch_drop(struct fetch *f, const struct digest *key, enum fetch_prio prio)
+{
+	struct flight *fl;
+	bool gone = false;
+
+	lock(f);
+	fl = find(f, key);
+	if (fl && fl->wants & 1u << prio) {
+		fl->wants &= ~(1u << prio);
+		if (fl->wants)
+			set_prio(f, fl, (enum fetch_prio)__builtin_ctz(fl->wants));
+		else
+			gone = take_unstarted(f, fl);
+		if (!gone && !fl->wants)
+			fl->wants = 1u << prio; /* what has been started is ended */
+	}
+	unlock(f);
+	if (gone) {
+		http_call_release(fl->call);
+		flight_free(fl);
+	}
+	return gone;
 }
 
 /* ---- threads ---- */
@@ -271,13 +329,9 @@ static bool is_remembered(struct flight *fl)
 static void end_remembered(struct flight *fl)
 {
 	struct fetch *f = fl->f;
-	struct flight **at;
 
 	lock(f);
-	for (at = bucket(f, &fl->pkg.key); *at != fl;)
-		at = &(*at)->chain;
-	*at = fl->chain;
-	f->flights--;
+	take_out(f, fl);
 	unlock(f);
 	f->c.done(f->c.done_arg, &fl->pkg.key, fl->result, fl->e.msg);
 	flight_free(fl);

@@ -7,6 +7,7 @@
 #pragma once
 #include "core/store.h"
 
+/* How urgent a want is: somebody waits for it; it will probably be touched soon; some day. */
 enum fetch_prio { FETCH_DEMAND, FETCH_GUESS, FETCH_BACKGROUND };
 
 /* What must be known to get a package. Strings are borrowed by fetch_want() only while it runs. */
@@ -58,6 +59,12 @@ int fetch_start(struct fetch **ret, const struct fetch_config *c, struct err *e)
 /* Never blocks. Every want is answered by one call of `done` for its key (joined wants by one
  * call for all). A failure remembered is answered at once, from a fetch thread. */
 void fetch_want(struct fetch *f, const struct fetch_pkg *pkg, enum fetch_prio prio);
+
+/* Takes back the wants of this priority for a package. True: nobody else wanted it and it had not
+ * been started; it is forgotten, and `done` will not be called. False: it is under way, or wanted
+ * otherwise too (then it is as urgent as that from now on), or not wanted at all. Never blocks,
+ * and calls nobody back, so the caller may hold its own locks. */
+bool fetch_drop(struct fetch *f, const struct digest *key, enum fetch_prio prio);
 
 void fetch_stats(struct fetch *f, struct fetch_stats *ret);
 

@@ -2,9 +2,9 @@
  * through).
  *
  * A flight is one package on its way. Exactly one list or thread has it at a time, its stage
- * says which; other threads may only raise its priority, under f->mu. The dispatcher thread
- * starts flights and answers those that failed; workers do what takes time; the network thread
- * (http.h) only hands over. */
+ * says which; other threads may only change its priority, or drop it unstarted, under f->mu. The
+ * dispatcher thread starts flights and answers those that failed; workers do what takes time; the
+ * network thread (http.h) only hands over. */
 #pragma once
 #include "fetch/fetch.h"
 #include "fetch/http.h"
@@ -38,6 +38,7 @@ struct flight {
 	struct flight *prev, *next; /* of its list; guarded by mu */
 	enum stage stage;           /* guarded by mu */
 	enum fetch_prio prio;       /* guarded by mu */
+	unsigned wants;             /* bits 1 << prio of who wants it; guarded by mu */
 	struct http_call *call;     /* guarded by mu; while STAGE_ASKED */
 
 	struct fetch *f;

@@ -127,6 +127,19 @@ static void call_unref(struct http_call *c)
 	free(c);
 }
 
+static bool decide(struct http_call *c, enum call_fate fate)
+{
+	enum call_fate open = FATE_OPEN;
+
+	return atomic_compare_exchange_strong(&c->fate, &open, fate);
+}
+
+/* Once begun, always begun. */
+static bool begun(struct http_call *c)
+{
+	return decide(c, FATE_BEGUN) || atomic_load(&c->fate) == FATE_BEGUN;
+}
+
 static void sentence(struct http_call *c, int result)
 {
 	char shown[URL_SHOWN_MAX];
@@ -159,7 +172,8 @@ static void finish(struct http_call *c, int result)
 	c->state = CALL_OVER;
 	host_put(c->h, c->host);
 	c->host = NULL;
-	c->rq.done(c->rq.arg, &r);
+	if (begun(c))
+		c->rq.done(c->rq.arg, &r);
 	http_body_release(&r.body);
 	call_unref(c);
 }
@@ -313,6 +327,10 @@ static void start_one(struct http_call *c, int64_t now)
 	struct http *h = c->h;
 	int r;
 
+	if (!begun(c)) {
+		finish(c, -ECANCELED);
+		return;
+	}
 	leave(c);
 	c->state = CALL_ACTIVE;
 	list_add(&h->active, c, false);
@@ -377,16 +395,16 @@ static void change(struct http *h, struct http_call *c, bool cancelled, enum htt
 		fail(c, -ECANCELED, "cancelled");
 		return;
 	}
-	if (wanted < c->rq.prio) {
+	if (wanted != c->rq.prio) {
 		if (queued)
 			leave(c);
+		if (c->state == CALL_ACTIVE)
+			c->host->active_now += (wanted == HTTP_NOW) - (c->rq.prio == HTTP_NOW);
 		c->rq.prio = wanted;
 		if (queued)
 			enqueue(c, false);
-		if (c->state == CALL_ACTIVE) {
-			c->host->active_now += wanted == HTTP_NOW;
+		if (c->state == CALL_ACTIVE)
 			(void)curl_easy_setopt(c->easy, CURLOPT_STREAM_WEIGHT, weights[wanted]);
-		}
 	}
 	if (c->state == CALL_NEW)
 		take_in(h, c);
@@ -697,7 +715,7 @@ static void tell(struct http_call *c, bool cancel, enum http_prio prio)
 
 	(void)pthread_mutex_lock(&h->mu);
 	c->cancelled |= cancel;
-	if (prio < c->wanted)
+	if (prio < HTTP_PRIOS)
 		c->wanted = prio;
 	if (!h->stopping)
 		into_inbox(c);
@@ -705,7 +723,7 @@ static void tell(struct http_call *c, bool cancel, enum http_prio prio)
 	(void)curl_multi_wakeup(h->multi);
 }
 
-void http_hurry(struct http_call *c, enum http_prio prio)
+void http_set_prio(struct http_call *c, enum http_prio prio)
 {
 	tell(c, false, prio);
 }
@@ -713,6 +731,14 @@ void http_hurry(struct http_call *c, enum http_prio prio)
 void http_cancel(struct http_call *c)
 {
 	tell(c, true, HTTP_PRIOS);
+}
+
+bool http_drop(struct http_call *c)
+{
+	if (!decide(c, FATE_DROPPED))
+		return false;
+	tell(c, true, HTTP_PRIOS);
+	return true;
 }
 
 void http_call_release(struct http_call *c)

@@ -109,9 +109,10 @@ struct http_call;
 /* Strings are copied. -ENOMEM, -ESHUTDOWN after http_stop: then `done` is not called. */
 int http_get(struct http *h, const struct http_request *rq, struct http_call **ret,
 	     struct err *e) must_check;
-void http_hurry(struct http_call *c, enum http_prio prio); /* only ever forward */
-void http_cancel(struct http_call *c);                     /* done comes with -ECANCELED */
-void http_call_release(struct http_call *c);               /* NULL is fine */
+void http_set_prio(struct http_call *c, enum http_prio prio);
+void http_cancel(struct http_call *c); /* done comes with -ECANCELED */
+bool http_drop(struct http_call *c);   /* true: not begun; it never will, nor is done called */
+void http_call_release(struct http_call *c); /* NULL is fine */
 
 struct http_stats {
 	uint64_t bytes, requests, retries; /* of bodies; started; tried again */

@@ -22,6 +22,9 @@ struct http_host {
 	int64_t not_before_ms;              /* its Retry-After */
 };
 
+/* A call is begun or dropped, whichever comes first. */
+enum call_fate { FATE_OPEN, FATE_BEGUN, FATE_DROPPED };
+
 enum call_state { CALL_NEW, CALL_QUEUED, CALL_PAUSED, CALL_ACTIVE, CALL_OVER };
 
 /* The answer that is coming in; begun anew by each status line. */
@@ -36,6 +39,7 @@ struct http_answer {
 struct http_call {
 	struct http *h;
 	atomic_uint refs; /* the caller's and the network thread's */
+	_Atomic(enum call_fate) fate;
 
 	/* guarded by h->mu */
 	struct http_call *inbox_next;

@@ -306,6 +306,38 @@ Test(fetch, a_later_want_moves_a_package_forward)
 		sample_release(&s[i]);
 }
 
+Test(fetch, what_nobody_wants_any_more_is_dropped_unless_it_was_started)
+{
+	static const char *const names[] = { "a", "b", "c", "d", "e", "f" };
+	struct sample s[6];
+	struct gate g = GATE;
+
+	for (unsigned i = 0; i < 6; i++)
+		sample_make(&s[i], names[i], names[i]);
+	g.samples = s;
+	BEGIN(gated, &g, .workers = 2);
+	for (unsigned i = 0; i < 6; i++)
+		fetch_want(fetch, pkg(&s[i]), FETCH_BACKGROUND);
+	fetch_want(fetch, pkg(&s[4]), FETCH_GUESS);
+	gate_await(&g, 3);
+	cr_assert_not(fetch_drop(fetch, &s[0].pkg.key, FETCH_BACKGROUND), "under way");
+	cr_assert_not(fetch_drop(fetch, &s[4].pkg.key, FETCH_GUESS), "wanted in the background");
+	cr_assert_not(fetch_drop(fetch, &s[5].pkg.key, FETCH_GUESS), "never wanted so");
+	cr_assert(fetch_drop(fetch, &s[5].pkg.key, FETCH_BACKGROUND));
+	cr_assert_not(fetch_drop(fetch, &s[5].pkg.key, FETCH_BACKGROUND), "gone");
+	gate_open(&g);
+	await(5);
+	for (unsigned i = 0; i < 5; i++)
+		cr_assert_eq(answers[i].result, 0);
+	cr_assert_not(store_has(store, &s[5].pkg.key));
+	fetch_want(fetch, pkg(&s[5]), FETCH_DEMAND);
+	await(6);
+	cr_assert_eq(answers[5].result, 0);
+	end();
+	for (unsigned i = 0; i < 6; i++)
+		sample_release(&s[i]);
+}
+
 Test(fetch, stopping_cancels_what_is_under_way)
 {
 	static const char *const names[] = { "a", "b", "c", "d", "e", "f" };

@@ -520,7 +520,7 @@ Test(http, what_is_wanted_now_comes_before_what_is_wanted_later)
 	ask(&b, httpd_url(d, "/b"), FROM(.prio = HTTP_LATER));
 	ask(&c, httpd_url(d, "/c"), FROM(.prio = HTTP_LATER));
 	ask(&n, httpd_url(d, "/n"), FROM(.prio = HTTP_NOW));
-	http_hurry(c.call, HTTP_SOON);
+	http_set_prio(c.call, HTTP_SOON);
 	gate_open(&g);
 	await(&a);
 	await(&b);
