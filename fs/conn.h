@@ -40,7 +40,9 @@ struct conn_options {
 int conn_mount(struct conn *c, const char *dir, const struct conn_options *o,
 	       struct err *e) must_check;
 
-/* 0 also when it is not mounted any more. -EBUSY: in use; `lazy` detaches even so. */
+/* 0 also when it is not mounted any more. -EBUSY: in use; `lazy` detaches even so. Returns when the
+ * mount has left the namespace (and its folder, if conn_mount() made it); what the kernel remembers
+ * of it is dropped meanwhile by a thread that nobody waits for. */
 int conn_unmount(struct conn *c, bool lazy, struct err *e) must_check;
 
 /* Runs the loop until the mount has ended; `threads` is the most it starts. */
