@@ -1,8 +1,8 @@
 #!/bin/sh
-# selftest.sh TREECMP TEST-REGISTRY - can the tools that judge dxfs see what is wrong?
+# selftest.sh TREECMP TEST-REGISTRY OPFUZZ - can the tools that judge dxfs see what is wrong?
 set -eu
 umask 022
-treecmp=$1 registry=$2
+treecmp=$1 registry=$2 opfuzz=$3
 dir=$(mktemp -d)
 pid=''
 trap '[ -z "$pid" ] || kill "$pid"; rm -rf "$dir"' EXIT
@@ -42,6 +42,39 @@ rm "$dir/b/d/empty" && sees "d/empty: only in A"
 : >"$dir/b/d/more" && sees "d/more: only in B"
 ln -sfn f "$dir/b/d/l" && sees "d/l: link to"
 rm "$dir/b/d/l" && cp "$dir/b/f" "$dir/b/d/l" && sees "d/l: a symlink in A, a file in B"
+
+# ---- opfuzz: two folders answer alike; one that is not what it was, or forgets, does not ----
+
+mkdir -p "$dir/fuzz/base/d/e"
+echo one >"$dir/fuzz/base/f"
+echo two >"$dir/fuzz/base/d/g"
+ln -s d/g "$dir/fuzz/base/l"
+cat >"$dir/fuzz/between" <<'EOF'
+cd "$(dirname "$0")"
+if [ "$1" = fresh ]; then
+	for i in a/t b/t; do
+		[ ! -d $i ] || chmod -R u+rwX $i
+		mkdir -p "${i%/t}" && rm -rf $i && cp -a base $i || exit 1
+	done
+fi
+eval "${SPOIL:-}"
+EOF
+fuzz() {
+	SPOIL=$1 "$opfuzz" --seed=1 --sequences=20 --shrink=5 --between="sh $dir/fuzz/between" \
+		"$dir/fuzz/a/t" "$dir/fuzz/b/t" >"$dir/out"
+}
+notices() { # TEXT SPOIL
+	fuzz "$2" && fail "opfuzz does not notice: $2"
+	grep -qF -- "$1" "$dir/out" || fail "opfuzz says, instead of '$1': $(cat "$dir/out")"
+}
+fuzz '' || fail "opfuzz: two plain folders: $(cat "$dir/out")"
+# shellcheck disable=SC2016 # for between
+{
+	notices "only in A: f: 100600" '[ "$1" != fresh ] || chmod 600 a/t/f'
+	notices "only in B: f: 100644 size=4" '[ "$1" != fresh ] || rm a/t/f'
+	notices "after unmount and mount" '[ "$1" != again ] || : >a/t/more'
+	notices "A is another after unmount and mount" '[ "$1" != again ] || touch a/t/d'
+}
 
 # ---- the registry: what it serves, and each thing that it does wrong ----
 

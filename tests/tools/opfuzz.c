@@ -1,0 +1,389 @@
+/* opfuzz - see opfuzz.h.
+ *
+ * usage: opfuzz [--seed=N] [--sequences=N] [--ops=N] [--per-round=N] [--shrink=SECONDS]
+ *               --between=COMMAND A B
+ * A is the tree in question, B a plain copy of it. COMMAND is run by sh with one word more:
+ *   fresh    make both trees as they were at first
+ *   again    unmount A and mount it
+ * Each round starts fresh, runs --per-round (10) sequences of --ops (30) operations, compares the
+ * trees after each, and again after `again`. The first difference ends the run: the operations
+ * are made as few as possible and printed, with both answers. Without --seed a new one is taken;
+ * it is always printed. Exit status 0 alike, 1 different, 2 usage or the command failed. */
+#include "opfuzz.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+
+struct fuzz {
+	const char *between, *path[2];
+	struct side side[2]; /* A, B */
+	unsigned long sequences, ops, per_round, shrink_s;
+	uint64_t seed;
+	struct paths tree, kept;
+	ino_t *first_ino; /* of each name in tree, on side B, in this round */
+	bool quiet;
+	FILE *report; /* of a difference */
+};
+
+/* Ends the program if it fails: nothing that follows would mean anything. */
+static void between(const struct fuzz *z, const char *word)
+{
+	char *command;
+
+	if (asprintf(&command, "%s %s", z->between, word) < 0)
+		abort();
+	if (system(command) != 0) {
+		fprintf(stderr, "opfuzz: %s failed\n", command);
+		exit(2);
+	}
+	free(command);
+}
+
+static void open_sides(struct fuzz *z)
+{
+	static const char *const names[] = { "A", "B" };
+
+	for (int i = 0; i < 2; i++) {
+		if (side_open(&z->side[i], names[i], z->path[i]) < 0) {
+			fprintf(stderr, "opfuzz: %s: %s\n", z->path[i], strerror(errno));
+			exit(2);
+		}
+	}
+}
+
+static void close_sides(struct fuzz *z)
+{
+	side_close(&z->side[0]);
+	side_close(&z->side[1]);
+}
+
+/* ---- what may differ ---- */
+
+/* A directory that came with a package, or that such a directory's names are merged into, is not
+ * renamed (EXDEV, as with overlayfs); one that was made is. B's numbers tell which is which. */
+static bool old_directory(const struct fuzz *z, const char *path)
+{
+	struct stat st;
+
+	if (fstatat(z->side[1].root, path, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(st.st_mode))
+		return false;
+	for (size_t i = 0; i < z->tree.count; i++)
+		if (z->first_ino[i] == st.st_ino)
+			return true;
+	return false;
+}
+
+static void note_first(struct fuzz *z)
+{
+	z->first_ino = realloc(z->first_ino, (z->tree.count + 1) * sizeof *z->first_ino);
+	if (!z->first_ino)
+		abort();
+	for (size_t i = 0; i < z->tree.count; i++) {
+		struct stat st = { 0 };
+
+		(void)fstatat(z->side[1].root, z->tree.list[i], &st, AT_SYMLINK_NOFOLLOW);
+		z->first_ino[i] = st.st_ino;
+	}
+}
+
+static bool may_differ(const struct fuzz *z, const struct op *o, const char *a)
+{
+	return o->kind == OP_RENAME && strncmp(a, "EXDEV;", 6) == 0 &&
+	       (old_directory(z, o->path) || (o->x & 2 && old_directory(z, o->path2)));
+}
+
+/* ---- running ---- */
+
+/* 0 alike, 1 different. */
+static int run_op(struct fuzz *z, const struct op *o)
+{
+	static char answer[2][LINE_MAX];
+
+	op_run(&z->side[0], o, answer[0]);
+	if (may_differ(z, o, answer[0]))
+		return 0;
+	op_run(&z->side[1], o, answer[1]);
+	if (strcmp(answer[0], answer[1]) == 0)
+		return 0;
+	if (!z->quiet) {
+		fputs("different answers to: ", z->report);
+		op_print(z->report, o);
+		fprintf(z->report, "  A: %s\n  B: %s\n", answer[0], answer[1]);
+	}
+	return 1;
+}
+
+static int compare_trees(const struct fuzz *z, const char *when)
+{
+	char *a = tree_list(z->side[0].root, false), *b = tree_list(z->side[1].root, false);
+	int r = !a || !b || strcmp(a, b) != 0;
+
+	if (r && !z->quiet) {
+		fprintf(z->report, "the trees differ %s:\n", when);
+		if (a && b && tree_differences(z->report, "A", a, "B", b) == 0)
+			fputs("  in the order of their names\n", z->report);
+	}
+	free(a);
+	free(b);
+	return r;
+}
+
+/* Unmounts and mounts: the same tree, and A's times too. */
+static int compare_again(struct fuzz *z)
+{
+	char *before, *after;
+	int r;
+
+	side_release_slots(&z->side[0]);
+	side_release_slots(&z->side[1]);
+	before = tree_list(z->side[0].root, true);
+	close_sides(z);
+	between(z, "again");
+	open_sides(z);
+	r = compare_trees(z, "after unmount and mount");
+	after = tree_list(z->side[0].root, true);
+	if (r == 0 && (!before || !after || strcmp(before, after) != 0)) {
+		r = 1;
+		if (!z->quiet) {
+			fputs("A is another after unmount and mount:\n", z->report);
+			if (before && after)
+				(void)tree_differences(z->report, "A before", before, "A after",
+						       after);
+		}
+	}
+	free(before);
+	free(after);
+	return r;
+}
+
+static void start_fresh(struct fuzz *z)
+{
+	(void)umask(022);
+	close_sides(z);
+	between(z, "fresh");
+	open_sides(z);
+	note_first(z);
+}
+
+/* One list, from a fresh tree: compared after each sequence's worth of operations and at the end,
+ * and after a new mount if `again`. How many operations were run goes to *ret_done. */
+static int run_list_of(struct fuzz *z, const struct op *ops, size_t count, bool again,
+		       size_t *ret_done)
+{
+	size_t i;
+	int r = 0;
+
+	start_fresh(z);
+	for (i = 0; r == 0 && i < count; i++) {
+		r = run_op(z, &ops[i]);
+		if (r == 0 && ((i + 1) % z->ops == 0 || i + 1 == count))
+			r = compare_trees(z, "after these operations");
+		/* Files stay open over some sequences. */
+		if ((i + 1) % (z->ops * 2) == 0) {
+			side_release_slots(&z->side[0]);
+			side_release_slots(&z->side[1]);
+		}
+	}
+	*ret_done = i;
+	if (r == 0 && again)
+		r = compare_again(z);
+	side_release_slots(&z->side[0]);
+	side_release_slots(&z->side[1]);
+	return r;
+}
+
+/* ---- making a failure small ---- */
+
+/* Leaves out ever smaller pieces as long as what is left fails; gives up after shrink_s. */
+static size_t shrink(struct fuzz *z, struct op *ops, size_t count, bool again)
+{
+	struct op *less = calloc(count, sizeof *less);
+	time_t end = time(NULL) + (time_t)z->shrink_s;
+	size_t done;
+
+	if (!less)
+		abort();
+	z->quiet = true;
+	for (size_t piece = (count + 1) / 2; piece > 0 && time(NULL) < end; piece /= 2) {
+		for (size_t at = count; at > 0 && time(NULL) < end;) {
+			size_t n = at < piece ? at : piece, kept = count - n;
+
+			at -= n;
+			memcpy(less, ops, at * sizeof *ops);
+			memcpy(less + at, ops + at + n, (count - at - n) * sizeof *ops);
+			if (run_list_of(z, less, kept, again, &done) == 0)
+				continue;
+			count = again ? kept : done;
+			memcpy(ops, less, count * sizeof *ops);
+			if (at > count)
+				at = count;
+		}
+	}
+	z->quiet = false;
+	free(less);
+	return count;
+}
+
+static void report_failure(struct fuzz *z, struct op *ops, size_t count, bool again)
+{
+	size_t done;
+
+	z->quiet = true;
+	if (run_list_of(z, ops, count, again, &done) == 0) {
+		printf("these %zu operations do not fail a second time; the last of them:\n",
+		       count);
+		for (size_t i = count > 60 ? count - 60 : 0; i < count; i++)
+			op_print(stdout, &ops[i]);
+		return;
+	}
+	count = again ? count : done;
+	count = shrink(z, ops, count, again);
+	printf("%zu operations from a fresh tree%s:\n", count, again ? ", then a new mount" : "");
+	for (size_t i = 0; i < count; i++)
+		op_print(stdout, &ops[i]);
+	puts("which gives:");
+	z->report = stdout;
+	if (run_list_of(z, ops, count, again, &done) == 0)
+		puts("  nothing, this time");
+}
+
+static int run_round(struct fuzz *z, struct gen *g, struct op *ops, unsigned long sequences)
+{
+	size_t count = sequences * z->ops, done;
+	int r;
+
+	for (unsigned long i = 0; i < sequences; i++)
+		gen_sequence(g, ops + i * z->ops, z->ops);
+	r = run_list_of(z, ops, count, false, &done);
+	if (r) {
+		report_failure(z, ops, done, false);
+		return r;
+	}
+	r = compare_again(z);
+	if (r)
+		report_failure(z, ops, count, true);
+	return r;
+}
+
+static int run_all(struct fuzz *z)
+{
+	struct gen g = { .random = z->seed, .kept = &z->kept, .tree = &z->tree };
+	struct op *ops = calloc(z->per_round * z->ops, sizeof *ops);
+	int r = 0;
+
+	if (!ops)
+		abort();
+	for (unsigned long done = 0; r == 0 && done < z->sequences;) {
+		unsigned long n = z->sequences - done;
+
+		if (n > z->per_round)
+			n = z->per_round;
+		r = run_round(z, &g, ops, n);
+		done += n;
+		if (r == 0)
+			paths_release(&z->kept);
+		else
+			printf("in the round that ends with sequence %lu\n", done);
+	}
+	free(ops);
+	return r;
+}
+
+static int usage(void)
+{
+	fputs("usage: opfuzz [--seed=N] [--sequences=N] [--ops=N] [--per-round=N] "
+	      "[--shrink=SECONDS] --between=COMMAND A B\n",
+	      stderr);
+	return 2;
+}
+
+static int parse(struct fuzz *z, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "seed", required_argument, NULL, 's' },
+		{ "sequences", required_argument, NULL, 'n' },
+		{ "ops", required_argument, NULL, 'o' },
+		{ "per-round", required_argument, NULL, 'r' },
+		{ "shrink", required_argument, NULL, 't' },
+		{ "between", required_argument, NULL, 'b' },
+		{ 0 },
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		unsigned long n = optarg && c != 'b' ? strtoul(optarg, NULL, 0) : 0;
+
+		switch (c) {
+		case 's':
+			z->seed = n;
+			break;
+		case 'n':
+			z->sequences = n;
+			break;
+		case 'o':
+			z->ops = n;
+			break;
+		case 'r':
+			z->per_round = n;
+			break;
+		case 't':
+			z->shrink_s = n;
+			break;
+		case 'b':
+			z->between = optarg;
+			break;
+		default:
+			return usage();
+		}
+	}
+	if (argc - optind != 2 || !z->between || z->ops == 0 || z->per_round == 0)
+		return usage();
+	z->path[0] = argv[optind];
+	z->path[1] = argv[optind + 1];
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct fuzz z = {
+		.sequences = 1000, .ops = 30, .per_round = 10, .shrink_s = 60, .report = stdout
+	};
+	struct timespec from, to;
+	int r;
+
+	if (getrandom(&z.seed, sizeof z.seed, 0) < 0)
+		return 2;
+	z.seed >>= 33; /* one that is easy to type */
+	r = parse(&z, argc, argv);
+	if (r)
+		return r;
+	printf("seed %llu\n", (unsigned long long)z.seed);
+	(void)fflush(stdout);
+	z.side[0].root = z.side[1].root = -1;
+	for (int i = 0; i < SLOTS; i++)
+		z.side[0].fd[i] = z.side[1].fd[i] = -1;
+	start_fresh(&z);
+	if (tree_paths(z.side[1].root, &z.tree) < 0 || z.tree.count == 0) {
+		fprintf(stderr, "opfuzz: %s is empty or cannot be listed\n", z.path[1]);
+		return 2;
+	}
+	note_first(&z);
+	(void)clock_gettime(CLOCK_MONOTONIC, &from);
+	r = run_all(&z);
+	(void)clock_gettime(CLOCK_MONOTONIC, &to);
+	if (r == 0)
+		printf("%lu sequences of %lu operations alike, %.1f s\n", z.sequences, z.ops,
+		       (double)(to.tv_sec - from.tv_sec) +
+			       (double)(to.tv_nsec - from.tv_nsec) / 1e9);
+	close_sides(&z);
+	paths_release(&z.tree);
+	paths_release(&z.kept);
+	free(z.first_ino);
+	return r;
+}
