@@ -1,0 +1,216 @@
+// net.js [--bin=DIR] [--tools=DIR] [--runs=N] [--rtt=0,20,100] [--with=dx,bun,pnpm,npm] [section ...]
+//
+// What a cold machine waits for. Everybody gets the same bytes from the same registry: nginx on
+// loopback over HTTP/2 and TLS, behind a proxy that delays them (loopback.js). Both sides in one run,
+// one after the other in each round, medians of N rounds (3), printed as `name value unit`.
+// Every run has a new home, cache and store; each tool has its own kind of lock, made beforehand.
+// Sections:
+//   fetch    the project of 1,400 packages: lock present, everything cold → all packages local.
+//            dx fetch, bun install, pnpm install, npm ci: wall time, own CPU (user and system, with
+//            children), the largest process's memory
+//   run      cold store, `dxfs mount`, first run of a program, to its end, against install-then-run
+//   real     `fetch` once, from the registry that npm is configured for
+// --tools: a folder whose node_modules/.bin has bun and pnpm. npm's cache must hold the packages of
+// tests/projects/{cra,vite,express} (npm ci there once). Disk: some 3 GB in $BENCH_DIR or $TMPDIR;
+// all of it is removed at the end.
+'use strict'
+const fs = require('fs')
+const os = require('os')
+const path = require('path')
+const { spawnSync } = require('child_process')
+const loopback = require('./loopback')
+
+const top = path.resolve(__dirname, '../..')
+const options = { bin: path.join(top, 'build/fs'), tools: '', runs: '3', rtt: '0,20,100', with: 'dx,bun,pnpm,npm' }
+const sections = []
+for (const arg of process.argv.slice(2)) {
+  const m = /^--(\w+)=(.*)$/.exec(arg)
+  if (m && m[1] in options) options[m[1]] = m[2]
+  else sections.push(arg)
+}
+const wanted = name => sections.length === 0 || sections.includes(name)
+const project = name => path.join(top, 'tests/projects', name)
+const tests = path.resolve(options.bin, '../tests')
+const tool = name => path.resolve(options.tools, 'node_modules/.bin', name)
+const scratch = fs.mkdtempSync(path.join(process.env.BENCH_DIR || os.tmpdir(), 'dxfs-net-'))
+const userconfig = path.join(os.homedir(), '.npmrc')
+
+const median = a => [...a].sort((x, y) => x - y)[Math.floor(a.length / 2)]
+const show = (name, value, unit) => console.log(`${name} ${+value.toPrecision(4)} ${unit}`)
+
+// A home that nobody has lived in; `ca`: whom to believe.
+function newHome (ca) {
+  const home = path.join(scratch, 'home')
+  fs.rmSync(home, { recursive: true, force: true })
+  for (const d of ['state', 'data', 'cache', 'tmp', 'run']) fs.mkdirSync(path.join(home, d), { recursive: true, mode: 0o700 })
+  const env = {
+    PATH: process.env.PATH,
+    HOME: home,
+    CI: '1',
+    LANG: 'C.UTF-8',
+    TMPDIR: path.join(home, 'tmp'),
+    XDG_STATE_HOME: path.join(home, 'state'),
+    XDG_DATA_HOME: path.join(home, 'data'),
+    XDG_CACHE_HOME: path.join(home, 'cache'),
+    XDG_RUNTIME_DIR: path.join(home, 'run'),
+    DX_STORE: path.join(home, 'store'),
+    BUN_INSTALL_CACHE_DIR: path.join(home, 'bun-cache'),
+    npm_config_cache: path.join(home, 'npm-cache'),
+    npm_config_store_dir: path.join(home, 'pnpm-store'),
+    npm_config_update_notifier: 'false'
+  }
+  if (ca) env.NODE_EXTRA_CA_CERTS = ca
+  else {
+    env.npm_config_userconfig = userconfig
+    if (process.env.NODE_EXTRA_CA_CERTS) env.NODE_EXTRA_CA_CERTS = process.env.NODE_EXTRA_CA_CERTS
+  }
+  return env
+}
+
+// Wall time of one command, in ms; throws with what it said if it fails.
+function timed (argv, cwd, env) {
+  const t = process.hrtime.bigint()
+  const r = spawnSync(argv[0], argv.slice(1), { cwd, env, encoding: 'utf8', maxBuffer: 1 << 28, stdio: ['ignore', 'pipe', 'pipe'] })
+  if (r.status !== 0) throw new Error(`${argv.join(' ')}: ${r.status}\n${r.stdout.slice(-2000)}\n${r.stderr.slice(-2000)}`)
+  return Number(process.hrtime.bigint() - t) / 1e6
+}
+
+// The same and more, with what it started, which is waited for: nothing that leaves a daemon behind.
+function measured (argv, cwd, env) {
+  const out = path.join(scratch, 'rusage.json')
+  timed([path.join(tests, 'rusage'), out, ...argv], cwd, env)
+  return JSON.parse(fs.readFileSync(out, 'utf8'))
+}
+
+const clients = {
+  dx: { install: [path.resolve(options.bin, 'dx'), 'fetch'] },
+  bun: {
+    lock: [tool('bun'), 'install', '--lockfile-only', '--ignore-scripts'],
+    install: [tool('bun'), 'install', '--frozen-lockfile', '--ignore-scripts', '--no-progress']
+  },
+  pnpm: {
+    lock: [tool('pnpm'), 'import'],
+    install: [tool('pnpm'), 'install', '--frozen-lockfile', '--ignore-scripts', '--reporter=silent']
+  },
+  npm: { install: ['npm', 'ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'] }
+}
+const chosen = options.with.split(',').filter(name => {
+  const there = name === 'dx' || name === 'npm' || (options.tools && fs.existsSync(tool(name)))
+  if (!there) console.log(`${name} skipped: not in --tools`)
+  return there
+})
+
+// The project with each client's own lock and settings: a folder for each.
+function prepare (name, where, url, ca) {
+  for (const c of chosen) {
+    const dir = path.join(scratch, where, c, name)
+    fs.cpSync(project(name), dir, { recursive: true, filter: f => path.basename(f) !== 'node_modules' })
+    fs.writeFileSync(path.join(dir, '.npmrc'), `registry=${url}\n${ca ? `cafile=${ca}\n` : ''}`)
+    if (clients[c].lock) measured(clients[c].lock, dir, newHome(ca))
+  }
+  return c => path.join(scratch, where, c, name)
+}
+
+const settle = () => spawnSync('sync') // what others wrote is not this one's to wait for
+
+function report (label, runs) {
+  show(`${label}-wall`, median(runs.map(r => r.wall_ms)), 'ms')
+  show(`${label}-cpu`, median(runs.map(r => r.user_ms + r.sys_ms)), 'ms')
+  show(`${label}-memory`, median(runs.map(r => r.rss_kb)) / 1024, 'MiB')
+}
+
+function compare (label, got) {
+  for (const [c, runs] of Object.entries(got)) report(`${label}-${c}`, runs)
+  if (!got.dx || !got.bun) return
+  const of = (c, f) => median(got[c].map(f))
+  show(`${label}-wall-ratio-to-bun`, of('dx', r => r.wall_ms) / of('bun', r => r.wall_ms), 'x')
+  show(`${label}-cpu-ratio-to-bun`, of('dx', r => r.user_ms + r.sys_ms) / of('bun', r => r.user_ms + r.sys_ms), 'x')
+}
+
+function fetchRounds (rounds, dirOf, ca) {
+  const got = {}
+  for (let i = 0; i < rounds; i++) {
+    for (const c of chosen) {
+      const env = newHome(ca)
+      fs.rmSync(path.join(dirOf(c), 'node_modules'), { recursive: true, force: true })
+      settle()
+      got[c] ??= []
+      got[c].push(measured(clients[c].install, dirOf(c), env))
+    }
+  }
+  return got
+}
+
+async function benchFetch (registry) {
+  const dirOf = prepare('cra', 'fetch', registry.url, registry.ca)
+  for (const rtt of options.rtt.split(',')) {
+    await registry.roundTrip(rtt)
+    compare(`fetch-rtt${rtt}`, fetchRounds(Number(options.runs), dirOf, registry.ca))
+  }
+  await registry.roundTrip(0)
+}
+
+function benchReal () {
+  const url = spawnSync('npm', ['config', 'get', 'registry'], { encoding: 'utf8' }).stdout.trim()
+  const dirOf = prepare('cra', 'real', url, '')
+  compare('real', fetchRounds(1, dirOf, ''))
+}
+
+const big = ['webpack', '@babel/core', 'eslint', 'terser', 'postcss', 'typescript', 'lodash', 'react-dom/server',
+  'jest-cli', 'html-webpack-plugin', 'workbox-build', 'rollup']
+const programs = {
+  'require-express': { in: 'express', argv: ['node', '-e', 'require("express")'] },
+  'vite-build': { in: 'vite', argv: ['node_modules/.bin/vite', 'build'] },
+  'jest-version': { in: 'cra', argv: ['node_modules/.bin/jest', '--version'] },
+  'require-big': { in: 'cra', argv: ['node', '-e', big.map(p => `require(${JSON.stringify(p)})`).join(';')] }
+}
+
+function runOnce (c, program, dir, ca) {
+  const env = newHome(ca)
+  const dxfs = path.resolve(options.bin, 'dxfs')
+  const first = c === 'dx' ? [dxfs, 'mount', 'node_modules'] : clients[c].install
+  fs.rmSync(path.join(dir, 'node_modules'), { recursive: true, force: true })
+  settle()
+  try {
+    return timed(first, dir, env) + timed(program.argv, dir, env)
+  } finally {
+    if (c === 'dx') spawnSync(dxfs, ['unmount', 'node_modules'], { cwd: dir, env })
+  }
+}
+
+async function benchRun (registry) {
+  const dirs = {}
+  for (const name of ['express', 'vite', 'cra']) dirs[name] = prepare(name, 'run', registry.url, registry.ca)
+  for (const rtt of options.rtt.split(',')) {
+    await registry.roundTrip(rtt)
+    for (const [label, program] of Object.entries(programs)) {
+      const got = {}
+      for (let i = 0; i < Number(options.runs); i++) {
+        for (const c of chosen) (got[c] ??= []).push(runOnce(c, program, dirs[program.in](c), registry.ca))
+      }
+      for (const c of chosen) show(`run-${label}-rtt${rtt}-${c}`, median(got[c]), 'ms')
+      const others = chosen.filter(c => c !== 'dx').map(c => median(got[c]))
+      if (got.dx && others.length) show(`run-${label}-rtt${rtt}-ratio-to-fastest`, median(got.dx) / Math.min(...others), 'x')
+    }
+  }
+  await registry.roundTrip(0)
+}
+
+async function main () {
+  let registry
+  try {
+    if (wanted('fetch') || wanted('run')) {
+      registry = await loopback.start({ scratch, projects: ['cra', 'vite', 'express'].map(project), tests })
+    }
+    if (wanted('fetch')) await benchFetch(registry)
+    if (wanted('run')) await benchRun(registry)
+    if (wanted('real')) benchReal()
+  } finally {
+    if (registry) registry.stop()
+    fs.rmSync(scratch, { recursive: true, force: true })
+  }
+}
+main().catch(e => {
+  console.error(e.message)
+  process.exitCode = 1
+})
