@@ -465,6 +465,7 @@ int fetch_start(struct fetch **ret, const struct fetch_config *c, struct err *e)
 	(void)pthread_mutex_init(&f->mu, NULL);
 	(void)pthread_cond_init(&f->to_start, NULL);
 	(void)pthread_cond_init(&f->to_work, NULL);
+	(void)pthread_cond_init(&f->to_unpack, NULL);
 	f->project_dir = c->project_dir ? strdup(c->project_dir) : NULL;
 	if ((c->project_dir && !f->project_dir) ||
 	    asprintf(&f->tmp_dir, "%s/tmp", store_dir(c->store)) < 0) {
@@ -512,6 +513,7 @@ void fetch_stop(struct fetch *f)
 	http_free(f->http);
 	(void)pthread_cond_destroy(&f->to_start);
 	(void)pthread_cond_destroy(&f->to_work);
+	(void)pthread_cond_destroy(&f->to_unpack);
 	(void)pthread_mutex_destroy(&f->mu);
 	free(f->failures);
 	free(f->project_dir);

@@ -3,7 +3,12 @@
  * One thread owns the network (curl multi); a few ingest workers check, unpack and put, one of
  * them only what is wanted on demand; nothing but these threads is made before the first want. A
  * package that is wanted several times at once is downloaded once; a later want with a higher
- * priority moves it forward. Whoever waits is told through the done function. */
+ * priority moves it forward. Whoever waits is told through the done function.
+ *
+ * Memory does not depend on how much is wanted or how large it is. Bodies take 32 MiB (HTTP_BUDGET),
+ * and what was under way when that was reached 48 MiB more at the very most; unpacking takes 128
+ * MiB (GUNZIP_MEMORY_MAX) in all workers together, and one package more if somebody waits for it.
+ * What is larger goes through unnamed files in the store's folder. */
 #pragma once
 #include "core/store.h"
 

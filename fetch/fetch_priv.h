@@ -7,6 +7,7 @@
  * network thread (http.h) only hands over. */
 #pragma once
 #include "fetch/fetch.h"
+#include "fetch/gunzip.h"
 #include "fetch/http.h"
 #include "fetch/npmrc.h"
 #include "fetch/source.h"
@@ -19,6 +20,7 @@
 #define FETCH_WORKERS_MAX 8u
 #define FETCH_FAILURES    512u /* remembered at most; older ones are forgotten first */
 #define FETCH_MEMORY_S    5u
+#define FETCH_ROOM        GUNZIP_MEMORY_MAX
 #define FETCH_LOST        64u /* wants for which there was no memory, until they are answered */
 
 #define FETCH_TARBALL_MAX   ((uint64_t)1 << 30)   /* the largest in use have some 200 MB */
@@ -82,6 +84,8 @@ struct fetch {
 
 	pthread_mutex_t mu;
 	pthread_cond_t to_start, to_work;      /* with mu */
+	pthread_cond_t to_unpack;              /* with mu */
+	size_t unpacking;                      /* bytes of memory, of FETCH_ROOM; guarded by mu */
 	struct flight *buckets[FETCH_BUCKETS]; /* guarded by mu, as all below */
 	struct flight_list starting, working;
 	unsigned flights, busy;   /* in the buckets; with a worker */

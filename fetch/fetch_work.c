@@ -188,6 +188,27 @@ static void work_packument(struct flight *fl)
 
 /* ---- the tarball ---- */
 
+/* Waits until there is memory to unpack into. Who is waited for goes ahead of the others, as long
+ * as only one package makes it too much. */
+static void room_take(struct flight *fl, size_t n)
+{
+	struct fetch *f = fl->f;
+
+	(void)pthread_mutex_lock(&f->mu);
+	while (f->unpacking > 0 && f->unpacking + (fl->prio == FETCH_DEMAND ? 0 : n) > FETCH_ROOM)
+		(void)pthread_cond_wait(&f->to_unpack, &f->mu);
+	f->unpacking += n;
+	(void)pthread_mutex_unlock(&f->mu);
+}
+
+static void room_give(struct fetch *f, size_t n)
+{
+	(void)pthread_mutex_lock(&f->mu);
+	f->unpacking -= n;
+	(void)pthread_cond_broadcast(&f->to_unpack);
+	(void)pthread_mutex_unlock(&f->mu);
+}
+
 static int put(struct flight *fl, struct slice bytes, const struct digest *sha512)
 {
 	struct fetch *f = fl->f;
@@ -196,8 +217,12 @@ static int put(struct flight *fl, struct slice bytes, const struct digest *sha51
 				     .integrity = fl->pkg.integrity,
 				     .key = fl->pkg.key };
 	struct ingest_result done;
-	int r = ingest(f->c.store, &rq, bytes, sha512, &done, &fl->e);
+	size_t memory = gunzip_memory(bytes);
+	int r;
 
+	room_take(fl, memory);
+	r = ingest(f->c.store, &rq, bytes, sha512, &done, &fl->e);
+	room_give(f, memory);
 	if (r == 0)
 		atomic_fetch_add(&f->fetched, 1);
 	/* Only a registry may say that there is no such package. */

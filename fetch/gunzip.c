@@ -29,16 +29,39 @@ static int too_large(struct err *e, uint64_t max)
 
 /* ---- in memory ---- */
 
-/* How much to make room for at first. The last four bytes of a single member tell its size; of
- * anything else they tell nothing, so they are only believed when they are plausible. */
-static size_t first_cap(struct slice in, size_t max)
+/* The last four bytes of a single member tell its size; of anything else they tell nothing, so
+ * they are only believed when they are plausible. 0: not told. */
+static size_t told(struct slice in)
 {
 	const uint8_t *t = in.ptr + in.len - 4;
-	size_t told = (size_t)t[0] | (size_t)t[1] << 8 | (size_t)t[2] << 16 | (size_t)t[3] << 24;
-	size_t cap = in.len * FIRST_GUESS;
+	size_t n = (size_t)t[0] | (size_t)t[1] << 8 | (size_t)t[2] << 16 | (size_t)t[3] << 24;
 
-	if (told >= in.len / 2 && told / GUNZIP_RATIO_MAX <= in.len)
-		cap = told;
+	return n >= in.len / 2 && n / GUNZIP_RATIO_MAX <= in.len ? n : 0;
+}
+
+static bool is_gzip(struct slice in)
+{
+	return in.len >= 4 && memcmp(in.ptr, "\x1f\x8b", 2) == 0;
+}
+
+size_t gunzip_memory(struct slice in)
+{
+	size_t n, max = GUNZIP_MEMORY_MAX;
+
+	if (!is_gzip(in) || in.len > GUNZIP_INPUT_MAX)
+		return 0;
+	n = told(in);
+	if (n / GUNZIP_DENSE > in.len)
+		max = GUNZIP_DENSE_MAX;
+	if (n > max)
+		return 0;
+	return n > GUNZIP_GUESS_MAX ? n : GUNZIP_GUESS_MAX;
+}
+
+static size_t first_cap(struct slice in, size_t max)
+{
+	size_t n = told(in), cap = n ? n : in.len * FIRST_GUESS;
+
 	return cap > max ? max : cap ? cap : 1;
 }
 
@@ -98,15 +121,13 @@ static int all_members(struct libdeflate_decompressor *d, struct slice in, size_
 	return 0;
 }
 
-static int in_memory(struct gunzipped *ret, struct slice in, uint64_t max, struct err *e)
+static int in_memory(struct gunzipped *ret, struct slice in, size_t max, struct err *e)
 {
 	struct libdeflate_decompressor *d = libdeflate_alloc_decompressor();
 	auto_free uint8_t *out = NULL;
 	size_t len = 0;
 	int r = -ENOMEM;
 
-	if (max > GUNZIP_MEMORY_MAX)
-		max = GUNZIP_MEMORY_MAX;
 	if (d)
 		r = all_members(d, in, max, &out, &len);
 	libdeflate_free_decompressor(d);
@@ -265,15 +286,16 @@ static int through_file(struct gunzipped *ret, struct slice in, const char *tmp_
 int gunzip(struct gunzipped *ret, struct slice in, const struct gunzip_options *o, struct err *e)
 {
 	uint64_t max = o && o->output_max ? o->output_max : GUNZIP_OUTPUT_MAX;
+	size_t memory = gunzip_memory(in);
 
 	if (in.len >= 4 && memcmp(in.ptr, "\x28\xb5\x2f\xfd", 4) == 0)
 		return err_set(e, -EBADMSG, "zstd archives are not supported");
-	if (in.len < 4 || memcmp(in.ptr, "\x1f\x8b", 2) != 0) {
+	if (!is_gzip(in)) {
 		ret->bytes = in;
 		return 0;
 	}
-	if (in.len <= GUNZIP_INPUT_MAX) {
-		int r = in_memory(ret, in, max, e);
+	if (memory > 0) {
+		int r = in_memory(ret, in, memory < max ? memory : (size_t)max, e);
 
 		if (r != -EAGAIN)
 			return r;

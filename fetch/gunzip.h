@@ -15,9 +15,13 @@
 /* More than 1000:1 is refused, as by npm, counted against the input read so far in pieces of
  * 64 KiB. Deflate's own limit is 1032:1, so nothing but long runs of one byte comes near. */
 #define GUNZIP_RATIO_MAX 1000
-/* Past this much output zlib takes over. At 1000:1 it takes a full piece of input to get so
- * far, so that the check on the whole, which is all that libdeflate allows, is npm's check. */
-#define GUNZIP_MEMORY_MAX ((size_t)62 << 20)
+/* Past this much output zlib takes over. What is denser than ordinary packages ever are must be
+ * smaller: at 1000:1 it takes a full piece of input to get so far, so that the check on the whole,
+ * which is all that libdeflate allows, is npm's check. */
+#define GUNZIP_MEMORY_MAX ((size_t)128 << 20)
+#define GUNZIP_DENSE_MAX  ((size_t)62 << 20)
+#define GUNZIP_DENSE      100                /* output : input */
+#define GUNZIP_GUESS_MAX  ((size_t)8 << 20)  /* where the archive does not tell its size */
 #define GUNZIP_INPUT_MAX  ((size_t)16 << 20) /* larger input goes to zlib at once */
 /* The most that one archive may hold. npm has no such limit; the largest packages known have
  * less than a tenth of it. Runs of zeros take no room in the temporary file. */
@@ -40,4 +44,8 @@ struct gunzipped {
  * and the like. `o` may be NULL. */
 int gunzip(struct gunzipped *ret, struct slice in, const struct gunzip_options *o,
 	   struct err *e) must_check;
+
+/* How much memory that takes at most; 0: none to speak of. */
+size_t gunzip_memory(struct slice in);
+
 void gunzip_release(struct gunzipped *g);

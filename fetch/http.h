@@ -27,15 +27,17 @@
 
 #define HTTP_BODY_MEMORY_MAX   ((size_t)16 << 20)  /* past it a body goes to a file */
 #define HTTP_BODY_SMALL        ((size_t)256 << 10) /* the same, while the budget is used up */
-#define HTTP_BUDGET            ((size_t)64 << 20)  /* ten seconds of a fast line */
+#define HTTP_BUDGET            ((size_t)32 << 20)  /* what a gigabit line brings in 250 ms */
 #define HTTP_HEADERS_MAX       ((size_t)256 << 10) /* bytes of all headers of one answer */
 #define HTTP_ERROR_BODY_MAX    ((size_t)64 << 10)  /* of an answer that is no success: not kept */
 #define HTTP_REDIRECTS_MAX     20                  /* npm's limit */
 #define HTTP_RETRIES_MAX       10                  /* whatever fetch-retries says */
 #define HTTP_RETRY_AFTER_MAX_S 60 /* a server that asks for more has failed, for now */
 #define HTTP_SOCKETS           15 /* npm's maxsockets, for one host */
-#define HTTP_STREAMS           64 /* for a host that speaks HTTP/2 */
-#define HTTP_ACTIVE_MAX        128
+/* For a host that speaks HTTP/2: at 100 ms, a thousand small packages take a second. Servers allow
+ * 100 or 128 streams on a connection; beyond that another one is opened. */
+#define HTTP_STREAMS    128
+#define HTTP_ACTIVE_MAX 192
 
 /* Unless fetch-timeout and the like are set: npm's five minutes without a byte, and ten seconds
  * before a second try, are for installs; here a program may be waiting. */

@@ -85,16 +85,12 @@ static int spill(struct http_body *b, const char *tmp_dir, struct err *e)
 	return 0;
 }
 
-static int grow(struct http_body *b, size_t need, struct err *e)
+static int set_cap(struct http_body *b, size_t cap)
 {
-	size_t cap = b->cap ? b->cap : BODY_FIRST;
-	void *more;
+	void *more = realloc(b->heap, cap);
 
-	while (cap < need)
-		cap *= 2;
-	more = realloc(b->heap, cap);
 	if (!more)
-		return err_set(e, -ENOMEM, "out of memory for a body of %zu bytes", need);
+		return -ENOMEM;
 	b->heap = more;
 	b->bytes.ptr = more;
 	b->cap = cap;
@@ -102,11 +98,28 @@ static int grow(struct http_body *b, size_t need, struct err *e)
 	return 0;
 }
 
+static int grow(struct http_body *b, size_t need, struct err *e)
+{
+	size_t cap = b->cap ? b->cap : BODY_FIRST;
+
+	while (cap < need)
+		cap *= 2;
+	return set_cap(b, cap) < 0
+		       ? err_set(e, -ENOMEM, "out of memory for a body of %zu bytes", need)
+		       : 0;
+}
+
 static size_t memory_max(const struct http_body *b)
 {
 	const struct http *h = b->owner;
 
 	return atomic_load(&h->held) > h->c.budget ? HTTP_BODY_SMALL : HTTP_BODY_MEMORY_MAX;
+}
+
+void body_expect(struct http_body *b, uint64_t n)
+{
+	if (!b->spilled && n > b->cap && n <= memory_max(b))
+		(void)set_cap(b, (size_t)n);
 }
 
 int body_add(struct http_body *b, const void *p, size_t n, const char *tmp_dir, struct err *e)

@@ -108,6 +108,8 @@ void answer_release(struct http_answer *a);
 
 /* http_body.c */
 void body_begin(struct http_body *b, struct http *h);
+/* So many bytes are said to come. No promise: it only saves growing. */
+void body_expect(struct http_body *b, uint64_t n);
 int body_add(struct http_body *b, const void *p, size_t n, const char *tmp_dir,
 	     struct err *e) must_check;
 void body_reset(struct http_body *b);                           /* empty again */

@@ -116,7 +116,9 @@ static int start_over(struct http_call *c)
 static int begin_body(struct http_call *c)
 {
 	struct http_answer *a = &c->answer;
+	curl_off_t n = 0;
 	long status = 0;
+	int r;
 
 	(void)curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
 	a->status = (unsigned)status;
@@ -132,7 +134,12 @@ static int begin_body(struct http_call *c)
 	c->can_resume = !a->has_encoding && (c->rq.verified ? a->ranges : is_strong(a->etag));
 	free(c->body_etag);
 	c->body_etag = is_strong(a->etag) ? strdup(a->etag) : NULL;
-	return start_over(c);
+	r = start_over(c);
+	if (r == 0 && !a->has_encoding &&
+	    curl_easy_getinfo(c->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &n) == CURLE_OK &&
+	    n > 0 && (uint64_t)n <= c->rq.limit)
+		body_expect(&c->body, (uint64_t)n);
+	return r;
 }
 
 /* The body of an error: a little is read, so that the connection can be kept. The status says
