@@ -1,9 +1,11 @@
 #include "fetch/catalog_npm.h"
 
+#include "core/file.h"
 #include "fetch/http.h"
 #include "fetch/ingest.h"
 #include "fetch/source.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 
 #define BUCKETS 4096u
@@ -27,6 +29,7 @@ struct packument {
 
 struct catalog_npm {
 	const struct npmrc *rc;
+	const char *project_dir;
 	pthread_mutex_t mu;
 	pthread_cond_t changed;
 	struct http *http;                  /* guarded by mu until made */
@@ -300,16 +303,24 @@ static int files(void *self, const struct catalog_package *pkg, const char *cons
 	struct ingest_files unpacked cleanup(ingest_files_release) = INGEST_FILES_INIT;
 	auto_source struct source from = { 0 };
 	struct http_body body = { 0 };
-	int r = source_of(&from, c->rc, "/", &p, e);
+	auto_free char *local = NULL;
+	struct slice bytes = { 0 };
+	int r = source_of(&from, c->rc, c->project_dir, &p, e);
 
-	if (r == 0 && from.kind != SOURCE_URL)
-		return err_set(e, -ENOENT, "%s: not a download", pkg->name);
-	if (r == 0)
+	if (r == 0 && from.kind == SOURCE_PACK)
+		return err_set(e, -ENOENT, "%s: only npm can pack it", pkg->name);
+	if (r == 0 && from.kind == SOURCE_URL)
 		r = download(c, &from, pkg->integrity, &body, e);
+	else if (r == 0)
+		r = file_read_all(AT_FDCWD, from.what, CATALOG_TARBALL_MAX, &local, &bytes.len, e);
+	if (local)
+		bytes.ptr = (const uint8_t *)local;
+	else
+		bytes = body.bytes;
 	if (r == 0)
-		r = check_bytes(pkg->integrity, body.bytes, e);
+		r = check_bytes(pkg->integrity, bytes, e);
 	if (r == 0)
-		r = ingest_unpack(&unpacked, body.bytes, NULL, e);
+		r = ingest_unpack(&unpacked, bytes, NULL, e);
 	for (size_t i = 0; i < count && r == 0; i++)
 		ret[i] = file_json(&unpacked.list, paths[i]);
 	http_body_release(&body);
@@ -321,13 +332,14 @@ struct catalog catalog_npm(struct catalog_npm *c)
 	return (struct catalog){ .manifest = manifest, .hint = hint, .files = files, .self = c };
 }
 
-int catalog_npm_new(struct catalog_npm **ret, const struct npmrc *rc, struct err *e)
+int catalog_npm_new(struct catalog_npm **ret, const struct npmrc *rc, const char *project_dir,
+		    struct err *e)
 {
 	struct catalog_npm *c = malloc(sizeof *c);
 
 	if (!c)
 		return err_set(e, -ENOMEM, "out of memory");
-	*c = (struct catalog_npm){ .rc = rc };
+	*c = (struct catalog_npm){ .rc = rc, .project_dir = project_dir };
 	(void)pthread_mutex_init(&c->mu, NULL);
 	(void)pthread_cond_init(&c->changed, NULL);
 	*ret = c;

@@ -11,9 +11,10 @@
 
 struct catalog_npm;
 
-/* `rc` is borrowed while the catalog lives. With `offline` set in it, questions end with
- * -ENETUNREACH. */
-int catalog_npm_new(struct catalog_npm **ret, const struct npmrc *rc, struct err *e) must_check;
+/* `rc` and `project_dir` (for file: tarballs) are borrowed while the catalog lives. With `offline`
+ * set in it, questions end with -ENETUNREACH. */
+int catalog_npm_new(struct catalog_npm **ret, const struct npmrc *rc, const char *project_dir,
+		    struct err *e) must_check;
 void catalog_npm_free(struct catalog_npm *c); /* NULL is fine; no question may be open */
 
 /* The vtable; borrows c. */

@@ -34,7 +34,7 @@ int cmd_project_open(struct cmd_project *ret, const struct cmd_project_options *
 	if (r == 0)
 		r = read_settings(ret, e);
 	if (r == 0)
-		r = catalog_npm_new(&ret->registry, ret->npmrc, e);
+		r = catalog_npm_new(&ret->registry, ret->npmrc, ret->project.dir, e);
 	if (r < 0)
 		return r;
 	ret->catalog = catalog_npm(ret->registry);

@@ -184,9 +184,9 @@ void park_interrupt(struct parked *r)
 	atomic_store(&r->interrupted, true);
 }
 
-void park_done(struct park *p, struct parcel *src, int result, const char *why, bool optional)
+void park_done(struct park *p, struct parcel *src, int result, const char *why, bool left_out)
 {
-	bool left_out = result == -ENOENT && optional;
+	bool quiet = result == 0 || result == -ECANCELED || (left_out && result == -ENOENT);
 	struct parked *list;
 
 	(void)pthread_mutex_lock(&p->mu);
@@ -198,10 +198,10 @@ void park_done(struct park *p, struct parcel *src, int result, const char *why, 
 	}
 	src->wanted = 0;
 	atomic_store(&src->failed, result < 0 && !left_out);
-	if (result < 0 && !left_out && result != -ECANCELED)
+	if (!quiet)
 		note(p, src, why ? why : strerror(-result));
 	(void)pthread_mutex_unlock(&p->mu);
-	if (result < 0 && !left_out && result != -ECANCELED)
+	if (!quiet)
 		log_error("%s", why ? why : strerror(-result));
 	resume_all(list, result == 0 ? 0 : left_out ? -ENOENT : -EIO);
 }

@@ -60,9 +60,9 @@ void park_want(struct park *p, struct parcel *src);
 /* From the kernel's INTERRUPT: any thread, takes no lock. */
 void park_interrupt(struct parked *r);
 
-/* A fetch ended: fetch_done_fn's result and sentence. `optional`: a package that is not in the
- * registry (-ENOENT) may be left out of the tree, so it is no error. */
-void park_done(struct park *p, struct parcel *src, int result, const char *why, bool optional);
+/* A fetch ended: fetch_done_fn's result and sentence. `left_out`: it failed, and the tree goes on
+ * without it; that the registry does not have it (-ENOENT) is then not even worth a line. */
+void park_done(struct park *p, struct parcel *src, int result, const char *why, bool left_out);
 
 /* For status: kept are the last PARK_ERRORS. */
 #define PARK_ERRORS 32

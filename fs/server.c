@@ -25,7 +25,9 @@ static void on_done(void *arg, const struct digest *key, int result, const char 
 
 	if (!src)
 		return;
-	left_out = result == -ENOENT && atomic_load(&src->optional);
+	/* npm goes on without an optional package that fails in whatever way. A mount stays for
+	 * longer than a network is down: only what asking again would not mend counts. */
+	left_out = (result == -ENOENT || result == -EBADMSG) && atomic_load(&src->optional);
 	park_done(s->park, src, result, why, left_out);
 	minder_come(s, src, left_out);
 }

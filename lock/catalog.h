@@ -20,7 +20,7 @@ struct catalog {
 	void (*hint)(void *self, const char *const *names, size_t count);
 	/* The JSON of files in a package's tarball, by their paths below its folder; ret[i] is
 	 * owned by the caller, NULL where there is no such file or it is no object. -ENOENT: this
-	 * package is not to be had, or only by other means than a download; -EBADMSG: wrong bytes.
+	 * package is not to be had, or only as npm packs it; -EBADMSG: wrong bytes.
 	 * May be NULL: no tarball is to be had. */
 	int (*files)(void *self, const struct catalog_package *pkg, const char *const *paths,
 		     size_t count, cJSON **ret, struct err *e);

@@ -243,7 +243,8 @@ static bool is_commit(struct slice s)
 	return s.len >= 40 && s.len <= 64;
 }
 
-/* That a branch or tag still means the commit of the lock cannot be told here. */
+/* That a branch or tag still means the commit of the lock cannot be told here. Of a repository that
+ * is on none of the hosts that npm knows, it does not compare commits either. */
 static bool git_valid(struct validity *v, uint32_t to, const struct known *k)
 {
 	const char *resolved = v->g->nodes[to].resolved;
@@ -256,7 +257,7 @@ static bool git_valid(struct validity *v, uint32_t to, const struct known *k)
 		return false;
 	if (k->spec.git_range.ptr)
 		return k->has_range && in_range(v, to, &k->range);
-	return !is_commit(k->spec.committish) ||
+	return have->spec.host == GIT_HOST_NONE || !is_commit(k->spec.committish) ||
 	       slice_eq(k->spec.committish, have->spec.committish);
 }
 

@@ -54,9 +54,22 @@ struct project_reader {
 	struct err *e;
 };
 
+/* npm links a top's bins as the lock has them, if package.json has any today: of its own, or those
+ * in a folder. Locks of version 1 have none. */
+static void keep_bins(const struct graph *g, struct graph_node *n, const struct graph_node *lock,
+		      const cJSON *j)
+{
+	bool folder = !json_true(j, "bin") && json_true(json_get(j, "directories"), "bin");
+
+	if (g->lockfile_version < 2 || !(n->bin_count || folder))
+		return;
+	n->bins = lock->bins;
+	n->bin_count = lock->bin_count;
+}
+
 static int apply(struct project_reader *p, uint32_t i, const cJSON *j)
 {
-	struct graph_node *n = &p->g->nodes[i];
+	struct graph_node *n = &p->g->nodes[i], lock = *n;
 	char what[128];
 	int r;
 
@@ -65,6 +78,7 @@ static int apply(struct project_reader *p, uint32_t i, const cJSON *j)
 	r = entry_read(p->g, n, j, BINS_MANIFEST, what, p->e);
 	if (r < 0)
 		return r;
+	keep_bins(p->g, n, &lock, j);
 	if (n->flags & NODE_TOP)
 		n->name = n->pkg_name ? n->pkg_name : graph_folder_name(n->path);
 	if (!n->pkg_name && i)

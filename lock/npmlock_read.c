@@ -39,6 +39,29 @@ static int read_lock(struct graph **ret, int dirfd, const struct npmlock_options
 	return 0;
 }
 
+/* A lock of version 1 does not say which version a repository has, or a tarball whose name does not
+ * say it. npm asks them, finds that the lock says another, which is none, and refuses it. */
+static int refuse_unversioned(const struct graph *g, struct err *e)
+{
+	for (uint32_t i = 1; i < g->count && g->lockfile_version < 2; i++) {
+		const struct graph_node *n = &g->nodes[i];
+
+		if (!(n->flags & (NODE_LINK | NODE_TOP)) && !n->version && n->resolved)
+			return err_set(e, -ESTALE,
+				       "a lock of version 1 does not say which version %.80s is, "
+				       "and npm ci wants to know; make it anew with `npm install "
+				       "--package-lock-only`",
+				       n->path);
+	}
+	return 0;
+}
+
+/* Does it stand in the node's own node_modules? */
+static bool is_own(const struct graph *g, uint32_t node, uint32_t i)
+{
+	return i != GRAPH_NONE && g->nodes[i].parent == node;
+}
+
 /* npm unpacks a package that brings its own shrinkwrap before it knows what stands below. A lock
  * that npm wrote lists that too; one that does not cannot be laid out without the tarball. */
 static int refuse_unlisted(const struct graph *g, struct err *e)
@@ -48,7 +71,7 @@ static int refuse_unlisted(const struct graph *g, struct err *e)
 		const struct graph_node *from = &g->nodes[edge->from];
 
 		if (from->flags & NODE_HAS_SHRINKWRAP && !(from->flags & NODE_EXTRANEOUS) &&
-		    edge->to == GRAPH_NONE && edge->type == EDGE_PROD)
+		    !is_own(g, edge->from, edge->to) && edge->type == EDGE_PROD)
 			return err_set(e, -EOPNOTSUPP,
 				       "%.80s brings its own npm-shrinkwrap.json, and the lock "
 				       "does not list what that names (%.60s); make the lock anew "
@@ -75,6 +98,8 @@ int npmlock_read(struct graph **ret, int dirfd, const struct npmlock_options *o,
 		r = graph_check(g, e);
 	if (r == 0)
 		r = refuse_unlisted(g, e);
+	if (r == 0)
+		r = refuse_unversioned(g, e);
 	if (r < 0)
 		return r;
 	*ret = take(&g);

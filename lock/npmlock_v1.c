@@ -551,6 +551,29 @@ static bool wants_manifest(const struct graph_node *n)
 	       n->version && !(n->resolved && strncmp(n->resolved, "file:", 5) == 0);
 }
 
+static bool is_file_tarball(const struct graph_node *n)
+{
+	return !(n->flags & NODE_LINK) && n->version && n->resolved &&
+	       strncmp(n->resolved, "file:", 5) == 0;
+}
+
+/* The manifest of a tarball on disk is in it. */
+static int ask_tarball(struct v1 *v, const struct graph *g, const struct catalog *catalog,
+		       uint32_t i)
+{
+	static const char *const path = "package.json";
+	const struct graph_node *n = &g->nodes[i];
+	const struct catalog_package pkg = { n->pkg_name, n->version, n->resolved, n->integrity };
+	auto_json cJSON *mani = NULL;
+	int r = catalog->files(catalog->self, &pkg, &path, 1, &mani, v->e);
+
+	if (r == -ENOENT || (r == 0 && !mani))
+		return 0;
+	if (r < 0)
+		return err_wrap(v->e, r, "a lock of version 1 needs its packages' manifests");
+	return put_manifest(v, &v->entries[i], mani);
+}
+
 /* Where the lock has none, npm takes the manifest's for what it is; so do we, if that speaks of the
  * same tarball. */
 static int put_integrity(struct v1 *v, cJSON *made, const cJSON *mani)
@@ -601,6 +624,8 @@ static int put_manifests(struct v1 *v, const struct graph *g, const struct catal
 	for (uint32_t i = 1; i < g->count && r == 0; i++) {
 		if (wants_manifest(&g->nodes[i]))
 			r = ask(v, g, catalog, i);
+		else if (is_file_tarball(&g->nodes[i]) && catalog && catalog->files)
+			r = ask_tarball(v, g, catalog, i);
 	}
 	return r;
 }

@@ -22,9 +22,14 @@ static int name_rule(struct parse *p, struct overrides *o, const char *key)
 {
 	const char *at = *key ? strchr(key + 1, '@') : NULL;
 	size_t len = at ? (size_t)(at - key) : strlen(key);
+	const char *slash = memchr(key, '/', len);
 
 	if (len == 0)
 		return err_set(p->e, -EINVAL, "package.json: an override without a name");
+	if (*key == '@' && (!slash || slash == key + 1 || slash == key + len - 1))
+		return err_set(p->e, -EINVAL,
+			       "package.json: the override of \"%.80s\": that is no package's name",
+			       key);
 	o->name = arena_strndup(p->arena, key, len);
 	o->key_spec = arena_strdup(p->arena, at && at[1] ? at + 1 : "*");
 	return o->name && o->key_spec ? 0 : no_memory(p);
@@ -68,7 +73,8 @@ static int parse_rules(struct parse *p, struct overrides *o, const cJSON *j)
 
 		if (strcmp(m->string, ".") == 0)
 			continue;
-		if (!cJSON_IsString(m) && !cJSON_IsObject(m))
+		/* For npm numbers and booleans are objects without members. */
+		if (cJSON_IsNull(m) || cJSON_IsArray(m))
 			return err_set(p->e, -EINVAL,
 				       "package.json: the override of %.80s is neither a string "
 				       "nor an object",

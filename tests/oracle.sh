@@ -13,7 +13,8 @@
 #   DXFS_BIN          folder of dxfs (default: build/fs beside tests/)
 #   TREECMP           treecmp (default: build/tests/tools/treecmp)
 #   DX_STORE          store to use (default: one in the scratch folder)
-#   ORACLE_REGISTRY   the registry for both; also put for http://registry.test in the copies
+#   ORACLE_REGISTRY   the registry for both; also put for http://registry.test in the copies,
+#                     where file:///project.test then is the project itself
 #   ORACLE_MOUNT      further options of dxfs mount
 set -u -o pipefail
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -68,8 +69,9 @@ copy() {
 	mkdir -p "$1"
 	tar -C "$project" --exclude=node_modules --exclude=./log -cf - . | tar -C "$1" -xpf -
 	[ -n "${ORACLE_REGISTRY:-}" ] || return 0
+	# Both sides have one repository: what is beside npm's.
 	find "$1" -type f \( -name '*.json' -o -name .npmrc \) -exec \
-		sed -i "s|http://registry\\.test|${ORACLE_REGISTRY%/}|g" {} +
+		sed -i "s|http://registry\\.test|${ORACLE_REGISTRY%/}|g; s|file:///project\\.test|file://$npm_side|g" {} +
 }
 
 result() { # result STATUS TEXT
@@ -90,8 +92,11 @@ export XDG_STATE_HOME=$scratch/state XDG_CACHE_HOME=$scratch/xdg-cache
 (cd "$npm_side" && npm ci --ignore-scripts --no-audit --no-fund "$@") >"$scratch/npm.log" 2>&1
 npm_status=$?
 code=$(sed -n 's/^npm \(error\|ERR!\) code //p' "$scratch/npm.log" | head -1)
+# npm has no code for this one.
+[ -n "$code" ] || code=$(sed -n 's/^npm error \(Unable to resolve reference\) .*/\1/p' "$scratch/npm.log" | head -1)
 if [ $npm_status -ne 0 ]; then
 	case $code in
+	'Unable to resolve reference') ;;
 	EUSAGE | EBADPLATFORM | EMISSINGTARGET | ELOCKFILEVERSION | EJSONPARSE | EDUPLICATEWORKSPACE | EBADENGINE) ;;
 	*)
 		tail -15 "$scratch/npm.log"

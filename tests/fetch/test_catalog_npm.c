@@ -32,7 +32,7 @@ static void begin(const char *more)
 	registry = httpd_start(serve, NULL);
 	(void)snprintf(url, sizeof url, "registry=%s", httpd_url(registry, "/"));
 	cr_assert_eq(npmrc_load_with(&rc, &o, NULL), 0);
-	cr_assert_eq(catalog_npm_new(&catalog, rc, NULL), 0);
+	cr_assert_eq(catalog_npm_new(&catalog, rc, "/", NULL), 0);
 }
 
 static void end(void)

@@ -183,6 +183,12 @@ Test(park, an_optional_package_that_is_not_there_is_no_error)
 	park_done(p, &src, -ENOENT, "404", true);
 	cr_assert_eq(a.result, -ENOENT);
 	cr_assert_eq(park_errors(p, errors), 0);
+	/* Nor one that cannot be unpacked; but that is told. */
+	park_wait(p, &src, &a.p);
+	park_done(p, &src, -EBADMSG, "wrong bytes", true);
+	cr_assert_eq(a.result, -ENOENT);
+	cr_assert(!atomic_load(&src.failed));
+	cr_assert_eq(park_errors(p, errors), 1);
 	park_free(p);
 }
 

@@ -186,7 +186,8 @@ static const char ws_lock[] =
 	"'node_modules/a':{'link':true,'resolved':'packages/a'},"
 	"'node_modules/x':{'link':true,'resolved':'libs/x'},"
 	"'node_modules/out':{'link':true,'resolved':'../out'},'../out':{'version':'9.0.0'},"
-	"'packages/a':{'version':'0.0.1','dependencies':{'gone':'1'}},'libs/x':{'version':'1.0.0'},"
+	"'packages/a':{'version':'0.0.1','dependencies':{'gone':'1'},'bin':{'old':'o.js'}},'libs/"
+	"x':{'version':'1.0.0'},"
 	"'node_modules/d':{'version':'1.0.0'}}}";
 
 Test(manifest, tops_are_what_their_package_json_says)
@@ -209,14 +210,44 @@ Test(manifest, tops_are_what_their_package_json_says)
 	cr_assert(a->flags & NODE_WORKSPACE);
 	cr_assert_str_eq(a->version, "2.0.0");
 	cr_assert(a->dep_count == 1 && a->bin_count == 1 && a->bundled.count == 1);
-	cr_assert_str_eq(a->bins[0].name, "a");
-	cr_assert_str_eq(a->residue, "{\"version\":\"0.0.1\",\"dependencies\":{\"gone\":\"1\"}}");
+	/* But its bins are the lock's, as long as it has any; in a folder too. */
+	cr_assert_str_eq(a->bins[0].name, "old");
+	cr_assert_str_eq(a->residue, "{\"version\":\"0.0.1\",\"dependencies\":{\"gone\":\"1\"},"
+				     "\"bin\":{\"old\":\"o.js\"}}");
 	cr_assert_str_eq(g->nodes[graph_find(g, "libs/x")].version, "3.0.0");
 	cr_assert(!(g->nodes[graph_find(g, "libs/x")].flags & NODE_WORKSPACE));
 	/* Outside the project nothing is read. */
 	cr_assert_str_eq(g->nodes[graph_find(g, "../out")].version, "9.0.0");
 	cr_assert(g->nodes[graph_find(g, "node_modules/d")].flags & NODE_DEV);
 	cr_assert_eq(g->edges[g->nodes[0].first_edge].type, EDGE_WORKSPACE);
+	dir_remove(&d);
+}
+
+Test(manifest, a_top_has_the_locks_bins_if_its_package_json_has_any)
+{
+	static const struct {
+		const char *manifest;
+		uint32_t bins;
+	} rows[] = {
+		{ "{'bin':{'x':'x.js','y':'y.js'}}", 1 },
+		{ "{'directories':{'bin':'./bin'}}", 1 },
+		{ "{'bin':{},'directories':{'bin':'./bin'}}", 0 },
+		{ "{'directories':{'bin':''}}", 0 },
+		{ "{}", 0 },
+	};
+	struct dir d = dir_new();
+
+	put(&d, "package-lock.json", ws_lock);
+	put(&d, "package.json", "{'workspaces':['packages/*']}");
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		auto_graph struct graph *g = NULL;
+		struct err e = { 0 };
+
+		put(&d, "packages/a/package.json", rows[i].manifest);
+		cr_assert_eq(read_project(&d, &g, &e), 0, "%s", e.msg);
+		cr_expect_eq(g->nodes[graph_find(g, "packages/a")].bin_count, rows[i].bins, "%s",
+			     rows[i].manifest);
+	}
 	dir_remove(&d);
 }
 
@@ -260,7 +291,9 @@ static const struct {
 	{ "'dependencies':{'a':'*','b':'2.0.0'},'overrides':{'b':'^2.0.0'}",
 	  "conflicts with the direct dependency" },
 	{ "'dependencies':{'a':'*','b':'2.0.0'},'overrides':{'b':'$none'}", "no such dependency" },
-	{ "'dependencies':{'a':'*'},'overrides':{'b':1}", "neither a string" },
+	{ "'dependencies':{'a':'*'},'overrides':{'b':1}", "does not satisfy" },
+	{ "'dependencies':{'a':'*'},'overrides':{'b':[]}", "neither a string" },
+	{ "'dependencies':{'a':'*'},'overrides':{'@b':'1'}", "no package's name" },
 };
 
 Test(manifest, overrides_of_root_decide_what_holds)

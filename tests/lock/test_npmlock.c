@@ -328,12 +328,17 @@ static int carried(void *self, const struct catalog_package *pkg, const char *co
 		   size_t count, cJSON **ret, struct err *e)
 {
 	(void)self;
-	cr_assert(count == 1 && strcmp(paths[0], "node_modules/b/package.json") == 0);
+	cr_assert_eq(count, 1);
+	if (strcmp(pkg->name, "f") == 0) {
+		cr_assert_str_eq(paths[0], "package.json");
+		return json_parse(&ret[0], SLICE("{\"name\":\"f\",\"bin\":{\"f\":\"f.js\"}}"), e);
+	}
+	cr_assert_str_eq(paths[0], "node_modules/b/package.json");
 	cr_assert_str_eq(pkg->name, "a");
 	return json_parse(&ret[0], SLICE("{\"name\":\"b\",\"bin\":\"./from-the-tarball.js\"}"), e);
 }
 
-Test(npmlock, version_1_takes_what_is_bundled_from_the_tarball)
+Test(npmlock, version_1_takes_from_tarballs_what_is_bundled_and_what_no_registry_has)
 {
 	const struct catalog with_files = { .manifest = manifest, .files = carried };
 	auto_graph struct graph *g = NULL;
@@ -345,6 +350,7 @@ Test(npmlock, version_1_takes_what_is_bundled_from_the_tarball)
 	cr_assert_eq(b->bin_count, 1);
 	cr_assert_str_eq(b->bins[0].target, "from-the-tarball.js");
 	cr_assert(b->integrity == NULL);
+	cr_assert_eq(g->nodes[graph_find(g, "node_modules/f")].bin_count, 1);
 }
 
 Test(npmlock, version_1_without_a_registry_is_refused_if_it_needs_one)
