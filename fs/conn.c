@@ -69,7 +69,7 @@ static ssize_t hook_read(int fd, void *buf, size_t len, void *userdata)
 	const struct fuse_in_header *in = buf;
 	const struct fuse_init_in *init = (const void *)(in + 1);
 	struct conn *c = userdata;
-	ssize_t n = read(fd, buf, len);
+	ssize_t n = c->turns.max ? turns_read(&c->turns, buf, len) : read(fd, buf, len);
 
 	if (n < (ssize_t)sizeof *in)
 		return n;
@@ -112,10 +112,16 @@ int conn_loop(struct conn *c, unsigned threads)
 
 	if (!cfg)
 		return -ENOMEM;
+	r = turns_start(&c->turns, fuse_session_fd(c->session), threads);
+	if (r < 0) {
+		fuse_loop_cfg_destroy(cfg);
+		return r;
+	}
 	fuse_loop_cfg_set_clone_fd(cfg, 0); /* a clone dies with its process (fuse.md §7) */
 	fuse_loop_cfg_set_max_threads(cfg, threads);
 	fuse_loop_cfg_set_idle_threads(cfg, threads);
 	r = fuse_session_loop_mt(c->session, cfg);
+	turns_stop(&c->turns);
 	fuse_loop_cfg_destroy(cfg);
 	return r;
 }

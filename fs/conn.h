@@ -1,13 +1,15 @@
 /* conn.h - one connection to the kernel: /dev/fuse, the mount, the counters.
  *
  * libfuse 3.14 reads and writes the device through our two hooks (fuse_session_custom_io),
- * which do two things that it does not: they count messages by opcode, and they add
- * FUSE_PARALLEL_DIROPS to the answer to INIT, without which all look-ups in one directory come
- * one after another (libfuse before 3.17 never sends the bit, whatever conn->want says).
+ * which do three things that it does not: they count messages by opcode, they say which thread
+ * waits for the next (conn_turns.h), and they add FUSE_PARALLEL_DIROPS to the answer to INIT,
+ * without which all look-ups in one directory come one after another (libfuse before 3.17 never
+ * sends the bit, whatever conn->want says).
  *
  * Root mounts with mount(2) on a descriptor of its own; other users through fusermount3. */
 #pragma once
 #include "core/err.h"
+#include "fs/conn_turns.h"
 
 #include <fuse_lowlevel.h>
 #include <stdatomic.h>
@@ -22,6 +24,7 @@ struct conn {
 	bool by_fusermount;  /* else by mount(2) */
 	uint64_t root_ino;   /* what node id 1 stands for (fs/view.h) */
 	struct server *server;
+	struct turns turns; /* while its loop runs */
 	_Atomic uint64_t messages[CONN_OPCODES];
 	_Atomic uint64_t init_unique;  /* the request INIT, while it is not answered */
 	_Atomic uint32_t init_offered; /* the flags that the kernel offered in it */
