@@ -54,6 +54,7 @@ int cmd_lock(int argc, char **argv);
 int cmd_ls(int argc, char **argv);
 int cmd_why(int argc, char **argv);
 int cmd_fetch(int argc, char **argv);
+int cmd_rebuild(int argc, char **argv);
 int cmd_store(int argc, char **argv);
 
 /* dxfs */

@@ -23,6 +23,7 @@ static int prepare(struct mounting *m, struct err *e)
 	const struct mount_options *o = m->o;
 	struct cmd_project_options po = o->project;
 	struct cmd_project *p = &m->project;
+	auto_free char *upper = o->read_only ? NULL : state_path(&m->state, STATE_UPPER);
 	struct lock *lock = NULL;
 	struct server_config c;
 	mode_t mask = umask(022);
@@ -53,6 +54,7 @@ static int prepare(struct mounting *m, struct err *e)
 		.npmrc = p->npmrc,
 		.project_dir = m->project_dir,
 		.state_dir = m->state.dir,
+		.upper_dir = upper,
 		.root_id = m->state.id,
 		.umask = mask,
 		.npm_umask = npmrc_umask(p->npmrc),

@@ -2,6 +2,7 @@
 
 #include "core/file.h"
 #include "lock/manifest.h"
+#include "lock/semver.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -145,4 +146,21 @@ void cmd_node_id(struct buf *b, const struct graph *g, uint32_t node)
 		buf_addf(b, "%s@npm:%s@%s", n->name, m->pkg_name, m->version ? m->version : "");
 	else
 		buf_addf(b, "%s@%s", n->name, m->version ? m->version : "");
+}
+
+bool cmd_node_is(const struct graph_node *n, const char *arg)
+{
+	const char *at = arg[0] ? strchr(arg + 1, '@') : NULL;
+	size_t len = strlen(arg), name_len = at ? (size_t)(at - arg) : len;
+
+	while (len > 1 && arg[len - 1] == '/')
+		len--;
+	if (strlen(n->path) == len && strncmp(n->path, arg, len) == 0)
+		return true;
+	/* An '@' that is not the scope's has a range behind it. */
+	if (!n->pkg_name || strlen(n->pkg_name) != name_len ||
+	    strncmp(n->pkg_name, arg, name_len) != 0)
+		return false;
+	return !at || (n->version &&
+		       semver_satisfies(slice_str(n->version), slice_str(at + 1), SEMVER_LOOSE));
 }

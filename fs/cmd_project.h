@@ -55,3 +55,6 @@ int cmd_project_graph(const struct cmd_project *p, struct lock **ret_lock, struc
 
 /* "name@1.0.0", of an alias "alias@npm:name@1.0.0", as npm names a package at its place. */
 void cmd_node_id(struct buf *b, const struct graph *g, uint32_t node);
+
+/* Is it what somebody names: by name, name@range, or place (node_modules/a/node_modules/b)? */
+bool cmd_node_is(const struct graph_node *n, const char *arg);

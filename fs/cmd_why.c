@@ -1,6 +1,5 @@
 #include "fs/cmd.h"
 #include "fs/cmd_project.h"
-#include "lock/semver.h"
 
 static const char usage[] =
 	"usage: dx why PKG...\n"
@@ -176,32 +175,17 @@ static void explain_all(struct why *w, uint32_t node)
 	}
 }
 
-/* name@range, where there is an '@' that is not the scope's. */
-static bool fits(const struct graph_node *n, const char *arg)
-{
-	const char *at = arg[0] ? strchr(arg + 1, '@') : NULL;
-	size_t len = at ? (size_t)(at - arg) : strlen(arg);
-
-	if (!n->pkg_name || strlen(n->pkg_name) != len || strncmp(n->pkg_name, arg, len) != 0)
-		return false;
-	return !at || (n->version &&
-		       semver_satisfies(slice_str(n->version), slice_str(at + 1), SEMVER_LOOSE));
-}
-
 static int explain_matching(struct why *w, const char *arg)
 {
-	size_t len = strlen(arg);
 	int found = 0;
 
-	while (len > 1 && arg[len - 1] == '/')
-		len--;
 	for (uint32_t i = 1; i < w->g->count; i++) {
 		const struct graph_node *n = &w->g->nodes[i];
 
-		if (!fits(n, arg) && (strlen(n->path) != len || strncmp(n->path, arg, len) != 0))
+		if (!cmd_node_is(n, arg))
 			continue;
 		/* A workspace is explained at its folder, which says by which link. */
-		if (n->flags & NODE_LINK && fits(&w->g->nodes[n->link_target], arg))
+		if (n->flags & NODE_LINK && cmd_node_is(&w->g->nodes[n->link_target], arg))
 			continue;
 		explain_all(w, i);
 		found++;

@@ -74,37 +74,81 @@ static void correct(struct server *s, struct parcel *src)
 	view_unref(v);
 }
 
-/* ---- packages that the registry does not have ---- */
+/* ---- packages that are left out ---- */
 
-/* npm leaves an optional package that it cannot get away, with all that only it needs. */
-static void leave_out(struct server *s, struct parcel *src)
+/* Shows what is there now in place of what was. */
+static int show_anew(struct server *s, struct view *old, struct err *e)
 {
-	struct view *old = view_get(s->shown), *fresh;
 	const struct graph *g = basis_graph(view_basis(old));
-	struct select_params params = s->c.select;
 	bool *present = malloc(g->count * sizeof *present);
-	struct err e = { 0 };
-	int r;
+	struct view *fresh;
+	int r = present ? server_select(s, g, present, e) : err_set(e, -ENOMEM, "out of memory");
 
-	view_mark(old, src, s->failed);
-	params.failed = s->failed;
-	r = present ? select_nodes(g, &params, present, &e) : err_set(&e, -ENOMEM, "out of memory");
 	if (r >= 0)
-		r = view_new(&fresh, s->places, view_basis(old), present, &e);
+		r = view_new(&fresh, s->places, view_basis(old), present, e);
 	free(present);
-	if (r < 0) {
-		atomic_store(&src->failed, true);
-		park_note_error(s->park, src, e.msg);
-		view_unref(old);
-		return;
-	}
-	log_warn("%s@%s is optional and the registry does not have it: left out", src->name,
-		 src->version ? src->version : "?");
+	if (r < 0)
+		return r;
 	view_unref(view_swap(s->shown, view_ref(fresh)));
 	(void)atomic_fetch_add(&s->generation, 1);
 	view_changes(old, fresh, tell, s);
 	view_unref(fresh);
+	return 0;
+}
+
+/* npm leaves an optional package that it cannot get away, with all that only it needs. */
+static void leave_out(struct server *s, struct parcel *src)
+{
+	struct view *old = view_get(s->shown);
+	struct err e = { 0 };
+
+	view_mark(old, src, s->failed);
+	if (show_anew(s, old, &e) < 0) {
+		atomic_store(&src->failed, true);
+		park_note_error(s->park, src, e.msg);
+	} else {
+		log_warn("%s@%s is optional and the registry does not have it: left out", src->name,
+			 src->version ? src->version : "?");
+	}
 	view_unref(old);
+}
+
+/* Answers all that have asked so far. */
+static void look_at_scripts(struct server *s)
+{
+	struct view *old = view_get(s->shown);
+	struct err e = { 0 };
+	unsigned asked;
+	int r;
+
+	(void)pthread_mutex_lock(&s->mu);
+	asked = s->asked;
+	(void)pthread_mutex_unlock(&s->mu);
+	r = show_anew(s, old, &e);
+	view_unref(old);
+	(void)pthread_mutex_lock(&s->mu);
+	s->answer = r;
+	s->answer_err = e;
+	s->answered = asked;
+	(void)pthread_cond_broadcast(&s->news);
+	(void)pthread_mutex_unlock(&s->mu);
+}
+
+int server_scripts(struct server *s, struct err *e)
+{
+	unsigned mine;
+	int r;
+
+	(void)pthread_mutex_lock(&s->mu);
+	mine = ++s->asked;
+	(void)pthread_cond_broadcast(&s->news);
+	while (!s->stop && (int)(s->answered - mine) < 0)
+		(void)pthread_cond_wait(&s->news, &s->mu);
+	r = s->stop ? err_set(e, -ECANCELED, "the mount ends") : s->answer;
+	if (!s->stop && r < 0)
+		*e = s->answer_err;
+	(void)pthread_mutex_unlock(&s->mu);
+	return r;
 }
 
 /* ---- the thread ---- */
@@ -171,41 +215,48 @@ static void wait_for_news(struct server *s)
 	(void)pthread_mutex_lock(&s->mu);
 }
 
-/* The next piece of news; false when it is time to stop. */
-static bool next_news(struct server *s, struct parcel **ret, bool *ret_missing)
+enum news { NEWS_STOP, NEWS_COME, NEWS_MISSING, NEWS_SCRIPTS };
+
+/* Waits for the next piece of news; with the package that it is about, if it is about one. */
+static enum news next_news(struct server *s, struct parcel **ret)
 {
-	bool stop;
+	enum news news;
 
 	(void)pthread_mutex_lock(&s->mu);
-	while (!s->stop && !s->come_count && !s->missing_count)
+	while (!s->stop && !s->come_count && !s->missing_count && s->answered == s->asked)
 		wait_for_news(s);
-	stop = s->stop;
-	*ret_missing = s->missing_count > 0;
-	if (stop)
-		;
-	else if (*ret_missing)
+	if (s->stop) {
+		news = NEWS_STOP;
+	} else if (s->answered != s->asked) {
+		news = NEWS_SCRIPTS;
+	} else if (s->missing_count) {
+		news = NEWS_MISSING;
 		*ret = s->missing[--s->missing_count];
-	else
+	} else {
+		news = NEWS_COME;
 		*ret = s->come[--s->come_count];
+	}
 	(void)pthread_mutex_unlock(&s->mu);
-	return !stop;
+	return news;
 }
 
 static void *run(void *arg)
 {
 	struct server *s = arg;
 	struct store_root *root = NULL;
-	struct parcel *src;
-	bool missing;
+	struct parcel *src = NULL;
+	enum news news;
 
 	if (s->c.root_id)
 		keep_root(s, &root);
 	if (s->c.prefetch != PREFETCH_NONE)
 		prefetch(s);
-	while (next_news(s, &src, &missing)) {
-		if (missing) {
+	while ((news = next_news(s, &src)) != NEWS_STOP) {
+		if (news == NEWS_MISSING) {
 			leave_out(s, src);
 			count_done(s);
+		} else if (news == NEWS_SCRIPTS) {
+			look_at_scripts(s);
 		} else {
 			correct(s, src);
 		}

@@ -1,6 +1,7 @@
 #include "fs/server.h"
 
 #include "core/log.h"
+#include "fs/built.h"
 #include "fs/server_priv.h"
 
 #include <fcntl.h>
@@ -62,7 +63,9 @@ static int copy_config(struct server *s, const struct server_config *c, struct e
 	s->c.project_dir = strdup(c->project_dir);
 	s->c.state_dir = strdup(c->state_dir);
 	s->c.root_id = c->root_id ? strdup(c->root_id) : NULL;
-	if (!s->c.project_dir || !s->c.state_dir || (c->root_id && !s->c.root_id))
+	s->c.upper_dir = c->upper_dir ? strdup(c->upper_dir) : NULL;
+	if (!s->c.project_dir || !s->c.state_dir || (c->root_id && !s->c.root_id) ||
+	    (c->upper_dir && !s->c.upper_dir))
 		return err_set(e, -ENOMEM, "out of memory");
 	return 0;
 }
@@ -71,7 +74,8 @@ static int key_of(void *arg, const struct graph_node *n, struct digest *ret, str
 {
 	const struct server *s = arg;
 
-	return fetch_key(s->c.npmrc, s->c.project_dir, n, ret, e);
+	return s->c.npmrc ? fetch_key(s->c.npmrc, s->c.project_dir, n, ret, e)
+			  : graph_node_key(n, ret, e);
 }
 
 static int open_places(struct server *s, struct err *e)
@@ -83,7 +87,7 @@ static int open_places(struct server *s, struct err *e)
 		.project_dirfd = dirfd,
 		.bin_links = !s->c.no_bin_links,
 		.omit_resolved = s->c.omit_resolved,
-		.key = s->c.npmrc ? key_of : NULL,
+		.key = key_of,
 		.key_arg = s,
 		.modes = {
 			.umask = s->c.umask,
@@ -97,6 +101,24 @@ static int open_places(struct server *s, struct err *e)
 	return places_open(&s->places, &c, e);
 }
 
+int server_select(struct server *s, const struct graph *g, bool *present, struct err *e)
+{
+	auto_free bool *failed = malloc(g->count * sizeof *failed);
+	struct select_params params = s->c.select;
+	auto_built struct built built = { 0 };
+	int r = 0;
+
+	if (!failed)
+		return err_set(e, -ENOMEM, "out of memory");
+	memcpy(failed, s->failed, g->count * sizeof *failed);
+	if (s->c.upper_dir)
+		r = built_read(&built, s->c.upper_dir, e);
+	if (r == 0)
+		r = built_mark_failed(&built, g, key_of, s, failed, e);
+	params.failed = failed;
+	return r < 0 ? r : select_nodes(g, &params, present, e);
+}
+
 static int first_view(struct server *s, struct basis *b, struct err *e)
 {
 	const struct graph *g = basis_graph(b);
@@ -107,8 +129,7 @@ static int first_view(struct server *s, struct basis *b, struct err *e)
 	s->failed = calloc(g->count, sizeof *s->failed);
 	if (!present || !s->failed)
 		return err_set(e, -ENOMEM, "out of memory");
-	s->c.select.failed = NULL;
-	r = select_nodes(g, &s->c.select, present, e);
+	r = server_select(s, g, present, e);
 	if (r >= 0)
 		r = view_new(&v, s->places, b, present, e);
 	if (r < 0)
@@ -237,6 +258,7 @@ void server_free(struct server *s)
 	free((char *)s->c.project_dir);
 	free((char *)s->c.state_dir);
 	free((char *)s->c.root_id);
+	free((char *)s->c.upper_dir);
 	(void)pthread_cond_destroy(&s->news);
 	(void)pthread_mutex_destroy(&s->mu);
 	free(s);

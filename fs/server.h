@@ -44,6 +44,7 @@ struct server_config {
 	const struct npmrc *npmrc;   /* NULL: no fetching at all; what is missing is EIO */
 	const char *project_dir;     /* real path; where node_modules stands */
 	const char *state_dir;       /* of this mount: the slot table; made if missing */
+	const char *upper_dir;       /* where what is written lies; NULL: nothing is (read_only) */
 	const char *root_id;         /* its name in <store>/roots; NULL: none is kept */
 	mode_t umask;                /* of the user: npm's formula for modes needs it */
 	mode_t npm_umask;            /* npm's own setting "umask"; 0 is its default */
@@ -95,6 +96,10 @@ int server_wait_local(struct server *s, struct pollfd *stop, unsigned count,
  * still hold it. Any thread. When node_modules is unmounted by somebody else, the nested ones
  * follow. */
 int server_unmount(struct server *s, bool lazy, struct err *e) must_check;
+
+/* Looks anew whose install scripts failed (fs/built.h), leaves them out, and takes those back in
+ * that did not; the kernel knows when it returns. Any thread but those that serve requests. */
+int server_scripts(struct server *s, struct err *e) must_check;
 
 /* ---- status ---- */
 

@@ -42,9 +42,16 @@ struct server {
 	size_t come_count, come_cap;
 	struct parcel **missing; /* optional ones that are not in the registry */
 	size_t missing_count, missing_cap;
+	unsigned asked, answered; /* server_scripts() */
+	int answer;               /* to the last one answered; minder only writes it */
+	struct err answer_err;
 	uint64_t dones;   /* counts fetches that ended */
 	uint64_t trimmed; /* of these, when memory was last given back */
 };
+
+/* Which nodes are there: not those that the registry lacks, nor those whose install scripts failed.
+ * The minder's, or before it runs. */
+int server_select(struct server *s, const struct graph *g, bool *present, struct err *e) must_check;
 
 /* Starts and ends the minder's thread. */
 int minder_start(struct server *s, struct err *e) must_check;

@@ -8,6 +8,8 @@
  *     log.1        the one before, once a log has grown past 1 MiB
  *     slots        fs/slots.h
  *     pins         fs/pins.h
+ *     upper/       what was written into the mount (fs/upper.h), unless that is elsewhere
+ *     rebuild.log  what install scripts printed, of the last dx rebuild
  *     lock.dxl     the lock derived from npm's (lock/project.h)
  *     node-version what node answered (lock/platform.h)
  *
@@ -18,6 +20,7 @@
 #include "core/err.h"
 
 #define STATE_ID_LEN 16
+#define STATE_UPPER  "upper"
 
 struct state {
 	int dirfd;        /* owned */

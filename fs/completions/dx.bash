@@ -3,7 +3,7 @@ _dx() {
 	local cur=${COMP_WORDS[COMP_CWORD]}
 	COMPREPLY=()
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		mapfile -t COMPREPLY < <(compgen -W 'lock ls why fetch store semver --help --version' -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W 'lock ls why fetch rebuild store semver --help --version' -- "$cur")
 		return
 	fi
 	case ${COMP_WORDS[1]} in
@@ -13,6 +13,10 @@ _dx() {
 		[ -d node_modules ] && mapfile -t COMPREPLY < <(cd node_modules && compgen -d -- "$cur")
 		;;
 	fetch) mapfile -t COMPREPLY < <(compgen -W '--json --store= --registry= --help' -- "$cur") ;;
+	rebuild)
+		mapfile -t COMPREPLY < <(compgen -W '--dry-run --registry= --help' -- "$cur")
+		[ -d node_modules ] && [ "${cur#-}" = "$cur" ] && mapfile -t COMPREPLY < <(cd node_modules && compgen -d -- "$cur")
+		;;
 	store) mapfile -t COMPREPLY < <(compgen -W 'verify gc ls stats --json --dry-run --store= --help' -- "$cur") ;;
 	semver) mapfile -t COMPREPLY < <(compgen -W '--range= --loose --include-prerelease --batch --help' -- "$cur") ;;
 	esac
