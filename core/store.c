@@ -143,6 +143,7 @@ int store_open(struct store **ret, const struct store_options *o, struct err *e)
 	while (o->behind && o->behind[behind])
 		behind++;
 	s->open_max = o->open_max ? o->open_max : STORE_OPEN_MAX;
+	s->claims = -1;
 	s->volumes = calloc(behind + 1, sizeof *s->volumes);
 	r = s->volumes ? 0 : err_set(e, -ENOMEM, "out of memory");
 	boot_id(s->boot);
@@ -164,6 +165,7 @@ void store_close(struct store *s)
 	if (!s)
 		return;
 	packages_release(s);
+	closep(&s->claims);
 	for (size_t i = 0; i < s->volume_count; i++)
 		volume_release(&s->volumes[i]);
 	free(s->volumes);

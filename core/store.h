@@ -4,6 +4,7 @@
  *   <dir>/index               the DXSTORE table: digest -> blob (a cache, rebuildable;
  *                             drawn in store_priv.h)
  *   <dir>/lock                empty; whoever changes the store holds its flock for a moment
+ *   <dir>/claims              empty; locks on its bytes say who is bringing what
  *   <dir>/tmp/                files being written
  *   <dir>/quarantine/         blobs that failed a check
  *   <dir>/roots/              what mounts and locks name, for gc; each file under flock
@@ -72,6 +73,13 @@ ssize_t pkg_read(struct pkg *p, uint32_t entry, enum dxp_form form, void *buf, s
  * the file system leave the store as it was. Under `meta->key` (else `meta->sha512`). */
 int store_put(struct store *s, const struct dxp_meta *meta, const struct dxp_file *files,
 	      size_t count, unsigned flags, bool *ret_existed, struct err *e) must_check;
+
+/* Several processes that bring packages into one store share the work: who is about to bring one
+ * claims it until it has been put. 1: it is the caller's (also where nobody can be asked); 0:
+ * another process has it. One claim a process; it ends with the process, whatever happened.
+ * Claims are advice: store_put() never needs one. */
+int store_claim(struct store *s, const struct digest *key);
+void store_unclaim(struct store *s, const struct digest *key);
 
 /* syncfs, then every record made in this boot is marked synced. */
 int store_sync(struct store *s, struct err *e) must_check;

@@ -136,6 +136,7 @@ struct store {
 	size_t volume_count;
 	uint8_t boot[16];
 	unsigned open_max;
+	int claims; /* <dir>/claims, -1: not open; guarded by mu until it is */
 
 	pthread_mutex_t mu;                /* taken last, never held over I/O on blobs */
 	struct pkg **table;                /* by key, open addressing; guarded by mu, owned */

@@ -46,11 +46,14 @@ static void list_remove(struct flight_list *l, struct flight *fl)
 	fl->prev = fl->next = NULL;
 }
 
-/* The first of the most urgent, if it is as urgent as `least`. */
+/* The first of the most urgent, if it is as urgent as `least`; one in FETCH_AGING is the first of
+ * the least urgent, so that nothing starves. */
 static struct flight *list_pop(struct flight_list *l, enum fetch_prio least)
 {
-	for (unsigned p = 0; p <= least; p++) {
-		struct flight *fl = l->first[p];
+	bool aged = least == FETCH_BACKGROUND && ++l->popped % FETCH_AGING == 0;
+
+	for (unsigned i = 0; i <= least; i++) {
+		struct flight *fl = l->first[aged ? least - i : i];
 
 		if (!fl)
 			continue;
@@ -171,6 +174,8 @@ void flight_end(struct flight *fl, int result)
 		else
 			(void)err_wrap(&fl->e, result, "%.120s", name);
 	}
+	if (fl->claimed)
+		store_unclaim(f->c.store, &fl->pkg.key);
 	lock(f);
 	take_out(f, fl);
 	remember(f, fl, result);

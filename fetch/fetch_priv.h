@@ -21,6 +21,7 @@
 #define FETCH_FAILURES    512u /* remembered at most; older ones are forgotten first */
 #define FETCH_MEMORY_S    5u
 #define FETCH_ROOM        GUNZIP_MEMORY_MAX
+#define FETCH_AGING       16u
 #define FETCH_LOST        64u /* wants for which there was no memory, until they are answered */
 
 #define FETCH_TARBALL_MAX   ((uint64_t)1 << 30)   /* the largest in use have some 200 MB */
@@ -49,6 +50,7 @@ struct flight {
 	bool is_packument;  /* what was asked for, and what `body` is */
 	bool asked_for_url; /* the packument has been asked; once is enough */
 	bool anew;          /* wrong bytes came once already */
+	bool claimed;       /* store_claim() */
 	struct http_body body;
 	struct digest sha512;
 	int result;
@@ -56,6 +58,7 @@ struct flight {
 };
 
 struct flight_list {
+	unsigned popped;
 	struct flight *first[FETCH_PRIOS], *last[FETCH_PRIOS];
 };
 

@@ -49,12 +49,33 @@ static void on_done(void *arg, struct http_response *r)
 		r->body = (struct http_body){ 0 };
 		fl->sha512 = r->sha512;
 		flight_to_work(fl);
+	} else if (r->result == -EALREADY) {
+		flight_to_fail(fl, 0); /* another process has brought it */
 	} else if (may_be_elsewhere(fl, r->result)) {
 		ask_packument(fl);
 	} else {
 		(void)err_set(&fl->e, r->result, "%s", r->why);
 		flight_to_fail(fl, r->result);
 	}
+}
+
+/* On the network thread: another process that fetches into this store may be bringing it. Who is
+ * waited for does not wait for others. */
+static int may_begin(void *arg)
+{
+	struct flight *fl = arg;
+	struct fetch *f = fl->f;
+	enum fetch_prio prio;
+
+	if (fl->claimed)
+		return 0;
+	(void)pthread_mutex_lock(&f->mu);
+	prio = fl->prio;
+	(void)pthread_mutex_unlock(&f->mu);
+	fl->claimed = store_claim(f->c.store, &fl->pkg.key);
+	if (store_has(f->c.store, &fl->pkg.key))
+		return -EALREADY;
+	return fl->claimed || prio == FETCH_DEMAND ? 0 : -EBUSY;
 }
 
 /* http_get is called with the lock held, so that on_done finds `call` set. */
@@ -69,6 +90,7 @@ static void ask(struct flight *fl, const char *url)
 				   .compressed = fl->is_packument,
 				   .sha512 = !fl->is_packument,
 				   .verified = !fl->is_packument && fl->pkg.integrity,
+				   .may_begin = may_begin,
 				   .done = on_done,
 				   .arg = fl };
 	int r;

@@ -3,8 +3,13 @@
  * One thread owns libcurl's multi handle: connections are kept and, over HTTP/2, shared.
  * http_get() queues and returns at once; the network thread starts what is queued by priority,
  * as far as the host's share allows (npm's maxsockets; more where one connection carries many
- * streams; a part is kept free for HTTP_NOW, and while a call of that priority is under way,
- * HTTP_LATER gets only a quarter of the line), and calls `done` once for each call.
+ * streams), and calls `done` once for each call.
+ *
+ * HTTP_NOW overtakes. A part of the slots is kept free for it; while a call of that priority is
+ * under way, HTTP_LATER gets only a quarter of them, and what still has more than HTTP_YIELD_MIN
+ * to bring stops where it is, if the server can continue it, until nobody waits or HTTP_AGING_MS
+ * have gone: so what is in the way is bounded. Nothing starves: a queue that has not moved for
+ * HTTP_AGING_MS starts one call, whatever else is wanted.
  *
  * Bodies are collected whole, in memory up to HTTP_BODY_MEMORY_MAX and in an unlinked temporary
  * file past that, with SHA-512 computed as the bytes come. While all bodies together (under way,
@@ -49,6 +54,11 @@
 #define HTTP_RETRY_FACTOR 10
 #define HTTP_TOTAL_MAX_MS (60 * 60 * 1000) /* tries and pauses together */
 
+#define HTTP_AGING_MS    5000         /* a queue that stood still so long moves */
+#define HTTP_YIELD_MIN   (128u << 10) /* bytes to come of what makes way for HTTP_NOW */
+#define HTTP_BUSY_MS     100          /* between two questions to may_begin() */
+#define HTTP_BUSY_MAX_MS 30000
+
 enum http_prio { HTTP_NOW, HTTP_SOON, HTTP_LATER, HTTP_PRIOS };
 
 struct http;
@@ -56,6 +66,7 @@ struct http_config {
 	const struct npmrc *npmrc; /* borrowed while the http lives */
 	const char *tmp_dir;       /* for large bodies; borrowed; NULL: anonymous memory */
 	size_t budget;             /* 0: HTTP_BUDGET */
+	unsigned aging_ms;         /* 0: HTTP_AGING_MS */
 };
 int http_start(struct http **ret, const struct http_config *c, struct err *e) must_check;
 /* Ends every call with -ECANCELED, and the thread. Bodies stay valid until http_free(). */
@@ -100,6 +111,9 @@ struct http_request {
 	bool verified;     /* the caller checks a digest before it uses the bytes */
 	bool sha512;       /* compute it */
 	unsigned total_ms; /* from the first try on; 0: HTTP_TOTAL_MAX_MS */
+	/* Asked on the network thread when the first try is due. 0: go on; -EBUSY: ask again in a
+	 * moment, for HTTP_BUSY_MAX_MS at most; else the call ends with that. NULL: go on. */
+	int (*may_begin)(void *arg);
 	http_done_fn *done;
 	void *arg;
 };

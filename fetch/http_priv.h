@@ -1,5 +1,6 @@
-/* http_priv.h - between http.c (queue and thread), http_transfer.c (one attempt with libcurl)
- * and http_body.c (what came). Everything here belongs to the network thread unless said. */
+/* http_priv.h - between http.c (the front and the thread), http_sched.c (who is next), http_call.c
+ * (what becomes of one call), http_transfer.c (one attempt with libcurl) and http_body.c (what
+ * came). Everything here belongs to the network thread unless said. */
 #pragma once
 #include "fetch/curl.h"
 #include "fetch/http.h"
@@ -17,15 +18,23 @@ struct http_host {
 	struct http_host *next;
 	char *name; /* "https://host:port"; owned */
 	struct http_list queue[HTTP_PRIOS];
-	unsigned calls, active, active_now; /* active_now: of HTTP_NOW */
-	bool streams;                       /* it has answered over HTTP/2 */
-	int64_t not_before_ms;              /* its Retry-After */
+	int64_t served_ms[HTTP_PRIOS]; /* when the queue last moved, or came to be */
+	unsigned calls, active;
+	bool streams;          /* it has answered over HTTP/2 */
+	int64_t not_before_ms; /* its Retry-After */
 };
 
 /* A call is begun or dropped, whichever comes first. */
 enum call_fate { FATE_OPEN, FATE_BEGUN, FATE_DROPPED };
 
 enum call_state { CALL_NEW, CALL_QUEUED, CALL_PAUSED, CALL_ACTIVE, CALL_OVER };
+
+/* Why a call is paused. */
+enum call_wait {
+	WAIT_RETRY,
+	WAIT_BUSY /* may_begin() said so */,
+	WAIT_LINE /* gave way to HTTP_NOW */
+};
 
 /* The answer that is coming in; begun anew by each status line. */
 struct http_answer {
@@ -56,6 +65,8 @@ struct http_call {
 	bool auth_known;
 	unsigned tries, redirects;
 	int64_t deadline_ms, not_before_ms, last_byte_ms;
+	enum call_wait wait;   /* while CALL_PAUSED */
+	int64_t wait_until_ms; /* not longer than that for others; 0: has not waited */
 
 	CURL *easy; /* while active */
 	struct curl_slist *headers;
@@ -65,6 +76,7 @@ struct http_call {
 	char *body_etag; /* strong validator of what body has so far; owned */
 	uint64_t resume; /* this attempt asked for the body from here on */
 	bool can_resume; /* the server said that it has ranges */
+	uint64_t total;  /* bytes of the whole body, as announced; 0: unknown */
 	struct digester *digester;
 	int error; /* what a callback found, as negative errno; its sentence is in e */
 	struct err e;
@@ -81,7 +93,8 @@ struct http {
 	CURLM *multi;
 	struct http_host *hosts;
 	struct http_list active, paused;
-	unsigned active_count, sockets, retries;
+	unsigned active_count, active_now; /* active_now: of HTTP_NOW */
+	unsigned sockets, retries;
 	int64_t retry_min_ms, retry_max_ms, retry_factor, stall_ms; /* stall_ms 0: not set */
 	const char *cafile; /* borrowed from the npmrc; NULL */
 	bool own_ca;        /* cafile or ca is set: the system's do not count */
@@ -96,7 +109,30 @@ struct http {
 
 int64_t http_now_ms(void);
 
+/* http_call.c: a call's way through its states. Each of these may free it, but call_leave(),
+ * call_pause() and call_enqueue(). */
+void http_list_add(struct http_list *l, struct http_call *c, bool front);
+struct http_host *http_host_get(struct http *h, const struct url *u); /* NULL: out of memory */
+void http_host_put(struct http *h, struct http_host *x);              /* NULL is fine */
+void call_leave(struct http_call *c); /* whatever list it is in, and its transfer */
+void call_enqueue(struct http_call *c, bool front);
+void call_pause(struct http_call *c, enum call_wait why, int64_t until_ms);
+bool call_decide(struct http_call *c, enum call_fate fate); /* any thread; false: too late */
+bool call_begun(struct http_call *c); /* begins it; false: it has been dropped */
+void call_finish(struct http_call *c, int result);
+void call_fail(struct http_call *c, int result, const char *why);
+void call_settle(struct http_call *c, CURLcode code);
+void call_unref(struct http_call *c); /* any thread */
+
+/* http_sched.c */
+void sched_wake(struct http *h, int64_t now);
+void sched_start(struct http *h, int64_t now);
+void sched_yield_line(struct http *h, int64_t now);
+unsigned sched_deadlines(struct http *h, int64_t now); /* the number of those that it ended */
+int sched_timer(const struct http *h, int64_t now);    /* ms until something is due */
+
 /* http_transfer.c */
+long transfer_weight(enum http_prio prio);          /* of a stream */
 int transfer_begin(struct http_call *c) must_check; /* sets up c->easy; sentence in c->e */
 void transfer_end(struct http_call *c);             /* drops c->easy and its headers */
 unsigned transfer_stall_ms(const struct http_call *c);

@@ -111,12 +111,21 @@ static int start_over(struct http_call *c)
 	return c->digester ? 0 : err_set(&c->e, -ENOMEM, "out of memory");
 }
 
+/* The length of the body that comes now; 0: unknown. */
+static uint64_t announced(const struct http_call *c)
+{
+	curl_off_t n = 0;
+
+	if (curl_easy_getinfo(c->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &n) != CURLE_OK)
+		return 0;
+	return n > 0 ? (uint64_t)n : 0;
+}
+
 /* At the first byte of a body, or at the end of an empty one: is this the beginning, or just
  * what is missing? */
 static int begin_body(struct http_call *c)
 {
 	struct http_answer *a = &c->answer;
-	curl_off_t n = 0;
 	long status = 0;
 	int r;
 
@@ -134,11 +143,10 @@ static int begin_body(struct http_call *c)
 	c->can_resume = !a->has_encoding && (c->rq.verified ? a->ranges : is_strong(a->etag));
 	free(c->body_etag);
 	c->body_etag = is_strong(a->etag) ? strdup(a->etag) : NULL;
+	c->total = a->has_encoding ? 0 : announced(c);
 	r = start_over(c);
-	if (r == 0 && !a->has_encoding &&
-	    curl_easy_getinfo(c->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &n) == CURLE_OK &&
-	    n > 0 && (uint64_t)n <= c->rq.limit)
-		body_expect(&c->body, (uint64_t)n);
+	if (r == 0 && c->total <= c->rq.limit)
+		body_expect(&c->body, c->total);
 	return r;
 }
 
@@ -269,7 +277,6 @@ static int set_tls(struct http_call *c)
 
 static int set_options(struct http_call *c)
 {
-	static const long weights[HTTP_PRIOS] = { 256, 64, 16 };
 	const char *proxy = npmrc_proxy_for(c->h->c.npmrc, c->url.text);
 	unsigned stall = transfer_stall_ms(c);
 
@@ -280,7 +287,7 @@ static int set_options(struct http_call *c)
 	SET(CURLOPT_USERAGENT, user_agent(c->h->c.npmrc));
 	/* A libcurl without HTTP/2 refuses these, and does without. */
 	(void)curl_easy_setopt(c->easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-	(void)curl_easy_setopt(c->easy, CURLOPT_STREAM_WEIGHT, weights[c->rq.prio]);
+	(void)curl_easy_setopt(c->easy, CURLOPT_STREAM_WEIGHT, transfer_weight(c->rq.prio));
 	/* To learn first whether one connection will do costs cleartext a round trip for nothing.
 	 */
 	SET(CURLOPT_PIPEWAIT, c->url.tls ? 1L : 0L);
@@ -300,6 +307,13 @@ static int set_options(struct http_call *c)
 	if (c->rq.compressed)
 		SET(CURLOPT_ACCEPT_ENCODING, "gzip, deflate");
 	return c->url.tls || proxy ? set_tls(c) : 0;
+}
+
+long transfer_weight(enum http_prio prio)
+{
+	static const long weights[HTTP_PRIOS] = { 256, 64, 16 };
+
+	return weights[prio];
 }
 
 int transfer_begin(struct http_call *c)

@@ -854,3 +854,27 @@ Test(store, default_folder_follows_the_environment)
 			cr_assert_str_eq(got, rows[i].want);
 	}
 }
+
+Test(store, a_claim_is_of_one_process_and_ends_with_it)
+{
+	struct digest a = { .alg = DIGEST_SHA512, .len = 64, .bytes = { 0xff, 0xff, 1 } }, b = a;
+	struct store *one, *two;
+
+	memset(b.bytes, 0xff, 8);
+	make_dir();
+	one = open_store();
+	two = open_store();
+	cr_expect_eq(store_claim(one, &a), 1);
+	cr_expect_eq(store_claim(one, &a), 1, "its own");
+	cr_expect_eq(store_claim(two, &a), 0);
+	cr_expect_eq(store_claim(two, &b), 1);
+	store_unclaim(two, &a);
+	cr_expect_eq(store_claim(two, &a), 0, "nobody gives away what is another's");
+	store_unclaim(one, &a);
+	cr_expect_eq(store_claim(two, &a), 1);
+	store_close(two);
+	cr_expect_eq(store_claim(one, &a), 1);
+	cr_expect_eq(store_claim(one, &b), 1);
+	store_close(one);
+	remove_dir();
+}

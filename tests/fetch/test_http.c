@@ -3,19 +3,21 @@
 #include "tests/lib/test.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 /* A client with quick retries, whatever the test adds to its configuration, and the answers. */
 static struct npmrc *rc;
 static struct http *http;
 static size_t budget; /* of the next client; 0: the usual */
+static unsigned aging_ms;
 
 static void client(const char *const *more)
 {
 	const char *over[16] = { "fetch-retry-mintimeout=20", "fetch-retry-maxtimeout=20" };
 	static const char *const env[] = { "HOME=/nowhere", NULL };
 	struct npmrc_options o = { .overrides = over, .env = env, .public_registry = "" };
-	struct http_config c = { .budget = budget };
+	struct http_config c = { .budget = budget, .aging_ms = aging_ms };
 
 	for (size_t i = 2; more && *more; i++)
 		over[i] = *more++;
@@ -35,6 +37,7 @@ struct answer {
 	pthread_cond_t came;
 	bool done;
 	int result;
+	unsigned asked; /* by may_begin */
 	unsigned status;
 	char why[256], etag[64];
 	uint8_t *bytes;
@@ -542,6 +545,147 @@ static void on_done_keep(void *arg, struct http_response *r)
 	a->kept = body;
 	pthread_cond_broadcast(&a->came);
 	pthread_mutex_unlock(&a->mu);
+}
+
+/* /big breaks off its first answer in the middle and waits; /now waits for the client to let go
+ * of that. */
+struct line {
+	pthread_mutex_t mu;
+	pthread_cond_t changed;
+	bool let_go;
+	char big[1 << 20];
+};
+
+static void busy_line(void *arg, struct httpd_conn *c, const struct httpd_request *rq)
+{
+	struct line *l = arg;
+	const char *range = httpd_header(c, "range");
+	char head[128];
+
+	if (strcmp(rq->path, "/now") == 0) {
+		pthread_mutex_lock(&l->mu);
+		while (!l->let_go)
+			pthread_cond_wait(&l->changed, &l->mu);
+		pthread_mutex_unlock(&l->mu);
+		httpd_reply(c, 200, NULL, "now", 3);
+	} else if (range) {
+		size_t from = strtoul(range + strlen("bytes="), NULL, 10);
+
+		(void)snprintf(head, sizeof head, "Content-Range: bytes %zu-%zu/%zu\r\n", from,
+			       sizeof l->big - 1, sizeof l->big);
+		httpd_reply(c, 206, head, l->big + from, sizeof l->big - from);
+	} else {
+		(void)snprintf(head, sizeof head,
+			       "HTTP/1.1 200 x\r\nAccept-Ranges: bytes\r\n"
+			       "Content-Length: %zu\r\n\r\n",
+			       sizeof l->big);
+		httpd_send(c, head, strlen(head));
+		httpd_send(c, l->big, 100000);
+		httpd_hang(c);
+		pthread_mutex_lock(&l->mu);
+		l->let_go = true;
+		pthread_cond_broadcast(&l->changed);
+		pthread_mutex_unlock(&l->mu);
+		httpd_cut(c);
+	}
+}
+
+Test(http, what_takes_long_makes_way_for_who_waits_and_goes_on_where_it_stood)
+{
+	static struct line l = { .mu = PTHREAD_MUTEX_INITIALIZER,
+				 .changed = PTHREAD_COND_INITIALIZER };
+	auto_answer struct answer big = ANSWER, now = ANSWER;
+	struct httpd *d = httpd_start(busy_line, &l);
+	struct http_stats st;
+
+	for (size_t i = 0; i < sizeof l.big; i++)
+		l.big[i] = (char)(i * 7 + i / 251);
+	client(NULL);
+	ask(&big, httpd_url(d, "/big"),
+	    FROM(.prio = HTTP_LATER, .verified = true, .limit = 2 << 20));
+	cr_expect_eq(get(&now, httpd_url(d, "/now"), FROM(.prio = HTTP_NOW)), 0);
+	await(&big);
+	cr_expect_eq(big.result, 0);
+	cr_assert_eq(big.len, sizeof l.big);
+	cr_expect_eq(memcmp(big.bytes, l.big, sizeof l.big), 0);
+	cr_expect_eq(httpd_count(d, "/big"), 2);
+	http_stats(http, &st);
+	cr_expect_eq(st.retries, 0);
+	client_end();
+	httpd_stop(d);
+}
+
+/* Asks again and again for what is wanted now. */
+struct flood {
+	const char *url;
+	atomic_uint count;
+};
+
+static void flood_ask(struct flood *f);
+
+static void flood_done(void *arg, struct http_response *r)
+{
+	struct flood *f = arg;
+
+	atomic_fetch_add(&f->count, 1);
+	if (r->result == 0)
+		flood_ask(f);
+}
+
+static void flood_ask(struct flood *f)
+{
+	struct http_request rq = {
+		.url = f->url, .prio = HTTP_NOW, .limit = 10, .done = flood_done, .arg = f
+	};
+	struct http_call *call = NULL;
+
+	if (http_get(http, &rq, &call, NULL) == 0)
+		http_call_release(call);
+}
+
+Test(http, nothing_starves)
+{
+	auto_answer struct answer later = ANSWER, soon = ANSWER;
+	struct httpd *d = httpd_start(plain, NULL);
+	struct flood f = { .url = httpd_url(d, "/hello") };
+
+	aging_ms = 20;
+	client((const char *const[]){ "maxsockets=1", NULL });
+	aging_ms = 0;
+	for (int i = 0; i < 3; i++)
+		flood_ask(&f);
+	cr_expect_eq(get(&later, httpd_url(d, "/empty"), FROM(.prio = HTTP_LATER)), 0);
+	cr_expect_eq(get(&soon, httpd_url(d, "/empty"), FROM(.prio = HTTP_SOON)), 0);
+	cr_expect(atomic_load(&f.count) > 3);
+	client_end();
+	httpd_stop(d);
+}
+
+static int busy_twice(void *arg)
+{
+	struct answer *a = arg;
+
+	return a->asked++ < 2 ? -EBUSY : 0;
+}
+
+static int here_already(void *arg)
+{
+	(void)arg;
+	return -EALREADY;
+}
+
+Test(http, a_call_begins_when_it_may)
+{
+	auto_answer struct answer a = ANSWER, b = ANSWER;
+	struct httpd *d = httpd_start(plain, NULL);
+
+	client(NULL);
+	cr_expect_eq(get(&a, httpd_url(d, "/hello"), FROM(.may_begin = busy_twice)), 0);
+	cr_expect_eq(a.asked, 3);
+	cr_expect_eq(get(&b, httpd_url(d, "/hello"), FROM(.may_begin = here_already)), -EALREADY);
+	cr_expect_eq(httpd_count(d, "/hello"), 1);
+	client_end();
+	httpd_stop(d);
 }
 
 Test(http, while_the_budget_is_used_up_only_what_is_wanted_now_is_started)
