@@ -65,8 +65,9 @@ int cmd_options(int argc, char **argv, const struct cmd_option *options, const c
 	for (int i = 0; options && options[i].name; i++) {
 		assert(i < CMD_OPTIONS_MAX);
 		longs[i + 1] = (struct option){ .name = options[i].name,
-						.has_arg = options[i].value ? required_argument
-									    : no_argument,
+						.has_arg = options[i].value || options[i].each
+								   ? required_argument
+								   : no_argument,
 						.val = options[i].letter };
 		if (options[i].letter)
 			shorts[letters++] = options[i].letter;
@@ -79,7 +80,12 @@ int cmd_options(int argc, char **argv, const struct cmd_option *options, const c
 		for (int i = 0; c && options[i].name; i++)
 			if (options[i].letter == c)
 				at = i + 1;
-		if (options[at - 1].value)
+		if (options[at - 1].each) {
+			if (options[at - 1].each(options[at - 1].arg, optarg) < 0) {
+				(void)fputs(usage, stderr);
+				return CMD_USAGE;
+			}
+		} else if (options[at - 1].value)
 			*options[at - 1].value = optarg;
 		else
 			*options[at - 1].given = true;

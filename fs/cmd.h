@@ -22,12 +22,15 @@ int cmd_main(int argc, char **argv, const struct cmd *table, const char *about);
 
 /* ---- for the subcommands ---- */
 
-/* A long option: a switch, or one with a value (borrowed from argv; of two the last). */
+/* A long option: a switch, or one with a value (borrowed from argv; of two the last), or one whose
+ * every value goes to a function (negative: wrong usage). */
 struct cmd_option {
 	const char *name;
 	bool *given;
-	const char **value; /* NULL: a switch */
-	char letter;        /* its short form; 0: none */
+	const char **value;
+	char letter; /* its short form; 0: none */
+	int (*each)(void *arg, const char *value);
+	void *arg;
 };
 #define CMD_OPTIONS_MAX 8
 
@@ -53,6 +56,7 @@ int cmd_semver(int argc, char **argv);
 int cmd_lock(int argc, char **argv);
 int cmd_ls(int argc, char **argv);
 int cmd_why(int argc, char **argv);
+int cmd_export(int argc, char **argv);
 int cmd_fetch(int argc, char **argv);
 int cmd_rebuild(int argc, char **argv);
 int cmd_store(int argc, char **argv);

@@ -28,27 +28,6 @@ static int usage_error(const char *option, const char *value, const char *what)
 	return CMD_USAGE;
 }
 
-static int parse_omit(unsigned *ret, const char *list)
-{
-	static const struct {
-		const char *name;
-		unsigned flag;
-	} kinds[] = { { "dev", OMIT_DEV }, { "optional", OMIT_OPTIONAL }, { "peer", OMIT_PEER } };
-
-	while (*list) {
-		size_t n = strcspn(list, ",:"), i;
-
-		for (i = 0; i < ARRAY_LEN(kinds); i++)
-			if (strlen(kinds[i].name) == n && strncmp(kinds[i].name, list, n) == 0)
-				break;
-		if (i == ARRAY_LEN(kinds))
-			return -EINVAL;
-		*ret |= kinds[i].flag;
-		list += n + (list[n] != '\0');
-	}
-	return 0;
-}
-
 static int parse_prefetch(enum server_prefetch *ret, const char *word)
 {
 	static const char *const words[] = { [PREFETCH_NONE] = "none",
@@ -113,7 +92,7 @@ static int set_option(struct mount_options *o, int c, const char *value)
 			return usage_error("--prefetch=", value, "none, background or all");
 		break;
 	case 'm':
-		if (parse_omit(&o->project.omit, value) < 0)
+		if (cmd_project_omit(&o->project.omit, value) < 0)
 			return usage_error("--omit=", value, "dev, optional or peer");
 		break;
 	case '1':

@@ -55,6 +55,27 @@ void cmd_project_release(struct cmd_project *p)
 	*p = (struct cmd_project)CMD_PROJECT_INIT;
 }
 
+int cmd_project_omit(void *flags, const char *list)
+{
+	static const struct {
+		const char *name;
+		unsigned flag;
+	} kinds[] = { { "dev", OMIT_DEV }, { "optional", OMIT_OPTIONAL }, { "peer", OMIT_PEER } };
+
+	while (*list) {
+		size_t n = strcspn(list, ",:"), i;
+
+		for (i = 0; i < ARRAY_LEN(kinds); i++)
+			if (strlen(kinds[i].name) == n && strncmp(kinds[i].name, list, n) == 0)
+				break;
+		if (i == ARRAY_LEN(kinds))
+			return -EINVAL;
+		*(unsigned *)flags |= kinds[i].flag;
+		list += n + (list[n] != '\0');
+	}
+	return 0;
+}
+
 /* npm's own settings os, cpu, libc stand behind the command line's options. */
 static const char *chosen(const char *option, const struct npmrc *rc, const char *key)
 {

@@ -35,6 +35,10 @@ struct cmd_project {
 		.project = PROJECT_INIT                                                            \
 	}
 
+/* Adds what an option --omit names, "dev,optional", to the unsigned `flags`: OMIT_*. -EINVAL:
+ * another word. For struct cmd_option. */
+int cmd_project_omit(void *flags, const char *list) must_check;
+
 /* Finds the project and reads npm's settings. `o` may be NULL. `ret` must not move afterwards. */
 int cmd_project_open(struct cmd_project *ret, const struct cmd_project_options *o,
 		     struct err *e) must_check;

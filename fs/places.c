@@ -32,7 +32,7 @@ int places_open(struct places **ret, const struct places_config *c, struct err *
 			r = err_set(e, -errno, "the project's folder: %s", strerror(errno));
 	}
 	if (r == 0)
-		r = slots_open(&p->slots, c->state_dir, e);
+		r = slots_open(&p->slots, c->fleeting ? NULL : c->state_dir, e);
 	if (r < 0)
 		places_close(p);
 	else

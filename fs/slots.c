@@ -176,12 +176,16 @@ int slots_open(struct slots **ret, const char *dir, struct err *e)
 	if (!s)
 		return err_set(e, -ENOMEM, "out of memory");
 	s->fd = -1;
-	if (asprintf(&s->path, "%s/slots", dir) < 0)
+	if (asprintf(&s->path, "%s/slots", dir ? dir : "(memory)") < 0)
 		s->path = NULL;
 	r = s->path ? reserve(s, 1) : -ENOMEM;
 	if (r < 0) {
 		slots_close(s);
 		return err_set(e, r, "out of memory");
+	}
+	if (!dir) {
+		*ret = s;
+		return 0;
 	}
 	s->fd = open(s->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	r = s->fd < 0 ? err_set(e, -errno, "cannot open %s: %s", s->path, strerror(errno))
@@ -234,7 +238,7 @@ int slots_save(struct slots *s, struct err *e)
 	size_t at = sizeof(struct header) + s->saved * sizeof *s->records;
 	int r = 0;
 
-	if (s->saved < s->count)
+	if (s->fd >= 0 && s->saved < s->count)
 		r = file_pwrite_all(s->fd, s->records + s->saved,
 				    (s->count - s->saved) * sizeof *s->records, (off_t)at);
 	if (r < 0)

@@ -28,8 +28,9 @@
 
 struct slots;
 
-/* The table of a folder; made if it is missing. More than SLOTS_LOAD_MAX records: an empty
- * table takes its place (safe at a mount, when the kernel knows no number). */
+/* The table of a folder; made if it is missing. NULL: numbers for this process only.  More than
+ * SLOTS_LOAD_MAX records: an empty table takes its place (safe at a mount, when the kernel knows no
+ * number). */
 int slots_open(struct slots **ret, const char *dir, struct err *e) must_check;
 void slots_close(struct slots *s); /* NULL is fine; what was not saved is lost */
 

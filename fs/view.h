@@ -57,6 +57,7 @@ struct place {
 struct places_config {
 	struct store *store;
 	const char *state_dir;
+	bool fleeting;     /* slots are for this process only: nothing shows them to a kernel */
 	int project_dirfd; /* where workspaces' bins are looked for; -1: they are believed */
 	struct tree_modes modes;
 	bool bin_links;     /* npm's setting; true is its default */

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # oracle.sh [--npm-only] [--keep] PROJECT [options of npm ci]
 #
-# Is what dxfs mounts the tree that npm ci writes? Copies PROJECT twice, runs
+# Is what dxfs mounts the tree that npm ci writes? Copies PROJECT three times, runs
 #   umask 022; npm ci --ignore-scripts --no-audit --no-fund [options]
-# in one copy, `dxfs mount` in the other, and compares every node_modules of both (root's and
-# workspaces'): paths, types, modes, symlinks, bytes. Where npm ci refuses the project, the
-# mount must refuse it too. Prints the differences and one line of result; exit status 0 the
+# in one copy, `dxfs mount` in the second, `dx export` in the third, and compares every
+# node_modules of theirs (root's and workspaces'): paths, types, modes, symlinks, bytes. Where
+# npm ci refuses the project, the mount must refuse it too. Prints the differences and one line of result; exit status 0 the
 # same, 1 not, 2 npm itself could not do it (no registry, a package it lacks).
 #
 #   --npm-only        only show that npm ci can do it
@@ -40,6 +40,7 @@ name=$(basename "$project")${*:+ $*}
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/oracle.XXXXXX") || exit 2
 npm_side=$scratch/npm/$(basename "$project")
 our_side=$scratch/dxfs/$(basename "$project")
+export_side=$scratch/export/$(basename "$project")
 export DXFS_TEST_RUN=$scratch
 
 # Daemons that were started with our mark in their environment.
@@ -82,6 +83,7 @@ result() { # result STATUS TEXT
 umask 022
 copy "$npm_side"
 copy "$our_side"
+copy "$export_side"
 if [ -n "${ORACLE_REGISTRY:-}" ]; then
 	export npm_config_registry=$ORACLE_REGISTRY npm_config_fetch_retries=0
 	export npm_config_cache=${npm_config_cache:-$scratch/cache}
@@ -157,24 +159,37 @@ esac
 modules() {
 	(cd "$1" && find . -name node_modules -prune -print | sort)
 }
+
+# compare OURS WHAT: every node_modules of npm's and of OURS, the other side's name for messages.
+compare() {
+	local side=$1 what=$2 dir
+	while read -r dir; do
+		if [ ! -d "$npm_side/$dir" ]; then
+			# Where nothing is installed npm makes no folder; a mount point must be one.
+			[ -z "$(find "$side/$dir" -mindepth 1 ! -name .package-lock.json -print -quit)" ] && continue
+			echo "$dir: only in the $what"
+			status=1
+		elif [ ! -d "$side/$dir" ]; then
+			echo "$dir: npm has it, the $what does not"
+			status=1
+		else
+			"$treecmp" "$npm_side/$dir" "$side/$dir" >"$scratch/cmp.log" 2>&1 || status=1
+			sed '$d' "$scratch/cmp.log"
+			counts="$counts${counts:+; }$dir $(tail -1 "$scratch/cmp.log")"
+		fi
+	done < <({ modules "$npm_side"; modules "$side"; } | sort -u)
+}
+
 status=0 counts=
-while read -r dir; do
-	if [ ! -d "$npm_side/$dir" ]; then
-		# Where nothing is installed npm makes no folder; a mount point must be one.
-		[ -z "$(find "$our_side/$dir" -mindepth 1 ! -name .package-lock.json -print -quit)" ] && continue
-		echo "$dir: only in the mount"
-		status=1
-	elif [ ! -d "$our_side/$dir" ]; then
-		echo "$dir: npm has it, the mount does not"
-		status=1
-	else
-		"$treecmp" "$npm_side/$dir" "$our_side/$dir" >"$scratch/cmp.log" 2>&1 || status=1
-		sed '$d' "$scratch/cmp.log"
-		counts="$counts${counts:+; }$dir $(tail -1 "$scratch/cmp.log")"
-	fi
-done < <({ modules "$npm_side"; modules "$our_side"; } | sort -u)
+compare "$our_side" mount
 if [ $status -ne 0 ]; then
 	"$bin/dxfs" status "$our_side/node_modules" 2>&1 | head -30
 	result 1 "DIFFERENT: $counts"
 fi
-result 0 "same: ${counts:-nothing in either}"
+same=${counts:-nothing in either}
+counts=
+(cd "$export_side" && exec "$bin/dx" export "${mount_options[@]}" ./node_modules) \
+	</dev/null >"$scratch/export.log" 2>&1 || { cat "$scratch/export.log"; result 1 "dx export failed"; }
+compare "$export_side" export
+[ $status -eq 0 ] || result 1 "the export is DIFFERENT: $counts"
+result 0 "same: $same"

@@ -3,7 +3,7 @@ _dx() {
 	local cur=${COMP_WORDS[COMP_CWORD]}
 	COMPREPLY=()
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		mapfile -t COMPREPLY < <(compgen -W 'lock ls why fetch rebuild store semver --help --version' -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W 'lock ls why fetch export rebuild store semver --help --version' -- "$cur")
 		return
 	fi
 	case ${COMP_WORDS[1]} in
@@ -16,6 +16,10 @@ _dx() {
 	rebuild)
 		mapfile -t COMPREPLY < <(compgen -W '--dry-run --registry= --help' -- "$cur")
 		[ -d node_modules ] && [ "${cur#-}" = "$cur" ] && mapfile -t COMPREPLY < <(cd node_modules && compgen -d -- "$cur")
+		;;
+	export)
+		mapfile -t COMPREPLY < <(compgen -W '--json --omit= --os= --cpu= --libc= --store= --registry= --offline --help' -- "$cur"
+			compgen -d -- "$cur")
 		;;
 	store) mapfile -t COMPREPLY < <(compgen -W 'verify gc ls stats --json --dry-run --store= --help' -- "$cur") ;;
 	semver) mapfile -t COMPREPLY < <(compgen -W '--range= --loose --include-prerelease --batch --help' -- "$cur") ;;
