@@ -18,12 +18,34 @@ void mount_lap(struct mounting *m, const char *step)
 	m->lap = now;
 }
 
+/* Absolute: the daemon works in "/". */
+static int find_upper(struct mounting *m, struct err *e)
+{
+	const char *given = m->o->upper;
+	auto_free char *here = NULL;
+
+	if (m->o->read_only)
+		return 0;
+	if (!given) {
+		m->upper_dir = state_path(&m->state, STATE_UPPER);
+	} else if (given[0] == '/') {
+		m->upper_dir = strdup(given);
+	} else {
+		here = getcwd(NULL, 0);
+		if (!here)
+			return err_set(e, -errno, "cannot find the current folder: %s",
+				       strerror(errno));
+		if (asprintf(&m->upper_dir, "%s/%s", here, given) < 0)
+			m->upper_dir = NULL;
+	}
+	return m->upper_dir ? 0 : err_set(e, -ENOMEM, "out of memory");
+}
+
 static int prepare(struct mounting *m, struct err *e)
 {
 	const struct mount_options *o = m->o;
 	struct cmd_project_options po = o->project;
 	struct cmd_project *p = &m->project;
-	auto_free char *upper = o->read_only ? NULL : state_path(&m->state, STATE_UPPER);
 	struct lock *lock = NULL;
 	struct server_config c;
 	mode_t mask = umask(022);
@@ -41,6 +63,8 @@ static int prepare(struct mounting *m, struct err *e)
 	if (r == 0)
 		r = store_open(&m->store, &o->store, e);
 	if (r == 0)
+		r = find_upper(m, e);
+	if (r == 0)
 		r = ctl_listen(&m->ctl, m->state.dirfd, e);
 	mount_lap(m, "store, control socket");
 	if (r < 0) {
@@ -54,7 +78,6 @@ static int prepare(struct mounting *m, struct err *e)
 		.npmrc = p->npmrc,
 		.project_dir = m->project_dir,
 		.state_dir = m->state.dir,
-		.upper_dir = upper,
 		.root_id = m->state.id,
 		.umask = mask,
 		.npm_umask = npmrc_umask(p->npmrc),
@@ -62,7 +85,7 @@ static int prepare(struct mounting *m, struct err *e)
 		.omit_resolved = npmrc_bool(p->npmrc, "omit-lockfile-registry-resolved", false),
 		.uid = geteuid(),
 		.gid = getegid(),
-		.read_only = o->read_only,
+		.upper_dir = m->upper_dir,
 		.allow_other = o->allow_other || geteuid() == 0,
 		.offline = p->offline,
 		.prefetch = o->prefetch,
@@ -84,6 +107,7 @@ void mount_release(struct mounting *m)
 	cmd_project_release(&m->project);
 	state_release(&m->state);
 	free(m->project_dir);
+	free(m->upper_dir);
 }
 static int run(struct mounting *m)
 {
@@ -110,7 +134,8 @@ static int run(struct mounting *m)
 					  .lock = m->o->project.lock_file
 							  ? m->o->project.lock_file
 							  : m->project.project.lock_file,
-					  .store = store_dir(m->store) };
+					  .store = store_dir(m->store),
+					  .upper = m->upper_dir };
 	return m->o->foreground ? mount_serve(m, -1) : mount_serve_behind(m);
 }
 
@@ -124,6 +149,10 @@ int cmd_mount(int argc, char **argv)
 
 	if (rc != 0)
 		return rc < 0 ? CMD_OK : rc;
+	if (o.read_only && o.upper) {
+		(void)fputs("dxfs mount: --read-only and --upper exclude each other\n", stderr);
+		return CMD_USAGE;
+	}
 	o.store.behind = o.behind;
 	if (o.verbose)
 		log_set_level(LOG_DEBUG);

@@ -10,6 +10,8 @@ static const char usage[] =
 	"      --lock=FILE             this DXL instead of the project's lock\n"
 	"      --store=DIR             instead of $DX_STORE or the default\n"
 	"      --store-behind=DIR      a store that is only read, searched after it; up to eight\n"
+	"      --upper=DIR             where what is written into the mount is kept, instead of\n"
+	"                              in the mount's state folder\n"
 	"      --read-only             nothing can be written, nothing need be asked twice\n"
 	"      --offline               ask nothing of the network\n"
 	"      --prefetch=none|background|all\n"
@@ -48,6 +50,7 @@ static const struct option longs[] = {
 	{ "lock", required_argument, NULL, 'l' },
 	{ "store", required_argument, NULL, 's' },
 	{ "store-behind", required_argument, NULL, 'b' },
+	{ "upper", required_argument, NULL, 'u' },
 	{ "read-only", no_argument, NULL, 'r' },
 	{ "offline", no_argument, NULL, 'o' },
 	{ "prefetch", required_argument, NULL, 'p' },
@@ -80,6 +83,9 @@ static int set_option(struct mount_options *o, int c, const char *value)
 		if (o->behind_count == BEHIND_MAX)
 			return usage_error("--store-behind=", value, "too many");
 		o->behind[o->behind_count++] = value;
+		break;
+	case 'u':
+		o->upper = value;
 		break;
 	case 'r':
 		o->read_only = true;

@@ -16,7 +16,7 @@ struct mount_options {
 	struct store_options store;
 	const char *behind[BEHIND_MAX + 1];
 	unsigned behind_count;
-	const char *dir;
+	const char *dir, *upper; /* upper NULL: in the state folder */
 	bool foreground, read_only, allow_other, verbose;
 	enum server_prefetch prefetch;
 };
@@ -31,6 +31,7 @@ struct mounting {
 	struct server *server;
 	struct status_facts facts;
 	char *project_dir;
+	char *upper_dir;     /* NULL: read-only */
 	int stop_fd;         /* an eventfd: readable when unmounting was asked for and done */
 	struct timespec lap; /* when the last step ended */
 };

@@ -41,6 +41,21 @@ struct stat ops_stat(const struct conn *c, const struct view_attr *a)
 	};
 }
 
+void ops_reply_entry(const struct ask *a, const struct upper_entry *entry)
+{
+	struct fuse_entry_param p = {
+		.ino = ops_to_kernel(a->conn, entry->ino),
+		.attr = entry->st,
+		.attr_timeout = OPS_TIMEOUT,
+		.entry_timeout = OPS_TIMEOUT,
+	};
+	struct upper *u = server_ops(a->conn->server)->upper;
+
+	p.attr.st_ino = p.ino;
+	if (fuse_reply_entry(a->req, &p) != 0 && u)
+		upper_forget(u, entry->ino, 1);
+}
+
 struct scratch {
 	size_t size;
 	max_align_t bytes[];
@@ -73,14 +88,26 @@ void *ops_buffer(size_t n)
 
 /* ---- asking, waiting, asking again ---- */
 
+struct ask ask_new(fuse_req_t req, enum ask_kind kind, fuse_ino_t ino)
+{
+	struct conn *c = fuse_req_userdata(req);
+
+	return (struct ask){
+		.conn = c,
+		.req = req,
+		.kind = kind,
+		.ino = ops_from_kernel(c, ino),
+	};
+}
+
 static void finish(struct ask *a)
 {
 	if (a->on_heap)
 		free(a);
 }
 
-/* The one place where a failure becomes an errno for a program. What is not of the tree's making
- * is EIO, and has a line in the log. */
+/* The one place where a failure becomes an errno for a program. What is neither of the tree's
+ * making nor the upper's file system's is EIO, and has a line in the log. */
 static void fail(struct ask *a, int r, const struct err *e)
 {
 	switch (r) {
@@ -95,7 +122,8 @@ static void fail(struct ask *a, int r, const struct err *e)
 	default:
 		if (e && e->code)
 			log_error("%s", e->msg);
-		r = -EIO;
+		if (!server_ops(a->conn->server)->upper || (e && e->code))
+			r = -EIO;
 	}
 	(void)fuse_reply_err(a->req, -r);
 	finish(a);
@@ -122,27 +150,55 @@ static void on_resume(struct parked *p, int result)
 		fail(a, result, NULL);
 }
 
-static struct ask *keep(const struct ask *a)
+static void on_crew(struct job *j)
+{
+	struct ask *a = (void *)((char *)j - offsetof(struct ask, job));
+
+	a->may_block = true;
+	ask_run(a);
+}
+
+static char *put_bytes(char **at, const char *bytes, size_t len)
+{
+	char *to = *at;
+
+	if (!bytes)
+		return NULL;
+	memcpy(to, bytes, len);
+	*at += len;
+	return to;
+}
+
+/* One that outlives its request's buffer. */
+static struct ask *keep(struct ask *a)
 {
 	size_t name_len = a->name ? strlen(a->name) + 1 : 0;
-	struct ask *kept = malloc(sizeof *kept + name_len);
+	size_t to_len = a->to_name ? strlen(a->to_name) + 1 : 0;
+	size_t data_len = a->data ? a->size : 0;
+	struct ask *kept;
+	char *at;
 
+	if (a->on_heap)
+		return a;
+	kept = malloc(sizeof *kept + name_len + to_len + data_len);
 	if (!kept)
 		return NULL;
 	*kept = *a;
-	if (a->name) {
-		memcpy(kept + 1, a->name, name_len);
-		kept->name = (const char *)(kept + 1);
-	}
+	at = (char *)(kept + 1);
+	kept->name = put_bytes(&at, a->name, name_len);
+	kept->to_name = put_bytes(&at, a->to_name, to_len);
+	kept->data = put_bytes(&at, a->data, data_len);
 	kept->on_heap = true;
 	kept->parked.resume = on_resume;
 	kept->parked.pid = fuse_req_ctx(a->req)->pid;
+	kept->job.run = on_crew;
 	return kept;
 }
 
 static void wait_for(struct ask *a, struct parcel *src)
 {
 	struct park *park = server_ops(a->conn->server)->park;
+	struct ask *kept;
 
 	a->waits = a->waited == src ? a->waits + 1 : 1;
 	a->waited = src;
@@ -152,42 +208,68 @@ static void wait_for(struct ask *a, struct parcel *src)
 		fail(a, -EIO, NULL);
 		return;
 	}
-	if (!a->on_heap) {
-		struct ask *kept = keep(a);
-
-		if (!kept) {
-			fail(a, -ENOMEM, NULL);
-			return;
-		}
-		a = kept;
+	kept = keep(a);
+	if (!kept) {
+		fail(a, -ENOMEM, NULL);
+		return;
 	}
-	fuse_req_interrupt_func(a->req, on_interrupt, a);
-	park_wait(park, src, &a->parked);
+	kept->may_block = false; /* it is resumed by any thread */
+	fuse_req_interrupt_func(kept->req, on_interrupt, kept);
+	park_wait(park, src, &kept->parked);
+}
+
+static void hand_to_crew(struct ask *a)
+{
+	struct ask *kept = keep(a);
+
+	if (kept)
+		crew_do(server_ops(a->conn->server)->crew, &kept->job);
+	else
+		fail(a, -ENOMEM, NULL);
 }
 
 void ask_run(struct ask *a)
 {
-	static int (*const run[])(struct ask *, struct view *, struct parcel **, struct err *) = {
-		[ASK_LOOKUP] = ask_lookup,    [ASK_GETATTR] = ask_getattr, [ASK_READDIR] = ask_list,
-		[ASK_READDIRPLUS] = ask_list, [ASK_READ] = ask_read,
+	static ask_fn *const run[] = {
+		[ASK_LOOKUP] = ask_lookup,       [ASK_GETATTR] = ask_getattr,
+		[ASK_READDIR] = ask_list,        [ASK_READDIRPLUS] = ask_list,
+		[ASK_READ] = ask_read,           [ASK_READLINK] = ask_readlink,
+		[ASK_SETATTR] = ask_setattr,     [ASK_MAKE] = ask_make,
+		[ASK_SYMLINK] = ask_symlink,     [ASK_LINK] = ask_link,
+		[ASK_UNLINK] = ask_unlink,       [ASK_RMDIR] = ask_rmdir,
+		[ASK_RENAME] = ask_rename,       [ASK_WRITE] = ask_write,
+		[ASK_FALLOCATE] = ask_fallocate, [ASK_FSYNC] = ask_fsync,
 	};
-	struct view *v = view_get(server_ops(a->conn->server)->shown);
+	const struct ops_server *s = server_ops(a->conn->server);
+	const struct fuse_ctx *who = fuse_req_ctx(a->req);
 	struct parcel *wait = NULL;
 	struct err e = { 0 };
-	int r = run[a->kind](a, v, &wait, &e);
+	struct upper_call c = {
+		.u = s->upper,
+		.v = view_get(s->shown),
+		.uid = who->uid,
+		.gid = who->gid,
+		.may_block = a->may_block,
+		.ret_wait = &wait,
+		.e = &e,
+	};
+	int r = run[a->kind](a, &c);
 
-	view_unref(v);
+	view_unref(c.v);
 	if (r == 0)
 		finish(a);
 	else if (r == VIEW_WAIT)
 		wait_for(a, wait);
+	else if (r == UPPER_BLOCK)
+		hand_to_crew(a);
 	else
 		fail(a, r, &e);
 }
 
 /* ---- the connection ---- */
 
-/* Which features of the kernel are wanted, and why: fuse.md §3. */
+/* Which features of the kernel are wanted, and why: fuse.md §3. Without HANDLE_KILLPRIV the kernel
+ * itself takes set-id bits away before a write, by SETATTR, from whom they must be taken. */
 static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
 	const unsigned yes = FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_READDIRPLUS |
@@ -195,7 +277,7 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 			     FUSE_CAP_ASYNC_READ;
 	const unsigned no = FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_ATOMIC_O_TRUNC |
 			    FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_SPLICE_READ |
-			    FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE;
+			    FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE | FUSE_CAP_HANDLE_KILLPRIV;
 
 	(void)userdata;
 #if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 17)
@@ -214,18 +296,24 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	conn->congestion_threshold = 48;
 }
 
-/* Ids are a pure function of place and entry: nothing is counted, nothing is forgotten. */
+/* Ids of the lower are a pure function of place and entry: the upper counts its own. */
 static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup)
 {
-	(void)ino;
-	(void)nlookup;
+	const struct conn *c = fuse_req_userdata(req);
+	struct upper *u = server_ops(c->server)->upper;
+
+	if (u)
+		upper_forget(u, ops_from_kernel(c, ino), nlookup);
 	fuse_reply_none(req);
 }
 
 static void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
 {
-	(void)count;
-	(void)forgets;
+	const struct conn *c = fuse_req_userdata(req);
+	struct upper *u = server_ops(c->server)->upper;
+
+	for (size_t i = 0; u && i < count; i++)
+		upper_forget(u, ops_from_kernel(c, forgets[i].ino), forgets[i].nlookup);
 	fuse_reply_none(req);
 }
 
@@ -237,103 +325,29 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	(void)fuse_reply_err(req, ENOSYS);
 }
 
-/* ---- what would change something: EACCES, on which tools fall back ---- */
-
-static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
-		       struct fuse_file_info *fi)
-{
-	(void)ino;
-	(void)attr;
-	(void)to_set;
-	(void)fi;
-	(void)fuse_reply_err(req, EACCES);
-}
-
-static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t dev)
-{
-	(void)parent;
-	(void)name;
-	(void)mode;
-	(void)dev;
-	(void)fuse_reply_err(req, EACCES);
-}
-
-static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
-{
-	(void)parent;
-	(void)name;
-	(void)mode;
-	(void)fuse_reply_err(req, EACCES);
-}
-
-static void op_remove(fuse_req_t req, fuse_ino_t parent, const char *name)
-{
-	(void)parent;
-	(void)name;
-	(void)fuse_reply_err(req, EACCES);
-}
-
-static void op_symlink(fuse_req_t req, const char *link, fuse_ino_t parent, const char *name)
-{
-	(void)link;
-	(void)parent;
-	(void)name;
-	(void)fuse_reply_err(req, EACCES);
-}
-
-static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
-		      const char *new_name, unsigned flags)
-{
-	(void)parent;
-	(void)name;
-	(void)new_parent;
-	(void)new_name;
-	(void)flags;
-	(void)fuse_reply_err(req, EACCES);
-}
-
-static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
-{
-	(void)ino;
-	(void)parent;
-	(void)name;
-	(void)fuse_reply_err(req, EACCES);
-}
-
-static void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
-		     struct fuse_file_info *fi)
-{
-	(void)ino;
-	(void)buf;
-	(void)size;
-	(void)off;
-	(void)fi;
-	(void)fuse_reply_err(req, EACCES);
-}
-
 /* Left NULL on purpose: create (the kernel falls back on mknod), flush, access, release,
- * releasedir, xattrs, locks, lseek, poll, statx: each costs one message a mount or none
- * (fuse.md §3, §4.2). fsync: there is never anything to write. */
+ * releasedir, xattrs, locks, lseek, poll, statx, copy_file_range: each costs one message a mount or
+ * none (fuse.md §3, §4.2). */
+#define OPS_THAT_READ                                                                              \
+	.init = op_init, .lookup = op_lookup, .forget = op_forget,                                 \
+	.forget_multi = op_forget_multi, .getattr = op_getattr, .readlink = op_readlink,           \
+	.open = op_open, .read = op_read, .statfs = op_statfs, .opendir = op_open,                 \
+	.readdir = op_readdir, .readdirplus = op_readdirplus
+
+const struct fuse_lowlevel_ops ops_read_only = { OPS_THAT_READ };
+
 const struct fuse_lowlevel_ops ops_table = {
-	.init = op_init,
-	.lookup = op_lookup,
-	.forget = op_forget,
-	.forget_multi = op_forget_multi,
-	.getattr = op_getattr,
+	OPS_THAT_READ,
 	.setattr = op_setattr,
-	.readlink = op_readlink,
 	.mknod = op_mknod,
 	.mkdir = op_mkdir,
-	.unlink = op_remove,
-	.rmdir = op_remove,
+	.unlink = op_unlink,
+	.rmdir = op_rmdir,
 	.symlink = op_symlink,
 	.rename = op_rename,
 	.link = op_link,
-	.open = op_open,
-	.read = op_read,
 	.write = op_write,
-	.statfs = op_statfs,
-	.opendir = op_open,
-	.readdir = op_readdir,
-	.readdirplus = op_readdirplus,
+	.fsync = op_fsync,
+	.fsyncdir = op_fsync,
+	.fallocate = op_fallocate,
 };

@@ -1,61 +1,66 @@
 #include "fs/ops_priv.h"
 
-int ask_lookup(struct ask *a, struct view *v, struct parcel **ret_wait, struct err *e)
+/* A name that is not there, and that the kernel may remember. */
+static void reply_nothing(const struct ask *a)
 {
-	struct fuse_entry_param entry = {
-		.attr_timeout = OPS_TIMEOUT,
-		.entry_timeout = OPS_TIMEOUT,
-	};
-	struct view_attr attr;
-	int r = view_lookup(v, a->ino, slice_str(a->name), &attr, ret_wait, e);
+	struct fuse_entry_param entry = { .entry_timeout = OPS_TIMEOUT };
 
-	if (r != 0 && r != -ENOENT)
-		return r;
-	if (r == 0) {
-		entry.ino = ops_to_kernel(a->conn, attr.ino);
-		entry.attr = ops_stat(a->conn, &attr);
-	}
-	/* ino 0 is a name that is not there, and that the kernel may remember */
 	(void)fuse_reply_entry(a->req, &entry);
-	return 0;
+}
+
+int ask_lookup(struct ask *a, struct upper_call *c)
+{
+	struct upper_entry entry = { 0 };
+	struct view_attr attr;
+	int r;
+
+	if (c->u) {
+		r = upper_lookup(c, a->ino, a->name, &entry);
+	} else {
+		r = view_lookup(c->v, a->ino, slice_str(a->name), &attr, c->ret_wait, c->e);
+		if (r == 0) {
+			entry.ino = attr.ino;
+			entry.st = ops_stat(a->conn, &attr);
+		}
+	}
+	if (r == 0)
+		ops_reply_entry(a, &entry);
+	else if (r == -ENOENT)
+		reply_nothing(a);
+	return r == -ENOENT ? 0 : r;
 }
 
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	struct conn *c = fuse_req_userdata(req);
-	struct ask a = {
-		.conn = c,
-		.req = req,
-		.kind = ASK_LOOKUP,
-		.ino = ops_from_kernel(c, parent),
-		.name = name,
-	};
+	struct ask a = ask_new(req, ASK_LOOKUP, parent);
 
+	a.name = name;
 	ask_run(&a);
 }
 
-int ask_getattr(struct ask *a, struct view *v, struct parcel **ret_wait, struct err *e)
+int ask_getattr(struct ask *a, struct upper_call *c)
 {
 	struct view_attr attr;
 	struct stat st;
-	int r = view_attr(v, a->ino, &attr, ret_wait, e);
+	int r;
 
+	if (c->u) {
+		r = upper_getattr(c, a->ino, &st);
+	} else {
+		r = view_attr(c->v, a->ino, &attr, c->ret_wait, c->e);
+		if (r == 0)
+			st = ops_stat(a->conn, &attr);
+	}
 	if (r != 0)
 		return r;
-	st = ops_stat(a->conn, &attr);
+	st.st_ino = ops_to_kernel(a->conn, a->ino);
 	(void)fuse_reply_attr(a->req, &st, OPS_TIMEOUT);
 	return 0;
 }
 
 void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct conn *c = fuse_req_userdata(req);
-	struct ask a = {
-		.conn = c,
-		.req = req,
-		.kind = ASK_GETATTR,
-		.ino = ops_from_kernel(c, ino),
-	};
+	struct ask a = ask_new(req, ASK_GETATTR, ino);
 
 	(void)fi;
 	ask_run(&a);
@@ -69,37 +74,32 @@ struct filler {
 	size_t used;
 };
 
-static bool is_dots(struct slice name)
+static bool is_dots(const char *name)
 {
-	return (name.len == 1 && name.ptr[0] == '.') ||
-	       (name.len == 2 && name.ptr[0] == '.' && name.ptr[1] == '.');
+	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
-static bool fill(void *arg, struct slice name, const struct view_attr *attr, uint64_t cookie)
+static bool fill(void *arg, const char *name, const struct upper_entry *found, uint64_t cookie)
 {
 	struct filler *f = arg;
 	struct ask *a = f->ask;
-	struct stat st = ops_stat(a->conn, attr);
 	size_t room = a->size - f->used, need;
-	char text[256];
+	struct stat st = found->st;
 
-	if (name.len >= sizeof text)
-		return true; /* no path could name it */
-	memcpy(text, name.ptr, name.len);
-	text[name.len] = '\0';
+	st.st_ino = ops_to_kernel(a->conn, found->ino);
 	if (a->kind == ASK_READDIR) {
-		need = fuse_add_direntry(a->req, f->buf + f->used, room, text, &st, (off_t)cookie);
+		need = fuse_add_direntry(a->req, f->buf + f->used, room, name, &st, (off_t)cookie);
 	} else {
 		struct fuse_entry_param entry = {
 			/* "." and ".." are no look-ups: the kernel counts none; what has no size
 			 * yet it shall look up when that is asked for */
-			.ino = is_dots(name) || attr->unsized ? 0 : st.st_ino,
+			.ino = is_dots(name) || found->unsized ? 0 : st.st_ino,
 			.attr = st,
 			.attr_timeout = OPS_TIMEOUT,
 			.entry_timeout = OPS_TIMEOUT,
 		};
 
-		need = fuse_add_direntry_plus(a->req, f->buf + f->used, room, text, &entry,
+		need = fuse_add_direntry_plus(a->req, f->buf + f->used, room, name, &entry,
 					      (off_t)cookie);
 	}
 	if (need > room)
@@ -108,14 +108,34 @@ static bool fill(void *arg, struct slice name, const struct view_attr *attr, uin
 	return true;
 }
 
-int ask_list(struct ask *a, struct view *v, struct parcel **ret_wait, struct err *e)
+static bool fill_low(void *arg, struct slice name, const struct view_attr *attr, uint64_t cookie)
+{
+	struct filler *f = arg;
+	struct upper_entry entry = {
+		.ino = attr->ino,
+		.st = ops_stat(f->ask->conn, attr),
+		.unsized = attr->unsized,
+	};
+	char text[256];
+
+	if (name.len >= sizeof text)
+		return true; /* no path could name it */
+	memcpy(text, name.ptr, name.len);
+	text[name.len] = '\0';
+	return fill(arg, text, &entry, cookie);
+}
+
+int ask_list(struct ask *a, struct upper_call *c)
 {
 	struct filler f = { .ask = a, .buf = ops_buffer(a->size) };
 	int r;
 
 	if (!f.buf)
 		return -ENOMEM;
-	r = view_list(v, a->ino, a->off, fill, &f, ret_wait, e);
+	if (c->u)
+		r = upper_list(c, a->ino, a->off, a->kind == ASK_READDIRPLUS, fill, &f);
+	else
+		r = view_list(c->v, a->ino, a->off, fill_low, &f, c->ret_wait, c->e);
 	if (r != 0 && f.used == 0)
 		return r;
 	(void)fuse_reply_buf(a->req, f.buf, f.used);
@@ -124,16 +144,10 @@ int ask_list(struct ask *a, struct view *v, struct parcel **ret_wait, struct err
 
 static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, enum ask_kind kind)
 {
-	struct conn *c = fuse_req_userdata(req);
-	struct ask a = {
-		.conn = c,
-		.req = req,
-		.kind = kind,
-		.ino = ops_from_kernel(c, ino),
-		.size = size,
-		.off = (uint64_t)off,
-	};
+	struct ask a = ask_new(req, kind, ino);
 
+	a.size = size;
+	a.off = (uint64_t)off;
 	ask_run(&a);
 }
 

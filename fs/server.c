@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <sys/eventfd.h>
 
+#define CREW_THREADS 3 /* fsyncs at once; each also waits for the disk, not for a processor */
+
 const struct ops_server *server_ops(const struct server *s)
 {
 	return &s->ops;
@@ -119,6 +121,29 @@ int server_select(struct server *s, const struct graph *g, bool *present, struct
 	return r < 0 ? r : select_nodes(g, &params, present, e);
 }
 
+static int open_upper(struct server *s, struct err *e)
+{
+	struct upper_config c = {
+		.dir = s->c.upper_dir,
+		.project_dir = s->c.project_dir,
+		.uid = s->c.uid,
+		.gid = s->c.gid,
+		.umask = s->c.umask,
+	};
+	auto_free char *aside = NULL;
+	int r;
+
+	if (!c.dir)
+		return 0;
+	s->crew = crew_new();
+	r = s->crew ? upper_open(&s->upper, &c, &aside, e) : err_set(e, -ENOMEM, "out of memory");
+	if (aside)
+		log_warn("what was written into the mount of a project that stood here before is "
+			 "in %s now, and is not shown",
+			 aside);
+	return r;
+}
+
 static int first_view(struct server *s, struct basis *b, struct err *e)
 {
 	const struct graph *g = basis_graph(b);
@@ -179,6 +204,8 @@ static int build(struct server *s, struct lock *lock, struct err *e)
 	if (r == 0)
 		r = open_places(s, e);
 	if (r == 0)
+		r = open_upper(s, e);
+	if (r == 0)
 		r = first_view(s, b, e);
 	basis_unref(b);
 	if (r == 0)
@@ -186,6 +213,8 @@ static int build(struct server *s, struct lock *lock, struct err *e)
 	s->ops = (struct ops_server){
 		.shown = s->shown,
 		.park = s->park,
+		.upper = s->upper,
+		.crew = s->crew,
 		.uid = s->c.uid,
 		.gid = s->c.gid,
 	};
@@ -240,6 +269,8 @@ void server_free(struct server *s)
 	minder_stop(s); /* it may be wanting packages */
 	if (s->fetch)
 		fetch_stop(s->fetch);
+	if (s->crew)
+		crew_stop(s->crew);
 	if (s->park)
 		park_stop(s->park);
 	for (unsigned i = 0; i < s->mount_count; i++) {
@@ -250,6 +281,8 @@ void server_free(struct server *s)
 	free(s->mounts);
 	view_cell_free(s->shown);
 	places_close(s->places);
+	upper_close(s->upper);
+	crew_free(s->crew);
 	park_free(s->park);
 	free(s->failed);
 	free(s->come);
@@ -274,9 +307,9 @@ unsigned server_mount_count(const struct server *s)
 int server_mount(struct server *s, unsigned i, struct err *e)
 {
 	struct conn_options o = {
-		.read_only = s->c.read_only,
+		.read_only = !s->upper,
 		.allow_other = s->c.allow_other,
-		.ops = &ops_table,
+		.ops = s->upper ? &ops_table : &ops_read_only,
 		.ops_size = sizeof ops_table,
 	};
 	auto_free char *dir = NULL;
@@ -365,6 +398,8 @@ int server_start(struct server *s, struct err *e)
 
 	if (r == 0)
 		r = park_start(s->park, e);
+	if (r == 0 && s->crew)
+		r = crew_start(s->crew, CREW_THREADS, e);
 	for (unsigned i = 0; i < s->mount_count && r == 0; i++)
 		if (s->mounts[i].conn.session)
 			r = start_loop(&s->mounts[i], e);

@@ -44,7 +44,7 @@ struct server_config {
 	const struct npmrc *npmrc;   /* NULL: no fetching at all; what is missing is EIO */
 	const char *project_dir;     /* real path; where node_modules stands */
 	const char *state_dir;       /* of this mount: the slot table; made if missing */
-	const char *upper_dir;       /* where what is written lies; NULL: nothing is (read_only) */
+	const char *upper_dir;       /* fs/upper.h; NULL: read-only, the superblock too */
 	const char *root_id;         /* its name in <store>/roots; NULL: none is kept */
 	mode_t umask;                /* of the user: npm's formula for modes needs it */
 	mode_t npm_umask;            /* npm's own setting "umask"; 0 is its default */
@@ -52,14 +52,13 @@ struct server_config {
 	bool omit_resolved;          /* npm's setting omit-lockfile-registry-resolved */
 	uid_t uid;                   /* owner of everything shown */
 	gid_t gid;
-	bool read_only;   /* the superblock is read-only */
 	bool allow_other; /* other users may look; for a user this needs /etc/fuse.conf */
 	bool offline;
 	enum server_prefetch prefetch;
 };
 
-/* -ENOEXEC (EBADPLATFORM), -EBUSY: another process holds this state_dir; the errors of select.h,
- * lock.h and of the state folder. */
+/* -ENOEXEC (EBADPLATFORM), -EBUSY: another process holds this state_dir or upper_dir; the errors of
+ * select.h, lock.h, upper.h and of the state folder. */
 int server_new(struct server **ret, const struct server_config *c, struct err *e) must_check;
 
 /* After server_wait(), or when server_start() has not been called or has failed: the loops must

@@ -18,6 +18,8 @@ struct server {
 	struct places *places;
 	struct park *park;
 	struct view_cell *shown;
+	struct upper *upper; /* NULL: read-only */
+	struct crew *crew;   /* does what of the upper may take long */
 	struct ops_server ops;
 	struct fetch *fetch; /* NULL: nothing is fetched */
 	bool *failed;        /* by graph node: not in the registry; minder only */

@@ -103,10 +103,10 @@ struct upper_entry {
 	bool unsized;   /* as in view_attr */
 };
 
-/* All of them: 0 (or a count), VIEW_WAIT with the parcel in *ret_wait (upper_read and upper_write:
- * too), UPPER_BLOCK, or the negative errno that the program gets. What has not answered has done
- * nothing and may be asked again. Those that give an entry out count it: an answer that did not
- * reach the kernel is taken back by upper_forget(u, ino, 1). */
+/* All of them: 0, VIEW_WAIT with the parcel in *ret_wait, UPPER_BLOCK, or the negative errno that
+ * the program gets; those that count bytes say VIEW_WAIT by -EAGAIN, UPPER_BLOCK by -EINPROGRESS.
+ * What has not answered has done nothing and may be asked again. Those that give an entry out count
+ * it: an answer that did not reach the kernel is taken back by upper_forget(u, ino, 1). */
 int upper_lookup(struct upper_call *c, uint64_t dir, const char *name,
 		 struct upper_entry *ret) must_check;
 int upper_getattr(struct upper_call *c, uint64_t ino, struct stat *ret) must_check;

@@ -230,6 +230,12 @@ static struct place *make_place(struct maker *m, uint32_t i)
 	place->time_ns = m->slot[i].time_ns;
 	place->parcel = m->of[i];
 	place->text = n->text ? arena_strdup(&m->p->arena, n->text) : NULL;
+	if (n->kind == TREE_PACKAGE) {
+		char path[GRAPH_PATH_MAX + 512];
+
+		tree_path(m->v->tree, i, path, sizeof path);
+		place->path = arena_strdup(&m->p->arena, path);
+	}
 	if (copy_bins(m, i, place) < 0 || arena_error(&m->p->arena))
 		return NULL;
 	atomic_store_explicit(&chunk->at[slot % PLACES_CHUNK], place, memory_order_release);

@@ -16,6 +16,8 @@
 #include "fs/tree.h"
 #include "lock/lock.h"
 
+#include <limits.h>
+
 #define VIEW_ENTRY_BITS 21
 #define VIEW_WAIT       1
 
@@ -45,6 +47,7 @@ struct place {
 	uint8_t kind; /* enum tree_kind */
 	int64_t time_ns;
 	struct parcel *parcel;        /* PACKAGE */
+	const char *path;             /* PACKAGE; relative to the project */
 	const struct place_bin *bins; /* PACKAGE; sorted by path */
 	uint32_t bin_count;
 	/* Made when the blob is opened: the count, then (number << 2 | enum tree_bin), sorted. */
@@ -145,6 +148,23 @@ typedef bool view_emit_fn(void *arg, struct slice name, const struct view_attr *
 			  uint64_t cookie);
 int view_list(struct view *v, uint64_t dir, uint64_t cookie, view_emit_fn *fn, void *arg,
 	      struct parcel **ret_wait, struct err *e) must_check;
+
+/* What the slot of an id means, as places_get(). */
+const struct place *view_place(const struct view *v, uint64_t ino);
+
+/* Where a thing stands, by names. */
+struct view_where {
+	const struct place *package; /* the innermost package that it is, or lies in; or NULL */
+	uint64_t top;                /* the package's folder, or the root folder of the mount */
+	size_t top_len;              /* bytes of the path that are top's own: 0 in a package */
+	char path[PATH_MAX];         /* relative to the package's folder ("" is the folder), or to
+					the project */
+};
+
+/* -ESTALE also for what an older view made and this one does not have, unless it lies in a
+ * package; -ENAMETOOLONG. */
+int view_where(struct view *v, uint64_t ino, struct view_where *ret, struct parcel **ret_wait,
+	       struct err *e) must_check;
 
 /* ---- what the kernel must be told ---- */
 
