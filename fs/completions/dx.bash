@@ -12,7 +12,7 @@ _dx() {
 	why)
 		[ -d node_modules ] && mapfile -t COMPREPLY < <(cd node_modules && compgen -d -- "$cur")
 		;;
-	fetch) mapfile -t COMPREPLY < <(compgen -W '--json --store= --registry= --help' -- "$cur") ;;
+	fetch) mapfile -t COMPREPLY < <(compgen -W '--json --offline --store= --registry= --help' -- "$cur") ;;
 	rebuild)
 		mapfile -t COMPREPLY < <(compgen -W '--dry-run --registry= --help' -- "$cur")
 		[ -d node_modules ] && [ "${cur#-}" = "$cur" ] && mapfile -t COMPREPLY < <(cd node_modules && compgen -d -- "$cur")
