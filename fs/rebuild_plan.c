@@ -238,31 +238,35 @@ static bool is_named(const struct graph_node *n, const char *const *args, int co
 	return false;
 }
 
-static int check_named(struct rebuild *b, const char *const *args, int count, struct err *e)
+static int check_named(struct rebuild *b, const char *arg, struct err *e)
 {
-	for (int i = 0; i < count; i++) {
-		uint32_t found = GRAPH_NONE;
+	bool found = false, bundled = false;
+	const char *name = "";
 
-		for (uint32_t k = 1; k < b->graph->count && found == GRAPH_NONE; k++)
-			if (!(b->graph->nodes[k].flags & (NODE_LINK | NODE_TOP)) &&
-			    cmd_node_is(&b->graph->nodes[k], args[i]))
-				found = k;
-		if (found == GRAPH_NONE)
-			return err_set(
-				e, -ENOENT,
-				"the lock has no package %s; `dx ls --all` lists what it has",
-				args[i]);
-		if (b->graph->nodes[found].flags & NODE_IN_BUNDLE)
-			return err_set(e, -EPERM,
-				       "%s came inside another package; its scripts never run",
-				       args[i]);
-		if (b->answers[found] != ALLOW_YES)
-			return err_set(e, -EPERM,
-				       "the project does not allow the scripts of %s; \"%s\": true "
-				       "in allowScripts of package.json does",
-				       args[i], b->graph->nodes[found].pkg_name);
+	for (uint32_t i = 1; i < b->graph->count; i++) {
+		const struct graph_node *n = &b->graph->nodes[i];
+
+		if (n->flags & (NODE_LINK | NODE_TOP) || !cmd_node_is(n, arg))
+			continue;
+		if (b->answers[i] == ALLOW_YES)
+			return 0;
+		if (n->flags & NODE_IN_BUNDLE) {
+			bundled = true;
+		} else {
+			found = true;
+			name = n->pkg_name;
+		}
 	}
-	return 0;
+	if (found)
+		return err_set(e, -EPERM,
+			       "the project does not allow the scripts of %s; \"%s\": true in "
+			       "allowScripts of package.json does",
+			       arg, name);
+	if (bundled)
+		return err_set(e, -EPERM, "%s came inside another package; its scripts never run",
+			       arg);
+	return err_set(e, -ENOENT, "the lock has no package %s; `dx ls --all` lists what it has",
+		       arg);
 }
 
 /* Those with scripts that nobody has decided about. */
@@ -345,8 +349,8 @@ int rebuild_plan(struct rebuild *b, const char *const *args, int count, struct e
 		(void)fprintf(stderr, "dx rebuild: npm's setting ignore-scripts is on\n");
 		return 0;
 	}
-	if (r == 0)
-		r = check_named(b, args, count, e);
+	for (int i = 0; i < count && r == 0; i++)
+		r = check_named(b, args[i], e);
 	if (r == 0)
 		r = tell_unreviewed(b, e);
 	if (r == 0)
