@@ -139,6 +139,8 @@ int ask_list(struct ask *a, struct upper_call *c)
 	if (r != 0 && f.used == 0)
 		return r;
 	(void)fuse_reply_buf(a->req, f.buf, f.used);
+	if (a->kind == ASK_READDIRPLUS)
+		push_listed(server_ops(a->conn->server)->push, a->ino);
 	return 0;
 }
 

@@ -41,6 +41,8 @@ int ask_read(struct ask *a, struct upper_call *c)
 	if (n < 0)
 		return n == -EAGAIN ? VIEW_WAIT : (int)n;
 	(void)fuse_reply_buf(a->req, buf, (size_t)n);
+	if (a->off == 0)
+		push_read(server_ops(a->conn->server)->push, a->conn, c->v, a->ino);
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 #include "fs/conn.h"
 #include "fs/crew.h"
 #include "fs/park.h"
+#include "fs/push.h"
 #include "fs/upper.h"
 
 enum ask_kind {
@@ -56,6 +57,7 @@ struct ask {
 
 /* What the ops need of a server. */
 struct ops_server {
+	struct push *push; /* NULL on a mount that is written to */
 	struct view_cell *shown;
 	struct park *park;
 	struct upper *upper; /* NULL: the mount is read-only */

@@ -210,7 +210,13 @@ static int build(struct server *s, struct lock *lock, struct err *e)
 	basis_unref(b);
 	if (r == 0)
 		r = make_mounts(s, e);
+	if (r == 0 && !s->upper) {
+		s->push = push_new(s->shown);
+		if (!s->push)
+			r = err_set(e, -ENOMEM, "out of memory");
+	}
 	s->ops = (struct ops_server){
+		.push = s->push,
 		.shown = s->shown,
 		.park = s->park,
 		.upper = s->upper,
@@ -266,6 +272,7 @@ void server_free(struct server *s)
 		if (conn_unmount(&s->mounts[i].conn, true, &e) < 0)
 			log_warn("%s", e.msg);
 	join_loops(s);
+	push_stop(s->push);
 	minder_stop(s); /* it may be wanting packages */
 	if (s->fetch)
 		fetch_stop(s->fetch);
@@ -283,6 +290,7 @@ void server_free(struct server *s)
 	places_close(s->places);
 	upper_close(s->upper);
 	crew_free(s->crew);
+	push_free(s->push);
 	park_free(s->park);
 	free(s->failed);
 	free(s->come);
@@ -403,6 +411,8 @@ int server_start(struct server *s, struct err *e)
 	for (unsigned i = 0; i < s->mount_count && r == 0; i++)
 		if (s->mounts[i].conn.session)
 			r = start_loop(&s->mounts[i], e);
+	if (r == 0 && s->push)
+		r = push_start(s->push, e);
 	return r == 0 ? minder_start(s, e) : r;
 }
 

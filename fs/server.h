@@ -15,8 +15,9 @@
  *   server_free
  *
  * Threads: at most max(4, processors) for each mount's loop, one that runs each loop, one that ends
- * waits (fs/park.h), the minder that tells the kernel what changed and prefetches, and fetch.h's.
- * None of them takes signals, so these come to the main's own thread. */
+ * waits (fs/park.h), the minder that tells the kernel what changed and prefetches, on a read-only
+ * mount the one that gives it files (fs/push.h), and fetch.h's. None of them takes signals, so
+ * these come to the main's own thread. */
 #pragma once
 #include "core/store.h"
 #include "fs/park.h"

@@ -21,6 +21,7 @@ struct server {
 	struct upper *upper; /* NULL: read-only */
 	struct crew *crew;   /* does what of the upper may take long */
 	struct ops_server ops;
+	struct push *push;   /* NULL: not read-only */
 	struct fetch *fetch; /* NULL: nothing is fetched */
 	bool *failed;        /* by graph node: not in the registry; minder only */
 

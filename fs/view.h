@@ -141,6 +141,12 @@ int view_readlink(struct view *v, uint64_t ino, const char **ret, struct err *e)
 ssize_t view_read(struct view *v, uint64_t ino, void *buf, size_t n, uint64_t off,
 		  struct parcel **ret_wait, struct err *e) must_check;
 
+/* Of what lies in a package that is here: the directory of something (0 for all else), and the ids
+ * of what a directory has, one after the other in the order of listings (false for all else). They
+ * open nothing. */
+uint64_t view_parent(const struct view *v, uint64_t ino);
+bool view_run(const struct view *v, uint64_t dir, uint64_t *ret_first, uint64_t *ret_end);
+
 /* A directory after `cookie` (0: from the start), "." and ".." included. `fn` gets each entry
  * with the cookie that continues after it, and returns false when it has no room for it. The
  * ino of "..", of which attr has nothing else but the mode, is right for all but roots. */

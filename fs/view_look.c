@@ -482,3 +482,40 @@ ssize_t view_read(struct view *v, uint64_t ino, void *buf, size_t n, uint64_t of
 	*ret_wait = place->parcel;
 	return -EAGAIN;
 }
+
+static const struct dxp *dxp_here(const struct view *v, uint64_t ino)
+{
+	const struct place *place = place_of(v, ino);
+	struct pkg *pkg;
+
+	if (!place || place->kind != TREE_PACKAGE)
+		return NULL;
+	pkg = atomic_load(&place->parcel->pkg);
+	return pkg && view_ino_entry(ino) < dxp_count(pkg_dxp(pkg)) ? pkg_dxp(pkg) : NULL;
+}
+
+uint64_t view_parent(const struct view *v, uint64_t ino)
+{
+	const struct dxp *dxp = dxp_here(v, ino);
+	struct dxp_entry f;
+
+	if (!dxp || view_ino_entry(ino) == 0)
+		return 0;
+	dxp_entry(dxp, view_ino_entry(ino), &f);
+	return view_ino(view_ino_slot(ino), f.parent);
+}
+
+bool view_run(const struct view *v, uint64_t dir, uint64_t *ret_first, uint64_t *ret_end)
+{
+	const struct dxp *dxp = dxp_here(v, dir);
+	struct dxp_entry d;
+
+	if (!dxp)
+		return false;
+	dxp_entry(dxp, view_ino_entry(dir), &d);
+	if (d.type != DXP_DIR)
+		return false;
+	*ret_first = view_ino(view_ino_slot(dir), d.first_child);
+	*ret_end = *ret_first + d.children;
+	return true;
+}

@@ -1,0 +1,25 @@
+/* push.h - files given to the kernel before it asks for them.
+ *
+ * Whoever lists a directory and then reads a file of it will probably read the next ones (tar, cp,
+ * grep, a bundler's crawl). A READ costs the reader two wake-ups; so at the first READ of a file
+ * in a directory that was listed, a thread puts the files after it into the kernel's page cache
+ * (FUSE_NOTIFY_STORE), ahead of the reader, whom it jumps over if he is faster.
+ *
+ * Only on a mount that is read-only in the kernel: what is stored must not overwrite what a program
+ * has just written and the daemon has not yet heard of. */
+#pragma once
+#include "fs/conn.h"
+#include "fs/view.h"
+
+struct push;
+
+/* Borrows `shown`. NULL: out of memory. */
+struct push *push_new(struct view_cell *shown) must_check;
+int push_start(struct push *p, struct err *e) must_check;
+void push_stop(struct push *p); /* before the sessions are destroyed; NULL is fine */
+void push_free(struct push *p); /* NULL is fine */
+
+/* From the loops' threads, once they have answered: a directory was listed, the start of a file was
+ * read. They do not wait. NULL is fine. */
+void push_listed(struct push *p, uint64_t dir);
+void push_read(struct push *p, struct conn *c, struct view *v, uint64_t ino);
