@@ -32,7 +32,7 @@
  *
  *   unlink, rmdir  the line in `removed` (the name stays as it was while the upper has it), then
  *                  unlink(2) or rmdir(2)
- *   copy-up        a whole file in tmp/ with mode, owner and times, then rename(2)
+ *   copy-up        a whole file in tmp/ with mode, owner and times, fsynced, then rename(2)
  *   rename         copy-up of the source, the lines in `removed` (which change nothing that is
  * seen), then rename(2)
  *

@@ -254,6 +254,9 @@ static int copy_file(struct upper_call *c, const struct spot *s, const struct vi
 	r = copy_bytes(c, s->ino, low->size < limit ? low->size : limit, fd);
 	if (r == 0 && (fchmod(fd, low->mode & 07777) < 0 || futimens(fd, times) < 0))
 		r = -errno;
+	/* From the rename on it hides what the package has: a power cut must not leave it empty. */
+	if (r == 0 && fdatasync(fd) < 0)
+		r = -errno;
 	if (r == 0)
 		r = upper_put(c->u, temp, s->path);
 	if (r != 0) {
@@ -316,8 +319,7 @@ static int copy_now(struct upper_call *c, const struct spot *s, uint64_t limit)
 		return r;
 	if (!S_ISREG(low.mode) && !S_ISLNK(low.mode))
 		return -EISDIR;
-	if (S_ISREG(low.mode) && low.size > COPY_INLINE_MAX && limit > COPY_INLINE_MAX &&
-	    !c->may_block)
+	if (S_ISREG(low.mode) && !c->may_block)
 		return UPPER_BLOCK;
 	r = make_parent(c, s);
 	if (r == 0)

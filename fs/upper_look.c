@@ -187,7 +187,7 @@ static bool is_lowers(const struct child *ch)
 
 static bool has_names(const struct child *ch)
 {
-	return ch->has_up && S_ISREG(ch->st.st_mode) && ch->st.st_nlink > 1;
+	return ch->has_up && !S_ISDIR(ch->st.st_mode) && ch->st.st_nlink > 1;
 }
 
 /* Under the nodes' mutex. *ret_low: it goes by the lower's id and needs no node. */

@@ -15,8 +15,6 @@
 #include <limits.h>
 #include <pthread.h>
 
-#define COPY_INLINE_MAX                                                                            \
-	((uint64_t)1 << 20)               /* more is not copied up by a thread that must not wait */
 #define UPPER_TEXT_MAX ((size_t)64 << 20) /* of `removed` and `names`; a million lines */
 #define UPPER_NODES    4096               /* buckets */
 

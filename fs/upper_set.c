@@ -16,7 +16,8 @@ static bool is_same(const struct upper_change *ch, const struct view_attr *low,
 	       (!(ch->set & UPPER_SET_GID) || ch->gid == u->gid);
 }
 
-/* 1: nothing need be done. */
+#define NOTHING_TO_DO 3 /* beside VIEW_WAIT and UPPER_BLOCK */
+
 static int bring_up(struct upper_call *c, uint64_t ino, const struct upper_change *ch)
 {
 	auto_close int fd = -1;
@@ -30,7 +31,7 @@ static int bring_up(struct upper_call *c, uint64_t ino, const struct upper_chang
 	if (r != 0)
 		return r;
 	if (is_same(ch, &low, c->u))
-		return 1;
+		return NOTHING_TO_DO;
 	if (S_ISDIR(low.mode))
 		return upper_make_dirs(c, ino, &s, &fd);
 	return upper_copy_up(c, ino, ch->set & UPPER_SET_SIZE ? (uint64_t)ch->size : UINT64_MAX);
@@ -91,7 +92,7 @@ static int set_rest(struct upper_call *c, uint64_t ino, const struct upper_chang
 int upper_setattr(struct upper_call *c, uint64_t ino, const struct upper_change *ch,
 		  struct stat *ret)
 {
-	int r = ch->set ? bring_up(c, ino, ch) : 1;
+	int r = ch->set ? bring_up(c, ino, ch) : NOTHING_TO_DO;
 
 	if (r == 0 && (ch->set & UPPER_SET_SIZE))
 		r = set_size(c, ino, ch->size);

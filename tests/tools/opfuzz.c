@@ -1,29 +1,42 @@
 /* opfuzz - see opfuzz.h.
  *
  * usage: opfuzz [--seed=N] [--sequences=N] [--ops=N] [--per-round=N] [--shrink=SECONDS]
- *               --between=COMMAND A B
+ *               [--kills=N --victim=FILE] --between=COMMAND A B
  * A is the tree in question, B a plain copy of it. COMMAND is run by sh with one word more:
  *   fresh    make both trees as they were at first
  *   again    unmount A and mount it
  * Each round starts fresh, runs --per-round (10) sequences of --ops (30) operations, compares the
  * trees after each, and again after `again`. The first difference ends the run: the operations
  * are made as few as possible and printed, with both answers. Without --seed a new one is taken;
- * it is always printed. Exit status 0 alike, 1 different, 2 usage or the command failed. */
+ * it is always printed.
+ *
+ * With --kills A must be a mount: the process whose number is in FILE (`fresh` and `again` write
+ * it) is killed N times, each time a random while after the start of a sequence. When A answers no
+ * more, it is mounted again, and must be what B is before the operation that got no answer, or what
+ * B is after it: every operation happened or did not. Shared mappings are left out, for what was
+ * written into one has no moment at which it happens, and writes are small, for a write that is
+ * killed may stop between two pages, on any file system.
+ *
+ * status 0 alike, 1 different, 2 usage or the command
+ * failed. */
 #include "opfuzz.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 struct fuzz {
-	const char *between, *path[2];
+	const char *between, *victim, *path[2];
 	struct side side[2]; /* A, B */
-	unsigned long sequences, ops, per_round, shrink_s;
+	unsigned long sequences, ops, per_round, shrink_s, kills;
 	uint64_t seed;
 	struct paths tree, kept;
 	ino_t *first_ino; /* of each name in tree, on side B, in this round */
@@ -295,10 +308,140 @@ static int run_all(struct fuzz *z)
 	return r;
 }
 
+/* ---- killing ---- */
+
+static pid_t victim(const struct fuzz *z)
+{
+	FILE *f = fopen(z->victim, "re");
+	int pid = 0;
+
+	if (!f || fscanf(f, "%d", &pid) != 1 || pid <= 1) {
+		fprintf(stderr, "opfuzz: no process in %s\n", z->victim);
+		exit(2);
+	}
+	(void)fclose(f);
+	return pid;
+}
+
+/* A process that kills after some microseconds; the caller waits for it. */
+static pid_t start_killer(const struct fuzz *z, uint64_t us)
+{
+	pid_t target = victim(z), killer = fork();
+	struct timespec ts = { (time_t)(us / 1000000), (long)(us % 1000000) * 1000 };
+
+	if (killer == 0) {
+		(void)nanosleep(&ts, NULL);
+		(void)kill(target, SIGKILL);
+		_exit(0);
+	}
+	if (killer < 0)
+		abort();
+	return killer;
+}
+
+static bool died(const char *answer)
+{
+	return strncmp(answer, "ENOTCONN", 8) == 0 || strncmp(answer, "ECONNABORTED", 12) == 0;
+}
+
+/* Whether A answers, which a failing stat tells too: the line that was made may be from before. */
+static bool alive(const struct fuzz *z)
+{
+	struct stat st;
+
+	return fstat(z->side[0].root, &st) == 0 &&
+	       fstatat(z->side[0].root, "no-such-name", &st, 0) < 0 && errno != ENOTCONN &&
+	       errno != ECONNABORTED;
+}
+
+/* Runs until A dies; the operation that it died in or after was not run on B and is *ret_last.
+ * 0, or 1 if the answers differed before. */
+static int run_until_death(struct fuzz *z, struct gen *g, struct op *ops, struct op *ret_last)
+{
+	static char a[LINE_MAX], b[LINE_MAX];
+
+	for (;;) {
+		gen_sequence(g, ops, z->ops);
+		for (size_t i = 0; i < z->ops; i++) {
+			*ret_last = ops[i];
+			op_run(&z->side[0], &ops[i], a);
+			if (died(a) || !alive(z))
+				return 0;
+			if (may_differ(z, &ops[i], a))
+				continue;
+			op_run(&z->side[1], &ops[i], b);
+			if (strcmp(a, b) != 0) {
+				printf("different answers to: ");
+				op_print(stdout, &ops[i]);
+				printf("  A: %s\n  B: %s\n", a, b);
+				return 1;
+			}
+		}
+	}
+}
+
+/* `last` needs B's open files as they were; only then may they be closed. */
+static int compare_after_death(struct fuzz *z, const struct op *last)
+{
+	static char b[LINE_MAX];
+	bool was;
+
+	side_close(&z->side[0]);
+	between(z, "again");
+	if (side_open(&z->side[0], "A", z->path[0]) < 0) {
+		printf("after the kill: %s: %s\n", z->path[0], strerror(errno));
+		return 1;
+	}
+	z->quiet = true;
+	was = compare_trees(z, "") == 0;
+	z->quiet = false;
+	if (was) {
+		side_release_slots(&z->side[1]);
+		return 0;
+	}
+	op_run(&z->side[1], last, b);
+	side_release_slots(&z->side[1]);
+	z->quiet = true;
+	was = compare_trees(z, "") == 0;
+	z->quiet = false;
+	if (was)
+		return 0;
+	printf("killed in: ");
+	op_print(stdout, last);
+	return compare_trees(z, "from before and after that operation; from after it");
+}
+
+static int run_kills(struct fuzz *z)
+{
+	struct gen g = { .random = z->seed, .kept = &z->kept, .tree = &z->tree, .for_kills = true };
+	struct op *ops = calloc(z->ops, sizeof *ops), last;
+	int r = 0;
+
+	if (!ops)
+		abort();
+	for (unsigned long i = 0; r == 0 && i < z->kills; i++) {
+		pid_t killer;
+
+		if (i % z->per_round == 0)
+			start_fresh(z);
+		/* Mostly soon, while the first copies are made. */
+		killer = start_killer(z, gen_next(&g.random) % (i % 4 ? 20000 : 200000));
+		r = run_until_death(z, &g, ops, &last);
+		(void)waitpid(killer, NULL, 0);
+		if (r == 0)
+			r = compare_after_death(z, &last);
+		paths_release(&z->kept);
+		if (r)
+			printf("in kill %lu\n", i + 1);
+	}
+	free(ops);
+	return r;
+}
+
 static int usage(void)
 {
 	fputs("usage: opfuzz [--seed=N] [--sequences=N] [--ops=N] [--per-round=N] "
-	      "[--shrink=SECONDS] --between=COMMAND A B\n",
+	      "[--shrink=SECONDS] [--kills=N --victim=FILE] --between=COMMAND A B\n",
 	      stderr);
 	return 2;
 }
@@ -312,12 +455,14 @@ static int parse(struct fuzz *z, int argc, char **argv)
 		{ "per-round", required_argument, NULL, 'r' },
 		{ "shrink", required_argument, NULL, 't' },
 		{ "between", required_argument, NULL, 'b' },
+		{ "kills", required_argument, NULL, 'k' },
+		{ "victim", required_argument, NULL, 'v' },
 		{ 0 },
 	};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		unsigned long n = optarg && c != 'b' ? strtoul(optarg, NULL, 0) : 0;
+		unsigned long n = optarg ? strtoul(optarg, NULL, 0) : 0;
 
 		switch (c) {
 		case 's':
@@ -338,11 +483,18 @@ static int parse(struct fuzz *z, int argc, char **argv)
 		case 'b':
 			z->between = optarg;
 			break;
+		case 'k':
+			z->kills = n;
+			break;
+		case 'v':
+			z->victim = optarg;
+			break;
 		default:
 			return usage();
 		}
 	}
-	if (argc - optind != 2 || !z->between || z->ops == 0 || z->per_round == 0)
+	if (argc - optind != 2 || !z->between || (z->kills && !z->victim) || z->ops == 0 ||
+	    z->per_round == 0)
 		return usage();
 	z->path[0] = argv[optind];
 	z->path[1] = argv[optind + 1];
@@ -375,9 +527,11 @@ int main(int argc, char **argv)
 	}
 	note_first(&z);
 	(void)clock_gettime(CLOCK_MONOTONIC, &from);
-	r = run_all(&z);
+	r = z.kills ? run_kills(&z) : run_all(&z);
 	(void)clock_gettime(CLOCK_MONOTONIC, &to);
-	if (r == 0)
+	if (r == 0 && z.kills)
+		printf("%lu kills, each operation whole or not at all\n", z.kills);
+	else if (r == 0)
 		printf("%lu sequences of %lu operations alike, %.1f s\n", z.sequences, z.ops,
 		       (double)(to.tv_sec - from.tv_sec) +
 			       (double)(to.tv_nsec - from.tv_nsec) / 1e9);

@@ -80,6 +80,7 @@ struct gen {
 	uint64_t random;
 	struct paths *kept;
 	const struct paths *tree; /* what stands in the tree at first, sorted */
+	bool for_kills;           /* nothing that may stop half-way on any file system */
 	const char *set[16];      /* the paths of this sequence */
 	size_t set_count;
 };
