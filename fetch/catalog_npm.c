@@ -3,6 +3,7 @@
 #include "core/file.h"
 #include "fetch/http.h"
 #include "fetch/ingest.h"
+#include "fetch/metadata.h"
 #include "fetch/source.h"
 
 #include <fcntl.h>
@@ -13,8 +14,8 @@
 /* Bytes of a package that bundles others; npm itself, the largest known, has 3 MB. */
 #define CATALOG_TARBALL_MAX ((uint64_t)256 << 20)
 
-struct packument {
-	struct packument *next;
+struct asked {
+	struct asked *next;
 	struct catalog_npm *catalog;
 	char *name;
 	struct http_call *call;
@@ -30,10 +31,11 @@ struct packument {
 struct catalog_npm {
 	const struct npmrc *rc;
 	const char *project_dir;
+	struct metadata *metadata; /* what resolving needs; NULL until then */
 	pthread_mutex_t mu;
 	pthread_cond_t changed;
-	struct http *http;                  /* guarded by mu until made */
-	struct packument *buckets[BUCKETS]; /* guarded by mu */
+	struct http *http;              /* guarded by mu until made */
+	struct asked *buckets[BUCKETS]; /* guarded by mu */
 };
 
 /* FNV-1a */
@@ -49,7 +51,7 @@ static uint32_t bucket(const char *s)
 /* On the network thread. */
 static void on_done(void *arg, struct http_response *r)
 {
-	struct packument *p = arg;
+	struct asked *p = arg;
 	struct catalog_npm *c = p->catalog;
 
 	(void)pthread_mutex_lock(&c->mu);
@@ -78,7 +80,7 @@ static int need_http(struct catalog_npm *c, struct err *e)
 }
 
 /* With c->mu held. */
-static int request(struct packument *p, enum http_prio prio, struct err *e)
+static int request(struct asked *p, enum http_prio prio, struct err *e)
 {
 	struct catalog_npm *c = p->catalog;
 	struct http_request rq = { .accept = "application/json",
@@ -102,9 +104,9 @@ static int request(struct packument *p, enum http_prio prio, struct err *e)
 
 /* The packument's place, its question asked. NULL: out of memory. A question that could not even
  * be asked has come, with that as its result. */
-static struct packument *wanted(struct catalog_npm *c, const char *name, enum http_prio prio)
+static struct asked *wanted(struct catalog_npm *c, const char *name, enum http_prio prio)
 {
-	struct packument **at, *p;
+	struct asked **at, *p;
 	int r;
 
 	(void)pthread_mutex_lock(&c->mu);
@@ -119,7 +121,7 @@ static struct packument *wanted(struct catalog_npm *c, const char *name, enum ht
 	p = malloc(sizeof *p);
 	if (!p)
 		goto out;
-	*p = (struct packument){ .next = *at, .catalog = c, .name = strdup(name) };
+	*p = (struct asked){ .next = *at, .catalog = c, .name = strdup(name) };
 	if (!p->name) {
 		free(take(&p));
 		goto out;
@@ -136,7 +138,7 @@ out:
 }
 
 /* One thread parses, without the lock: a large one takes seconds. */
-static void parse(struct packument *p)
+static void parse(struct asked *p)
 {
 	struct catalog_npm *c = p->catalog;
 	struct http_body body = p->body;
@@ -163,7 +165,7 @@ static void parse(struct packument *p)
 /* All that the registry says of a package, borrowed from the catalog. */
 static int packument_of(struct catalog_npm *c, const char *name, const cJSON **ret, struct err *e)
 {
-	struct packument *p = wanted(c, name, HTTP_NOW);
+	struct asked *p = wanted(c, name, HTTP_NOW);
 	int r;
 
 	if (!p)
@@ -198,6 +200,12 @@ static int manifest(void *self, const char *name, const char *version, cJSON **r
 
 static void hint(void *self, const char *const *names, size_t count)
 {
+	struct catalog_npm *c = self;
+
+	for (size_t i = 0; c->metadata && i < count; i++)
+		metadata_hint(c->metadata, names[i]);
+	if (c->metadata)
+		return;
 	for (size_t i = 0; i < count; i++)
 		(void)wanted(self, names[i], HTTP_SOON);
 }
@@ -327,9 +335,25 @@ static int files(void *self, const struct catalog_package *pkg, const char *cons
 	return r < 0 ? err_wrap(e, r, "%s", pkg->name) : 0;
 }
 
+static int packument(void *self, const char *name, const struct packument **ret, struct err *e)
+{
+	struct catalog_npm *c = self;
+
+	return metadata_get(c->metadata, name, ret, e);
+}
+
 struct catalog catalog_npm(struct catalog_npm *c)
 {
-	return (struct catalog){ .manifest = manifest, .hint = hint, .files = files, .self = c };
+	return (struct catalog){ .manifest = manifest,
+				 .hint = hint,
+				 .files = files,
+				 .packument = c->metadata ? packument : NULL,
+				 .self = c };
+}
+
+int catalog_npm_resolving(struct catalog_npm *c, const char *dir, struct err *e)
+{
+	return c->metadata ? 0 : metadata_new(&c->metadata, c->rc, dir, e);
 }
 
 int catalog_npm_new(struct catalog_npm **ret, const struct npmrc *rc, const char *project_dir,
@@ -346,7 +370,7 @@ int catalog_npm_new(struct catalog_npm **ret, const struct npmrc *rc, const char
 	return 0;
 }
 
-static void packument_free(struct packument *p)
+static void packument_free(struct asked *p)
 {
 	http_call_release(p->call);
 	http_body_release(&p->body);
@@ -359,10 +383,11 @@ void catalog_npm_free(struct catalog_npm *c)
 {
 	if (!c)
 		return;
+	metadata_free(c->metadata);
 	if (c->http)
 		http_stop(c->http);
 	for (unsigned i = 0; i < BUCKETS; i++)
-		for (struct packument *p = c->buckets[i], *next; p; p = next) {
+		for (struct asked *p = c->buckets[i], *next; p; p = next) {
 			next = p->next;
 			packument_free(p);
 		}

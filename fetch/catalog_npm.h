@@ -17,5 +17,9 @@ int catalog_npm_new(struct catalog_npm **ret, const struct npmrc *rc, const char
 		    struct err *e) must_check;
 void catalog_npm_free(struct catalog_npm *c); /* NULL is fine; no question may be open */
 
+/* From now on it answers for all versions of a package too, and hints are for that. `dir` is where
+ * packuments are kept (metadata.h), borrowed; NULL: nowhere. */
+int catalog_npm_resolving(struct catalog_npm *c, const char *dir, struct err *e) must_check;
+
 /* The vtable; borrows c. */
 struct catalog catalog_npm(struct catalog_npm *c);

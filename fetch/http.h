@@ -88,8 +88,10 @@ struct http_response {
 	const char *why;                  /* the sentence of a failure, names the URL */
 	unsigned status;                  /* of the last answer, 0 if there was none */
 	const char *etag, *last_modified; /* NULL: none */
-	struct http_body body;            /* may be moved away; what is left is released */
-	struct digest sha512;             /* of the body, if asked for */
+	bool has_max_age;                 /* Cache-Control speaks of an age; no-cache is 0 */
+	uint32_t max_age_s;
+	struct http_body body; /* may be moved away; what is left is released */
+	struct digest sha512;  /* of the body, if asked for */
 };
 
 /* On the network thread, which must not be held up. Results: -ENOENT 404 or 410, -EACCES 401,

@@ -158,7 +158,9 @@ void call_finish(struct http_call *c, int result)
 	struct http_response r = { .result = result,
 				   .status = c->answer.status,
 				   .etag = c->answer.etag,
-				   .last_modified = c->answer.last_modified };
+				   .last_modified = c->answer.last_modified,
+				   .has_max_age = c->answer.has_max_age,
+				   .max_age_s = c->answer.max_age_s };
 
 	call_leave(c);
 	if (result == 0 && c->digester)

@@ -42,6 +42,8 @@ struct http_answer {
 	size_t header_bytes;
 	uint64_t range_from;
 	bool has_range, has_encoding, ranges, begun;
+	bool has_max_age;
+	uint32_t max_age_s;
 	char *location, *etag, *last_modified; /* owned */
 };
 

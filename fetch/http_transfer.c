@@ -59,6 +59,42 @@ static void content_range(struct http_answer *a, struct slice value)
 	a->has_range = errno == 0 && *end == '-';
 }
 
+static bool word_is(struct slice word, const char *name)
+{
+	size_t n = strlen(name);
+
+	return word.len >= n && strncasecmp((const char *)word.ptr, name, n) == 0;
+}
+
+/* Of "public, max-age=300" the 300; the smallest of several, for caution. */
+static void cache_control(struct http_answer *a, struct slice value)
+{
+	const uint8_t *end = value.ptr + value.len;
+
+	for (const uint8_t *p = value.ptr; p < end;) {
+		const uint8_t *comma = memchr(p, ',', (size_t)(end - p));
+		struct slice word;
+		uint64_t age = 0;
+
+		comma = comma ? comma : end;
+		while (p < comma && (*p == ' ' || *p == '\t'))
+			p++;
+		word = (struct slice){ p, (size_t)(comma - p) };
+		p = comma < end ? comma + 1 : end;
+		if (word_is(word, "max-age=")) {
+			for (size_t i = 8; i < word.len && word.ptr[i] >= '0' &&
+					   word.ptr[i] <= '9' && age < UINT32_MAX;
+			     i++)
+				age = age * 10 + (word.ptr[i] - '0');
+		} else if (!word_is(word, "no-cache") && !word_is(word, "no-store")) {
+			continue;
+		}
+		if (!a->has_max_age || age < a->max_age_s)
+			a->max_age_s = age < UINT32_MAX ? (uint32_t)age : UINT32_MAX;
+		a->has_max_age = true;
+	}
+}
+
 static int header(struct http_answer *a, struct slice line)
 {
 	struct slice v;
@@ -69,7 +105,9 @@ static int header(struct http_answer *a, struct slice line)
 		return keep(&a->etag, v);
 	if (header_is(line, "last-modified", &v))
 		return keep(&a->last_modified, v);
-	if (header_is(line, "accept-ranges", &v))
+	if (header_is(line, "cache-control", &v))
+		cache_control(a, v);
+	else if (header_is(line, "accept-ranges", &v))
 		a->ranges = v.len == 5 && strncasecmp((const char *)v.ptr, "bytes", 5) == 0;
 	else if (header_is(line, "content-range", &v))
 		content_range(a, v);

@@ -9,7 +9,9 @@
 #include <stdio.h>
 
 static const char usage[] =
-	"usage: dx lock                   make dx.lock from package-lock.json\n"
+	"usage: dx lock                   resolve package.json as npm does, keeping to the lock\n"
+	"                                 that is there; write package-lock.json (where there is\n"
+	"                                 one) and dx.lock\n"
 	"       dx lock --check           does the lock fit package.json, is dx.lock fresh?\n"
 	"       dx lock show [FILE]       the lock as text, for people and git (textconv)\n"
 	"       dx lock export [FILE]     the package-lock.json that it stands for\n"
@@ -39,8 +41,36 @@ static int summary(const struct lock *l, const struct project *p, struct err *e)
 		places += !(g->nodes[i].flags & (NODE_TOP | NODE_LINK));
 	}
 	(void)printf(PROJECT_LOCK ": %u packages at %u places, %u links, %zu bytes, from %s\n",
-		     packages, places, links, lock_bytes(l).len, p->lock_file);
+		     packages, places, links, lock_bytes(l).len,
+		     p->lock_file && strcmp(p->lock_file, PROJECT_LOCK) != 0 ? p->lock_file
+									     : "package.json");
 	return 0;
+}
+
+/* Does npm's lock fit package.json, so that only dx.lock is to be made? */
+static bool fits(const struct cmd_project *c)
+{
+	auto_graph struct graph *g = NULL;
+	const struct project *p = &c->project;
+
+	return p->lock_file && strcmp(p->lock_file, PROJECT_LOCK) != 0 &&
+	       npmlock_read(&g, p->dirfd, &c->options, NULL) == 0;
+}
+
+static int resolve(struct cmd_project *c, struct lock **ret, struct err *e)
+{
+	auto_ideal_result struct ideal_result result = IDEAL_RESULT_INIT;
+	struct ideal_options o;
+	bool changed;
+	int r;
+
+	cmd_project_select(c);
+	r = cmd_project_resolving(c, &o, e);
+	if (r == 0)
+		r = project_resolve(&c->project, &c->options, &o, &result, ret, &changed, e);
+	if (result.warnings.len)
+		(void)fwrite(result.warnings.data, 1, result.warnings.len, stderr);
+	return r;
 }
 
 static int make(struct err *e)
@@ -49,8 +79,9 @@ static int make(struct err *e)
 	auto_lock struct lock *l = NULL;
 	int r = cmd_project_open(&c, NULL, e);
 
-	if (r == 0)
-		r = project_write_lock(&c.project, &c.options, &l, e);
+	if (r < 0)
+		return r;
+	r = fits(&c) ? project_write_lock(&c.project, &c.options, &l, e) : resolve(&c, &l, e);
 	return r == 0 ? summary(l, &c.project, e) : r;
 }
 
@@ -67,9 +98,7 @@ static int check(struct err *e)
 		return r;
 	npm = p->lock_file && strcmp(p->lock_file, PROJECT_LOCK) != 0;
 	if (!p->lock_file)
-		return err_set(e, -ENOENT,
-			       "there is no lock; make one with `npm install "
-			       "--package-lock-only`");
+		return err_set(e, -ENOENT, "there is no lock; make one with `dx lock`");
 	if (npm)
 		r = npmlock_read(&g, p->dirfd, &c.options, e);
 	if (r == 0)

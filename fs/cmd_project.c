@@ -1,11 +1,13 @@
 #include "fs/cmd_project.h"
 
 #include "core/file.h"
+#include "core/store.h"
 #include "lock/manifest.h"
 #include "lock/semver.h"
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <time.h>
 
 static int read_settings(struct cmd_project *p, struct err *e)
 {
@@ -52,6 +54,7 @@ void cmd_project_release(struct cmd_project *p)
 	catalog_npm_free(p->registry);
 	npmrc_free(p->npmrc);
 	project_release(&p->project);
+	free(p->metadata_dir);
 	*p = (struct cmd_project)CMD_PROJECT_INIT;
 }
 
@@ -97,6 +100,47 @@ void cmd_project_select(struct cmd_project *p)
 		.force = p->o.force,
 		.engine_strict = npmrc_bool(rc, "engine-strict", false),
 	};
+}
+
+/* npm's `before`, or so many days ago. */
+static int read_before(const struct npmrc *rc, struct ideal_options *ret, struct err *e)
+{
+	const char *before = npmrc_get(rc, "before");
+	int64_t age = npmrc_int(rc, "min-release-age", 0);
+
+	ret->has_before = before || age > 0;
+	if (before && packument_time(before, &ret->before_ms) < 0)
+		return err_set(e, -EINVAL, "npm's setting before=%.60s is no date", before);
+	if (!before)
+		ret->before_ms = ((int64_t)time(NULL) - age * 24 * 60 * 60) * 1000;
+	return 0;
+}
+
+int cmd_project_resolving(struct cmd_project *p, struct ideal_options *ret, struct err *e)
+{
+	const struct npmrc *rc = p->npmrc;
+	auto_free char *store = store_default_dir();
+	struct ideal_options o = {
+		.platform = &p->machine,
+		.default_tag = npmrc_get(rc, "tag"),
+		.legacy_peer_deps = p->options.graph.legacy_peer_deps,
+		.strict_peer_deps = npmrc_bool(rc, "strict-peer-deps", false),
+		.force = p->o.force || npmrc_bool(rc, "force", false),
+		.prefer_dedupe = npmrc_bool(rc, "prefer-dedupe", false),
+		.omit_resolved = npmrc_bool(rc, "omit-lockfile-registry-resolved", false),
+	};
+	int r = read_before(rc, &o, e);
+
+	if (r == 0 && store && asprintf(&p->metadata_dir, "%s/metadata", store) < 0)
+		p->metadata_dir = NULL;
+	if (r == 0)
+		r = catalog_npm_resolving(p->registry, p->metadata_dir, e);
+	if (r < 0)
+		return r;
+	p->catalog = catalog_npm(p->registry);
+	o.catalog = &p->catalog;
+	*ret = o;
+	return 0;
 }
 
 int cmd_project_lock(struct cmd_project *p, struct lock **ret, struct err *e)

@@ -1,6 +1,7 @@
 /* cmd_project.h - how the subcommands come to a project: its settings, this machine, its lock. */
 #pragma once
 #include "fetch/catalog_npm.h"
+#include "lock/ideal.h"
 #include "lock/platform.h"
 #include "lock/project.h"
 #include "lock/select.h"
@@ -29,6 +30,7 @@ struct cmd_project {
 
 	struct catalog_npm *registry; /* asked only for locks of version 1 */
 	struct catalog catalog;
+	char *metadata_dir; /* owned */
 };
 #define CMD_PROJECT_INIT                                                                           \
 	{                                                                                          \
@@ -47,6 +49,11 @@ void cmd_project_release(struct cmd_project *p); /* also when opening it failed;
 
 /* Looks at this machine (it may have to run node) and fills `select`. */
 void cmd_project_select(struct cmd_project *p);
+
+/* What npm's settings say of resolving, and a registry that can be asked for it; what it says is
+ * kept beside the store. `ret` borrows from `p`. After cmd_project_select(). */
+int cmd_project_resolving(struct cmd_project *p, struct ideal_options *ret,
+			  struct err *e) must_check;
 
 /* The lock to install from: fresh, and -ESTALE if it does not fit package.json. No thread is left
  * afterwards, so the caller may fork; no other lock can be read with `p` then. */

@@ -1,10 +1,11 @@
 /* catalog.h - what lock/ asks of a registry, answered by fetch/ (npm) and by tests (a folder).
  *
  * Needed for locks of version 1, which lack what a package's manifest says (bins, platforms,
- * peers), and later by the resolver. Calls block; they are never made on a FUSE thread. */
+ * peers), and by the resolver. Calls block; they are never made on a FUSE thread. */
 #pragma once
 #include "core/err.h"
 #include "lock/json.h"
+#include "lock/packument.h"
 
 /* A package as a lock names it; absent members are NULL. */
 struct catalog_package {
@@ -24,5 +25,8 @@ struct catalog {
 	 * May be NULL: no tarball is to be had. */
 	int (*files)(void *self, const struct catalog_package *pkg, const char *const *paths,
 		     size_t count, cJSON **ret, struct err *e);
+	/* All versions of a package, owned by the catalog while it lives. -ENOENT as above. May be
+	 * NULL: nothing can be resolved. */
+	int (*packument)(void *self, const char *name, const struct packument **ret, struct err *e);
 	void *self;
 };

@@ -1,5 +1,6 @@
 #include "lock/entry.h"
 #include "lock/npmlock_priv.h"
+#include "lock/published.h"
 #include "lock/semver.h"
 #include "lock/spec.h"
 
@@ -436,112 +437,6 @@ static int put_bundles(struct v1 *v, const struct graph *g)
 
 /* ---- manifests ---- */
 
-/* What a manifest says that a lock of version 3 says too. */
-static const char *const manifest_keys[] = {
-	"acceptDependencies",
-	"bin",
-	"bundleDependencies",
-	"cpu",
-	"dependencies",
-	"deprecated",
-	"engines",
-	"funding",
-	"hasInstallScript",
-	"libc",
-	"license",
-	"optionalDependencies",
-	"os",
-	"peerDependencies",
-	"peerDependenciesMeta",
-	"workspaces",
-};
-
-static bool is_filled(const cJSON *j)
-{
-	if (!j || cJSON_IsNull(j) || cJSON_IsFalse(j))
-		return false;
-	if (cJSON_IsString(j))
-		return j->valuestring[0] != '\0';
-	return !(cJSON_IsObject(j) || cJSON_IsArray(j)) || j->child;
-}
-
-static int put_bins(struct v1 *v, cJSON *made, const cJSON *mani, const char *name)
-{
-	const char *own = json_str(mani, "name");
-	const struct graph_bin *bins;
-	cJSON *object;
-	uint32_t n;
-	int r = bins_normalize(&v->arena, json_get(mani, "bin"), own ? own : name, BINS_MANIFEST,
-			       &bins, &n, v->e);
-
-	if (r < 0 || n == 0)
-		return r;
-	object = cJSON_AddObjectToObject(made, "bin");
-	if (!object)
-		return no_memory(v);
-	for (uint32_t i = 0; i < n; i++) {
-		if (!cJSON_AddStringToObject(object, bins[i].name, bins[i].target))
-			return no_memory(v);
-	}
-	return 0;
-}
-
-/* One member as npm normalises it for a lock. */
-static cJSON *normal_member(const char *key, const cJSON *value)
-{
-	cJSON *made;
-
-	if (strcmp(key, "license") == 0 && json_str(value, "type"))
-		return cJSON_CreateString(json_str(value, "type"));
-	if (strcmp(key, "funding") == 0 && cJSON_IsString(value)) {
-		made = cJSON_CreateObject();
-		if (made && !cJSON_AddStringToObject(made, "url", value->valuestring)) {
-			cJSON_Delete(made);
-			made = NULL;
-		}
-		return made;
-	}
-	return cJSON_Duplicate(value, true);
-}
-
-/* A full manifest has the scripts themselves, an abbreviated one says that there are some. */
-static bool has_scripts(const cJSON *mani)
-{
-	const cJSON *scripts = json_get(mani, "scripts");
-
-	return json_true(scripts, "preinstall") || json_true(scripts, "install") ||
-	       json_true(scripts, "postinstall");
-}
-
-static int put_manifest(struct v1 *v, const struct v1_entry *entry, const cJSON *mani)
-{
-	const cJSON *optional = json_get(mani, "optionalDependencies"), *m;
-
-	for (size_t i = 0; i < ARRAY_LEN(manifest_keys); i++) {
-		const char *key = manifest_keys[i];
-		const cJSON *value = json_get(mani, key);
-		cJSON *copy;
-
-		cJSON_DeleteItemFromObjectCaseSensitive(entry->made, key);
-		if (!is_filled(value) || strcmp(key, "bin") == 0)
-			continue;
-		copy = normal_member(key, value);
-		if (!copy || !cJSON_AddItemToObject(entry->made, key, copy)) {
-			cJSON_Delete(copy);
-			return no_memory(v);
-		}
-		if (strcmp(key, "dependencies") == 0) {
-			cJSON_ArrayForEach(m, optional)
-				cJSON_DeleteItemFromObjectCaseSensitive(copy, m->string);
-		}
-	}
-	cJSON_DeleteItemFromObjectCaseSensitive(entry->made, "devDependencies");
-	if (has_scripts(mani) && !json_get(entry->made, "hasInstallScript") &&
-	    !cJSON_AddTrueToObject(entry->made, "hasInstallScript"))
-		return no_memory(v);
-	return put_bins(v, entry->made, mani, entry->name);
-}
-
 /* As npm does, everything in a node_modules is asked for, by the folder's name and its version,
  * even an alias with integrity (npm.md §1.4 (6)); what the registry does not have stays as it
  * is. */
@@ -571,7 +466,7 @@ static int ask_tarball(struct v1 *v, const struct graph *g, const struct catalog
 		return 0;
 	if (r < 0)
 		return err_wrap(v->e, r, "a lock of version 1 needs its packages' manifests");
-	return put_manifest(v, &v->entries[i], mani);
+	return published_entry(&v->arena, v->entries[i].made, mani, v->entries[i].name, v->e);
 }
 
 /* Where the lock has none, npm takes the manifest's for what it is; so do we, if that speaks of the
@@ -598,7 +493,7 @@ static int ask(struct v1 *v, const struct graph *g, const struct catalog *catalo
 		return 0;
 	if (r < 0)
 		return err_wrap(v->e, r, "a lock of version 1 needs the registry");
-	r = put_manifest(v, &v->entries[i], mani);
+	r = published_entry(&v->arena, v->entries[i].made, mani, v->entries[i].name, v->e);
 	return r < 0 ? r : put_integrity(v, v->entries[i].made, mani);
 }
 
@@ -695,7 +590,7 @@ static int put_carried(struct v1 *v, const struct graph *g, const struct catalog
 		if (!c.manifests[i])
 			continue;
 		cJSON_DeleteItemFromObjectCaseSensitive(entry->made, "integrity");
-		r = put_manifest(v, entry, c.manifests[i]);
+		r = published_entry(&v->arena, entry->made, c.manifests[i], entry->name, v->e);
 	}
 	return r;
 }

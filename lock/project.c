@@ -2,8 +2,10 @@
 
 #include "core/file.h"
 #include "core/log.h"
+#include "lock/ideal.h"
 #include "lock/lock_priv.h"
 #include "lock/manifest.h"
+#include "lock/render.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -387,10 +389,7 @@ int project_lock(const struct project *p, const char *cache_dir, const struct np
 	if (has_npm_lock(p))
 		return derived_lock(p, cache_dir, o, ret, ret_derived, e);
 	if (!p->lock_file)
-		return err_set(e, -ENOENT,
-			       "%.100s: there is no lock; make one with `npm install "
-			       "--package-lock-only`: this dx cannot yet resolve a package.json by "
-			       "itself",
+		return err_set(e, -ENOENT, "%.100s: there is no lock; make one with `dx lock`",
 			       p->dir);
 	r = lock_open(ret, p->dirfd, PROJECT_LOCK, e);
 	if (r == 0)
@@ -421,10 +420,7 @@ int project_write_lock(const struct project *p, const struct npmlock_options *o,
 	int r;
 
 	if (!has_npm_lock(p))
-		return err_set(e, -ENOENT,
-			       "%.100s: resolving package.json without a package-lock.json is not "
-			       "there yet; run `npm install --package-lock-only` meanwhile",
-			       p->dir);
+		return err_set(e, -ENOENT, "%.100s: there is no package-lock.json", p->dir);
 	if (asprintf(&path, "%s/" PROJECT_LOCK, p->dir) < 0) {
 		path = NULL;
 		return err_set(e, -ENOMEM, "out of memory");
@@ -433,4 +429,109 @@ int project_write_lock(const struct project *p, const struct npmlock_options *o,
 	if (r == 0)
 		r = lock_open_copy(ret, (struct slice){ bytes.data, bytes.len }, e);
 	return r == 0 ? file_replace(path, bytes.data, bytes.len, 0644, e) : r;
+}
+
+/* ---- resolving ---- */
+
+/* The lock to keep to, as a package-lock.json of version 3; empty where there is none. */
+static int text_to_keep(const struct project *p, const struct npmlock_options *o, struct buf *ret,
+			struct err *e)
+{
+	auto_lock struct lock *l = NULL;
+	auto_graph struct graph *g = NULL;
+	auto_free char *text = NULL;
+	size_t len = 0;
+	int r;
+
+	if (!p->lock_file)
+		return 0;
+	if (has_npm_lock(p)) {
+		r = file_read_all(p->dirfd, p->lock_file, NPMLOCK_SIZE_MAX, &text, &len, e);
+		if (r == 0)
+			r = npmlock_parse(&g, (struct slice){ (const uint8_t *)text, len }, o, e);
+		if (r < 0)
+			return err_wrap(e, r, "%s", p->lock_file);
+	} else {
+		r = lock_open(&l, p->dirfd, PROJECT_LOCK, e);
+		if (r == 0)
+			r = lock_graph(l, &g, e);
+	}
+	return r == 0 ? render_package_lock(g, ret, e) : r;
+}
+
+static int path_of(const struct project *p, const char *file, char **ret, struct err *e)
+{
+	if (asprintf(ret, "%s/%s", p->dir, file) >= 0)
+		return 0;
+	*ret = NULL;
+	return err_set(e, -ENOMEM, "out of memory");
+}
+
+/* Writes npm's lock where its text is another now. */
+static int write_npm_lock(const struct project *p, const struct graph *g, bool *ret_changed,
+			  struct err *e)
+{
+	auto_buf struct buf text = BUF_INIT(NPMLOCK_SIZE_MAX);
+	auto_free char *path = NULL, *old = NULL;
+	size_t len = 0;
+	int r = render_package_lock(g, &text, e);
+
+	if (r == 0)
+		r = path_of(p, p->lock_file, &path, e);
+	if (r == 0)
+		r = file_read_all(p->dirfd, p->lock_file, NPMLOCK_SIZE_MAX, &old, &len, e);
+	if (r < 0)
+		return r;
+	*ret_changed = len != text.len || memcmp(old, text.data, len) != 0;
+	return *ret_changed ? file_replace(path, text.data, text.len, 0644, e) : 0;
+}
+
+/* The dx.lock that is the only lock. */
+static int write_own_lock(const struct project *p, const struct npmlock_options *o,
+			  const struct graph *g, struct lock **ret, bool *ret_changed,
+			  struct err *e)
+{
+	auto_buf struct buf bytes = BUF_INIT(LOCK_SIZE_MAX);
+	auto_free char *path = NULL, *old = NULL;
+	auto_lock struct lock *l = NULL;
+	struct hash128 fingerprint;
+	size_t len = 0;
+	int r = fingerprint_of_graph(p, g, o, &fingerprint, e);
+
+	if (r == 0)
+		r = lock_build(g, fingerprint, &bytes, e);
+	if (r == 0)
+		r = lock_open_copy(&l, (struct slice){ bytes.data, bytes.len }, e);
+	if (r == 0)
+		r = path_of(p, PROJECT_LOCK, &path, e);
+	if (r < 0)
+		return r;
+	*ret_changed = file_read_all(p->dirfd, PROJECT_LOCK, LOCK_SIZE_MAX, &old, &len, NULL) < 0 ||
+		       len != bytes.len || memcmp(old, bytes.data, len) != 0;
+	if (*ret_changed)
+		r = file_replace(path, bytes.data, bytes.len, 0644, e);
+	if (r == 0)
+		*ret = take(&l);
+	return r;
+}
+
+int project_resolve(const struct project *p, const struct npmlock_options *o,
+		    const struct ideal_options *io, struct ideal_result *ret,
+		    struct lock **ret_lock, bool *ret_changed, struct err *e)
+{
+	auto_buf struct buf keep_to = BUF_INIT(NPMLOCK_SIZE_MAX);
+	struct ideal_options mine = *io;
+	int r;
+
+	mine.dir = p->dir;
+	mine.dirfd = p->dirfd;
+	r = text_to_keep(p, o, &keep_to, e);
+	if (r == 0)
+		r = ideal_build(ret, (struct slice){ keep_to.data, keep_to.len }, &mine, e);
+	if (r < 0)
+		return r;
+	if (!has_npm_lock(p))
+		return write_own_lock(p, o, ret->graph, ret_lock, ret_changed, e);
+	r = write_npm_lock(p, ret->graph, ret_changed, e);
+	return r == 0 ? project_write_lock(p, o, ret_lock, e) : r;
 }

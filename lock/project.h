@@ -51,6 +51,17 @@ int project_check(const struct project *p, const struct lock *l, const struct np
 int project_write_lock(const struct project *p, const struct npmlock_options *o, struct lock **ret,
 		       struct err *e) must_check;
 
+struct ideal_options;
+struct ideal_result;
+
+/* Resolves package.json anew (ideal.h), keeping to the lock that is there, and writes: npm's lock,
+ * as npm would have, where it stands, and dx.lock in either case. `io` needs no `dir` and `dirfd`.
+ * Nothing is written when it fails, nor where nothing changes but dx.lock's time.
+ * *ret_changed: npm's lock, or the dx.lock that is the only one, says something else now. */
+int project_resolve(const struct project *p, const struct npmlock_options *o,
+		    const struct ideal_options *io, struct ideal_result *ret,
+		    struct lock **ret_lock, bool *ret_changed, struct err *e) must_check;
+
 /* Is dx.lock sound, and byte for byte what npm's lock gives now? 0; -ESTALE, -ENOENT, -EBADMSG with
  * a sentence. Without npm's lock, that is project_check()'s to say. */
 int project_fresh(const struct project *p, const struct npmlock_options *o, struct lock **ret,

@@ -61,9 +61,12 @@ cat >package.json <<'JSON'
 }
 JSON
 echo '{"name":"w","version":"0.1.0","dependencies":{"b":"^2.0.0"}}' >ws/w/package.json
+export npm_config_offline=true
 exits 1 "$dx" lock
-says 'npm install --package-lock-only'
+says 'offline'
+[ ! -e dx.lock ] || fail 'a lock that cannot be made is not written'
 exits 1 "$dx" lock --check
+says 'dx lock'
 exits 1 "$dx" ls
 
 # --- making ---
@@ -295,6 +298,7 @@ mv "$dir/new" package.json
 exits 1 "$dx" lock --check
 says 'a@'
 exits 1 "$dx" lock
+says 'offline'
 cmp -s dx.lock "$dir/first" || fail 'a lock that does not fit leaves dx.lock alone'
 exits 1 "$dx" ls
 says 'invalid: a@1.2.0'
@@ -310,8 +314,12 @@ says 'dx lock'
 rm package-lock.json
 exits 0 "$dx" lock --check
 exits 0 "$dx" ls
-exits 1 "$dx" lock
-says 'resolving package.json'
+exits 0 "$dx" lock
+exits 0 "$dx" lock --check
+"$dx" lock export >"$dir/again"
+exits 0 "$dx" lock
+"$dx" lock export >"$dir/out"
+same 'a lock that holds stays' "$dir/again" "$dir/out"
 printf x | dd of=dx.lock bs=1 seek=300 conv=notrunc 2>/dev/null
 exits 1 "$dx" lock --check
 says 'checksum'

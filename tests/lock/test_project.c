@@ -323,7 +323,7 @@ Test(project, without_a_lock_the_sentence_says_what_to_do)
 
 	put(&w, "package.json", MANIFEST);
 	cr_assert_eq(locked(&w, w.cache, &again, &e), -ENOENT);
-	cr_assert(strstr(e.msg, "npm install --package-lock-only") != NULL);
+	cr_assert(strstr(e.msg, "dx lock") != NULL);
 }
 
 Test(project, a_lock_that_does_not_fit_is_stale)

@@ -1,0 +1,443 @@
+#include "fetch/metadata.h"
+
+#include "core/file.h"
+#include "core/hash.h"
+#include "core/log.h"
+#include "fetch/http.h"
+#include "fetch/source.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <time.h>
+
+#define BUCKETS 4096u
+
+enum state { LOOK, ASKED, CAME, DONE };
+
+struct slot {
+	struct slot *next, *job_next;
+	struct metadata *m;
+	char *name, *url, *path; /* path: of its file, NULL where nothing is kept */
+	const char *registry;
+	struct http_call *call;
+	/* guarded by m->mu */
+	enum state state;
+	bool hurried;
+	/* whoever works on it */
+	char *old;  /* what the cache has, and is too old */
+	char *blob; /* what `p` lies in */
+	struct packument p;
+	struct http_body body;
+	char *etag;
+	unsigned status;
+	int64_t fresh_s;
+	int result;
+	struct err e;
+};
+
+struct metadata {
+	const struct npmrc *rc;
+	const char *dir;
+	bool offline, prefer_offline;
+	pthread_mutex_t mu;
+	pthread_cond_t changed, work;
+	struct slot *buckets[BUCKETS];
+	struct slot *jobs, **jobs_end;
+	struct http *http;
+	pthread_t threads[METADATA_THREAD_MAX];
+	unsigned thread_count;
+	bool stop, started;
+};
+
+static int64_t now_s(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_REALTIME, &t);
+	return t.tv_sec;
+}
+
+/* With m->mu held. */
+static void add_job(struct metadata *m, struct slot *s)
+{
+	s->job_next = NULL;
+	if (s->hurried) {
+		s->job_next = m->jobs;
+		m->jobs = s;
+		if (!s->job_next)
+			m->jobs_end = &s->job_next;
+	} else {
+		*m->jobs_end = s;
+		m->jobs_end = &s->job_next;
+	}
+	(void)pthread_cond_signal(&m->work);
+}
+
+static void done(struct slot *s, int result)
+{
+	struct metadata *m = s->m;
+
+	(void)pthread_mutex_lock(&m->mu);
+	s->result = result;
+	s->state = DONE;
+	(void)pthread_cond_broadcast(&m->changed);
+	(void)pthread_mutex_unlock(&m->mu);
+}
+
+/* ---- the cache ---- */
+
+/* What lies there, if it is sound and of that name; the caller frees. */
+static char *read_cached(const struct slot *s, struct packument *ret)
+{
+	char *blob = NULL;
+	size_t len;
+	struct err e = { 0 };
+
+	if (!s->path || file_read_all(AT_FDCWD, s->path, PACKUMENT_BLOB_MAX, &blob, &len, NULL) < 0)
+		return NULL;
+	if (packument_open(ret, (struct slice){ (const uint8_t *)blob, len }, &e) == 0 &&
+	    strcmp(packument_str(ret, ret->head->name), s->name) == 0)
+		return blob;
+	log_line(LOG_DEBUG, "%s: %s; asked for again", s->path, e.msg);
+	free(blob);
+	return NULL;
+}
+
+/* A cache that cannot be written only costs time. A file is there whole or not at all; that it has
+ * reached the disk does not matter, since it is checked when it is read. */
+static void write_cached(const struct slot *s, struct slice blob)
+{
+	auto_free char *tmp = NULL;
+	auto_close int fd = -1;
+
+	if (!s->path)
+		return;
+	if (asprintf(&tmp, "%s.%d-XXXXXX", s->path, getpid()) < 0) {
+		tmp = NULL;
+		return;
+	}
+	fd = mkostemp(tmp, O_CLOEXEC);
+	if (fd < 0)
+		return;
+	if (file_write_all(fd, blob.ptr, blob.len) < 0 || rename(tmp, s->path) < 0) {
+		log_line(LOG_DEBUG, "%s: not kept: %s", s->path, strerror(errno));
+		(void)unlink(tmp);
+	}
+}
+
+/* ---- the registry ---- */
+
+/* On the network thread. */
+static void on_done(void *arg, struct http_response *r)
+{
+	struct slot *s = arg;
+	struct metadata *m = s->m;
+
+	(void)pthread_mutex_lock(&m->mu);
+	s->result = r->result;
+	s->status = r->status;
+	if (r->result < 0)
+		(void)err_set(&s->e, r->result, "%s", r->why);
+	s->fresh_s = r->has_max_age ? (int64_t)r->max_age_s : METADATA_FRESH_S;
+	s->etag = r->etag ? strdup(r->etag) : NULL;
+	s->body = r->body;
+	r->body = (struct http_body){ 0 };
+	s->state = CAME;
+	add_job(m, s);
+	(void)pthread_mutex_unlock(&m->mu);
+}
+
+/* With m->mu held. */
+static int need_http(struct metadata *m, struct err *e)
+{
+	const struct http_config hc = { .npmrc = m->rc };
+
+	return m->http ? 0 : http_start(&m->http, &hc, e);
+}
+
+static int ask(struct slot *s, const char *etag)
+{
+	struct metadata *m = s->m;
+	struct http_request rq = { .url = s->url,
+				   .registry = s->registry,
+				   .accept = "application/json",
+				   .etag = etag && *etag ? etag : NULL,
+				   .limit = METADATA_JSON_MAX,
+				   .compressed = true,
+				   .done = on_done,
+				   .arg = s };
+	int r;
+
+	if (m->offline)
+		return err_set(&s->e, -ENETUNREACH,
+			       "%s: offline, and what the registry says of it is not kept here",
+			       s->name);
+	(void)pthread_mutex_lock(&m->mu);
+	rq.prio = s->hurried ? HTTP_NOW : HTTP_SOON;
+	r = need_http(m, &s->e);
+	if (r == 0) {
+		s->state = ASKED;
+		r = http_get(m->http, &rq, &s->call, &s->e);
+	}
+	(void)pthread_mutex_unlock(&m->mu);
+	return r;
+}
+
+/* First step: is it here, and young enough? */
+static void look(struct slot *s)
+{
+	struct metadata *m = s->m;
+	char *blob = read_cached(s, &s->p);
+	int r;
+
+	if (blob && (m->offline || m->prefer_offline || s->p.head->fresh_until_s > now_s())) {
+		s->blob = blob;
+		done(s, 0);
+		return;
+	}
+	s->old = blob;
+	r = ask(s, blob ? packument_str(&s->p, s->p.head->etag) : NULL);
+	if (r < 0)
+		done(s, r);
+}
+
+/* What the cache has is still true, and younger than it says. */
+static int renew(struct slot *s)
+{
+	struct packument_head *h = (void *)s->old;
+	const size_t checked = offsetof(struct packument_head, version_count);
+	struct hash128 check;
+
+	h->fetched_s = now_s();
+	h->fresh_until_s = h->fetched_s + s->fresh_s;
+	check = hash128(s->old + checked, h->size - checked);
+	memcpy(h->check, check.b, sizeof check.b);
+	s->blob = take(&s->old);
+	write_cached(s, (struct slice){ (const uint8_t *)s->blob, h->size });
+	return 0;
+}
+
+/* Second step: what came, made compact. */
+static int compact(struct slot *s)
+{
+	struct buf b = BUF_INIT(PACKUMENT_BLOB_MAX);
+	struct packument_origin from = { .name = s->name, .etag = s->etag, .fetched_s = now_s() };
+	int r;
+
+	from.fresh_until_s = from.fetched_s + s->fresh_s;
+	r = packument_build(&b, s->body.bytes, &from, &s->e);
+	if (r == 0)
+		r = packument_open(&s->p, (struct slice){ b.data, b.len }, &s->e);
+	if (r < 0) {
+		buf_release(&b);
+		return r;
+	}
+	write_cached(s, (struct slice){ b.data, b.len });
+	s->blob = (char *)b.data;
+	return 0;
+}
+
+static void came(struct slot *s)
+{
+	int r = s->result;
+
+	if (r == -ENOENT)
+		(void)err_set(&s->e, r, "%s: the registry does not have it", s->name);
+	else if (r == 0)
+		r = s->status == 304 && s->old ? renew(s) : compact(s);
+	http_body_release(&s->body);
+	free(take(&s->old));
+	done(s, r);
+}
+
+/* ---- threads ---- */
+
+static void *run(void *arg)
+{
+	struct metadata *m = arg;
+
+	(void)pthread_mutex_lock(&m->mu);
+	while (!m->stop) {
+		struct slot *s = m->jobs;
+		bool first;
+
+		if (!s) {
+			(void)pthread_cond_wait(&m->work, &m->mu);
+			continue;
+		}
+		m->jobs = s->job_next;
+		if (!m->jobs)
+			m->jobs_end = &m->jobs;
+		first = s->state == LOOK;
+		(void)pthread_mutex_unlock(&m->mu);
+		if (first)
+			look(s);
+		else
+			came(s);
+		(void)pthread_mutex_lock(&m->mu);
+	}
+	(void)pthread_mutex_unlock(&m->mu);
+	return NULL;
+}
+
+/* With m->mu held. */
+static int start(struct metadata *m, struct err *e)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	unsigned want = cpus > METADATA_THREAD_MAX ? METADATA_THREAD_MAX
+			: cpus < 1                 ? 1
+						   : (unsigned)cpus;
+
+	if (m->started)
+		return 0;
+	m->started = true;
+	while (m->thread_count < want &&
+	       pthread_create(&m->threads[m->thread_count], NULL, run, m) == 0)
+		m->thread_count++;
+	return m->thread_count ? 0 : err_set(e, -EAGAIN, "no thread could be started");
+}
+
+/* ---- questions ---- */
+
+static void slot_free(struct slot *s)
+{
+	http_call_release(s->call);
+	http_body_release(&s->body);
+	free(s->name);
+	free(s->url);
+	free(s->path);
+	free(s->old);
+	free(s->blob);
+	free(s->etag);
+	free(s);
+}
+
+static struct slot *slot_new(struct metadata *m, const char *name)
+{
+	struct slot *s = calloc(1, sizeof *s);
+	char hex[HASH128_HEX_LEN + 1];
+	int r;
+
+	if (!s)
+		return NULL;
+	s->m = m;
+	s->name = strdup(name);
+	r = npmrc_registry_for(m->rc, name, &s->registry, &s->e);
+	if (r == 0)
+		r = source_packument(&s->url, s->registry, name, &s->e);
+	if (r == 0 && m->dir) {
+		hash128_hex(hash128(s->url, strlen(s->url)), hex);
+		if (asprintf(&s->path, "%s/%s", m->dir, hex) < 0)
+			s->path = NULL;
+	}
+	if (!s->name) {
+		slot_free(s);
+		return NULL;
+	}
+	s->result = r;
+	s->state = r < 0 ? DONE : LOOK;
+	return s;
+}
+
+/* With m->mu held. NULL: out of memory. */
+static struct slot *wanted(struct metadata *m, const char *name, bool now, struct err *e)
+{
+	struct hash128 h = hash128(name, strlen(name));
+	struct slot **at, *s;
+
+	at = &m->buckets[(h.b[0] | (unsigned)h.b[1] << 8) % BUCKETS];
+	for (s = *at; s && strcmp(s->name, name) != 0;)
+		s = s->next;
+	if (s) {
+		if (now && s->state == ASKED && !s->hurried)
+			http_set_prio(s->call, HTTP_NOW);
+		s->hurried = s->hurried || now;
+		return s;
+	}
+	if (start(m, e) < 0)
+		return NULL;
+	s = slot_new(m, name);
+	if (!s) {
+		(void)err_set(e, -ENOMEM, "out of memory");
+		return NULL;
+	}
+	s->next = *at;
+	*at = s;
+	s->hurried = now;
+	if (s->state == LOOK)
+		add_job(m, s);
+	return s;
+}
+
+void metadata_hint(struct metadata *m, const char *name)
+{
+	(void)pthread_mutex_lock(&m->mu);
+	(void)wanted(m, name, false, NULL);
+	(void)pthread_mutex_unlock(&m->mu);
+}
+
+int metadata_get(struct metadata *m, const char *name, const struct packument **ret, struct err *e)
+{
+	struct slot *s;
+	int r = -ENOMEM;
+
+	(void)pthread_mutex_lock(&m->mu);
+	s = wanted(m, name, true, e);
+	while (s && s->state != DONE)
+		(void)pthread_cond_wait(&m->changed, &m->mu);
+	if (s)
+		r = s->result;
+	(void)pthread_mutex_unlock(&m->mu);
+	if (r == 0)
+		*ret = &s->p;
+	else if (s)
+		(void)err_set(e, r, "%s", s->e.msg);
+	return r;
+}
+
+int metadata_new(struct metadata **ret, const struct npmrc *rc, const char *dir, struct err *e)
+{
+	struct metadata *m = calloc(1, sizeof *m);
+	struct err why = { 0 };
+
+	if (!m)
+		return err_set(e, -ENOMEM, "out of memory");
+	m->rc = rc;
+	m->jobs_end = &m->jobs;
+	m->offline = npmrc_bool(rc, "offline", false);
+	m->prefer_offline = npmrc_bool(rc, "prefer-offline", false);
+	if (dir && mkdir_p(dir, 0700, &why) == 0)
+		m->dir = dir;
+	else if (dir)
+		log_line(LOG_DEBUG, "%s", why.msg);
+	(void)pthread_mutex_init(&m->mu, NULL);
+	(void)pthread_cond_init(&m->changed, NULL);
+	(void)pthread_cond_init(&m->work, NULL);
+	*ret = m;
+	return 0;
+}
+
+void metadata_free(struct metadata *m)
+{
+	if (!m)
+		return;
+	if (m->http)
+		http_stop(m->http);
+	(void)pthread_mutex_lock(&m->mu);
+	m->stop = true;
+	(void)pthread_cond_broadcast(&m->work);
+	(void)pthread_mutex_unlock(&m->mu);
+	for (unsigned i = 0; i < m->thread_count; i++)
+		(void)pthread_join(m->threads[i], NULL);
+	for (unsigned i = 0; i < BUCKETS; i++)
+		for (struct slot *s = m->buckets[i], *next; s; s = next) {
+			next = s->next;
+			slot_free(s);
+		}
+	http_free(m->http);
+	(void)pthread_cond_destroy(&m->changed);
+	(void)pthread_cond_destroy(&m->work);
+	(void)pthread_mutex_destroy(&m->mu);
+	free(m);
+}

@@ -1,0 +1,33 @@
+/* metadata.h - packuments (lock/packument.h) from a registry, kept on disk.
+ *
+ * What was asked for once lies in `dir`, one file for each URL, in the compact form, so that the
+ * next lock reads no JSON. It is used as long as the registry said (Cache-Control), or
+ * METADATA_FRESH_S where it did not say; then asked for again, with its ETag where it has one. With
+ * npm's prefer-offline it is used however old it is, with offline nothing else is.
+ *
+ * Worker threads read the cache and the registry's JSON. Full packuments are asked for: the
+ * abbreviated form lacks what a lock needs (npm.md §6.2). Threads and connections begin with the
+ * first question. */
+#pragma once
+#include "fetch/npmrc.h"
+#include "lock/packument.h"
+
+#define METADATA_FRESH_S    300                   /* as the public registry's max-age */
+#define METADATA_JSON_MAX   ((uint64_t)256 << 20) /* bytes; the largest known have 100 MB */
+#define METADATA_THREAD_MAX 4
+
+struct metadata;
+
+/* `rc` and `dir` are borrowed while it lives; `dir` (made when missing) may be NULL: nothing is
+ * kept. */
+int metadata_new(struct metadata **ret, const struct npmrc *rc, const char *dir,
+		 struct err *e) must_check;
+void metadata_free(struct metadata *m); /* NULL is fine; no question may be open */
+
+/* It will be asked for. */
+void metadata_hint(struct metadata *m, const char *name);
+
+/* Owned by `m` while it lives. -ENOENT: the registry does not have it; -ENETUNREACH: offline and
+ * not kept; other errors of http.h. */
+int metadata_get(struct metadata *m, const char *name, const struct packument **ret,
+		 struct err *e) must_check;

@@ -1,0 +1,47 @@
+/* ideal.h - from package.json to a lock, as npm does it: the "ideal tree" (npm.md §4.4, §5).
+ *
+ * The same versions at the same places as `npm install --package-lock-only` (npm 11.19) gives for
+ * the same package.json files, lock, registry and settings. A lock that is there is kept to: only
+ * what does not hold any more is resolved anew.
+ *
+ * The answer is a graph as npmlock_read() makes it. */
+#pragma once
+#include "lock/catalog.h"
+#include "lock/graph.h"
+#include "lock/platform.h"
+
+struct ideal_options {
+	const struct catalog *catalog;
+	const struct platform *platform; /* whose node and npm the engines are compared with */
+	const char *dir;                 /* the project's absolute real path */
+	int dirfd;                       /* the same, open */
+	bool has_before;
+	int64_t before_ms;       /* nothing younger than this */
+	const char *default_tag; /* NULL: "latest" */
+	bool legacy_peer_deps, strict_peer_deps, force, prefer_dedupe;
+	bool omit_resolved; /* npm's omit-lockfile-registry-resolved */
+	/* Names to resolve anew wherever they stand, NULL-terminated; NULL: none. */
+	const char *const *update;
+	bool update_all; /* the lock is not kept to at all */
+	/* Direct dependencies that were asked for just now, NULL-terminated; NULL: none. */
+	const char *const *requested;
+};
+
+struct ideal_result {
+	struct graph *graph; /* indexed, with manifests, edges and flags; owned */
+	/* Sentences about peers that conflict and were let be, one a line. */
+	struct buf warnings;
+	uint32_t packuments; /* that were looked at */
+};
+#define IDEAL_RESULT_INIT                                                                          \
+	{                                                                                          \
+		.warnings = BUF_INIT((size_t)1 << 20)                                              \
+	}
+void ideal_result_release(struct ideal_result *r);
+#define auto_ideal_result cleanup(ideal_result_release)
+
+/* `lock` is the text of the package-lock.json to keep to, of version 2 or 3; len 0: none. -ENOENT:
+ * the registry lacks a package or version that is needed; -EINVAL: package.json asks for something
+ * that npm refuses; -ENOTSUP: peers conflict (npm's ERESOLVE). */
+int ideal_build(struct ideal_result *ret, struct slice lock, const struct ideal_options *o,
+		struct err *e) must_check;

@@ -1,0 +1,502 @@
+#include "lock/entry.h"
+#include "lock/ideal_priv.h"
+#include "lock/published.h"
+#include "lock/semver_priv.h"
+
+/* ---- packuments, with their versions read ---- */
+
+struct pack {
+	const struct packument *p;
+	struct semver *v;
+	bool *good;
+	int failure;
+	const char *why;
+};
+
+static struct pack *fail_pack(struct ideal *d, struct pack *k, int r, const struct err *e)
+{
+	k->failure = r;
+	k->why = arena_strdup(&d->arena, e->msg);
+	return k;
+}
+
+static struct pack *load_pack(struct ideal *d, struct iname *name)
+{
+	const struct catalog *c = d->o->catalog;
+	struct pack *k = arena_alloc(&d->arena, sizeof *k);
+	struct err e = { 0 };
+	uint32_t n;
+	int r;
+
+	if (!k)
+		return NULL;
+	d->packuments++;
+	r = c->packument(c->self, name->text, &k->p, &e);
+	if (r < 0)
+		return fail_pack(d, k, r, &e);
+	n = k->p->head->version_count;
+	k->v = arena_array(&d->arena, (size_t)n + 1, sizeof *k->v);
+	k->good = arena_array(&d->arena, (size_t)n + 1, sizeof *k->good);
+	if (!k->v || !k->good)
+		return NULL;
+	for (uint32_t i = 0; i < n; i++)
+		k->good[i] = semver_parse(&k->v[i],
+					  slice_str(packument_str(k->p, k->p->versions[i].version)),
+					  SEMVER_LOOSE) == 0;
+	return k;
+}
+
+static struct pack *pack_of(struct ideal *d, struct iname *name)
+{
+	struct pack *k = table_get(d->packs, (uintptr_t)name, 0);
+	void **at;
+
+	if (k)
+		return k;
+	k = load_pack(d, name);
+	at = k ? table_at(d->packs, (uintptr_t)name, 0) : NULL;
+	if (!at) {
+		(void)ideal_stick(d, -ENOMEM);
+		return NULL;
+	}
+	*at = k;
+	return k;
+}
+
+/* ---- npm-pick-manifest (npm.md §4.4) ---- */
+
+#define NO_VERSION UINT32_MAX
+
+static bool in_time(const struct ideal *d, const struct packument_version *v)
+{
+	return !d->o->has_before || !(v->flags & PACKUMENT_TIMED) || v->time_ms <= d->o->before_ms;
+}
+
+static bool engine_fits(const struct ideal *d, const struct pack *k, uint32_t i)
+{
+	const struct packument_version *v = &k->p->versions[i];
+
+	return (!v->engine_node && !v->engine_npm) ||
+	       platform_engines_fit(d->o->platform, packument_str(k->p, v->engine_node),
+				    packument_str(k->p, v->engine_npm));
+}
+
+static uint32_t find_version(const struct pack *k, const char *text)
+{
+	for (uint32_t i = 0; i < k->p->head->version_count; i++) {
+		if (strcmp(packument_str(k->p, k->p->versions[i].version), text) == 0)
+			return i;
+	}
+	return NO_VERSION;
+}
+
+/* Higher is better; of equal ones the newer version. */
+static unsigned rank(const struct ideal *d, const struct pack *k, uint32_t i)
+{
+	bool engine = engine_fits(d, k, i);
+	bool fresh = !(k->p->versions[i].flags & PACKUMENT_DEPRECATED);
+
+	return (engine && fresh ? 4u : 0) + (engine ? 2u : 0) + (fresh ? 1u : 0);
+}
+
+static uint32_t pick_default(const struct ideal *d, const struct pack *k,
+			     const struct semver_range *range, bool any)
+{
+	const char *tag = d->o->default_tag ? d->o->default_tag : "latest";
+	const char *text = packument_tag(k->p, tag);
+	uint32_t i = text ? find_version(k, text) : NO_VERSION;
+
+	if (i == NO_VERSION || !(any || (k->good[i] && semver_range_test(range, &k->v[i]))) ||
+	    !in_time(d, &k->p->versions[i]) || k->p->versions[i].flags & PACKUMENT_DEPRECATED ||
+	    !engine_fits(d, k, i))
+		return NO_VERSION;
+	return i;
+}
+
+static uint32_t pick_range(const struct ideal *d, const struct pack *k,
+			   const struct semver_range *range, bool any)
+{
+	uint32_t best = pick_default(d, k, range, any);
+	unsigned best_rank = 0;
+
+	if (best != NO_VERSION)
+		return best;
+	for (uint32_t i = 0; i < k->p->head->version_count; i++) {
+		unsigned r;
+
+		if (!in_time(d, &k->p->versions[i]) || !k->good[i] ||
+		    !semver_range_test(range, &k->v[i]))
+			continue;
+		if (best != NO_VERSION && best_rank == 7 && semver_cmp(&k->v[i], &k->v[best]) <= 0)
+			continue;
+		r = rank(d, k, i);
+		if (best == NO_VERSION || r > best_rank ||
+		    (r == best_rank && semver_cmp(&k->v[i], &k->v[best]) > 0)) {
+			best = i;
+			best_rank = r;
+		}
+	}
+	return best;
+}
+
+static uint32_t pick_text(const struct ideal *d, const struct pack *k, const char *text)
+{
+	auto_range struct semver_range range = { 0 };
+
+	if (semver_range_parse(&range, slice_str(text), SEMVER_LOOSE) < 0)
+		return NO_VERSION;
+	return pick_range(d, k, &range, strcmp(text, "*") == 0);
+}
+
+static uint32_t pick_tag(struct ideal *d, const struct pack *k, const char *tag)
+{
+	const char *text = packument_tag(k->p, tag);
+	uint32_t i = text ? find_version(k, text) : NO_VERSION;
+	const char *below;
+
+	if (i == NO_VERSION || in_time(d, &k->p->versions[i]))
+		return i;
+	below = arena_printf(&d->arena, "<=%s", text);
+	return below ? pick_text(d, k, below) : NO_VERSION;
+}
+
+static uint32_t pick_version(const struct ideal *d, const struct pack *k, struct slice text)
+{
+	char canonical[SEMVER_TEXT_MAX];
+	struct semver v;
+	uint32_t i;
+
+	if (semver_parse(&v, semver_trim(text), SEMVER_LOOSE) < 0)
+		return NO_VERSION;
+	(void)semver_format(&v, canonical);
+	i = find_version(k, canonical);
+	return i != NO_VERSION && in_time(d, &k->p->versions[i]) ? i : NO_VERSION;
+}
+
+static uint32_t pick(struct ideal *d, const struct pack *k, const struct ispec *s)
+{
+	static const struct semver_range none;
+	const char *tag;
+
+	switch (s->type) {
+	case SPEC_TAG:
+		tag = arena_strndup(&d->arena, s->spec.fetch.ptr, s->spec.fetch.len);
+		return tag ? pick_tag(d, k, tag) : NO_VERSION;
+	case SPEC_VERSION:
+		return pick_version(d, k, s->spec.fetch);
+	default:
+		if (s->any)
+			return pick_text(d, k, "*");
+		return s->has_range ? pick_range(d, k, s->has_range ? &s->range : &none, false)
+				    : NO_VERSION;
+	}
+}
+
+/* ---- packages ---- */
+
+static bool read_names(struct ideal *d, const cJSON *list, struct iname ***ret, uint32_t *ret_count)
+{
+	uint32_t n = 0, most = cJSON_IsArray(list) ? (uint32_t)cJSON_GetArraySize(list) : 0;
+	const cJSON *item;
+
+	if (most == 0)
+		return true;
+	*ret = arena_array(&d->arena, most, sizeof(struct iname *));
+	if (!*ret)
+		return false;
+	cJSON_ArrayForEach(item, list)
+	{
+		if (cJSON_IsString(item)) {
+			(*ret)[n] = ideal_name(d, item->valuestring);
+			n += (*ret)[n] != NULL;
+		}
+	}
+	*ret_count = n;
+	d->bundles = true;
+	return true;
+}
+
+static bool read_accepts(struct ideal *d, struct ipkg *pkg, const cJSON *obj)
+{
+	uint32_t n = 0, most = cJSON_IsObject(obj) ? (uint32_t)cJSON_GetArraySize(obj) : 0;
+	const cJSON *m;
+
+	if (most == 0)
+		return true;
+	pkg->accept_names = arena_array(&d->arena, most, sizeof *pkg->accept_names);
+	pkg->accepts = arena_array(&d->arena, most, sizeof *pkg->accepts);
+	if (!pkg->accept_names || !pkg->accepts)
+		return false;
+	cJSON_ArrayForEach(m, obj)
+	{
+		if (!cJSON_IsString(m))
+			continue;
+		pkg->accept_names[n] = ideal_name(d, m->string);
+		pkg->accepts[n] = ideal_spec_of(d, m->valuestring[0] ? m->valuestring : "*");
+		n++;
+	}
+	pkg->accept_count = n;
+	return true;
+}
+
+/* What of a rest decides. */
+static bool read_rest(struct ideal *d, struct ipkg *pkg)
+{
+	auto_json cJSON *j = NULL;
+
+	if (json_parse(&j, slice_str(pkg->rest), NULL) < 0)
+		return true;
+	return read_names(d, json_get(j, "bundleDependencies"), &pkg->bundled,
+			  &pkg->bundled_count) &&
+	       read_accepts(d, pkg, json_get(j, "acceptDependencies"));
+}
+
+static const char *text_or_null(const struct packument *p, uint32_t at)
+{
+	return at ? packument_str(p, at) : NULL;
+}
+
+static struct ipkg *make_pkg(struct ideal *d, struct iname *name, const struct pack *k, uint32_t i)
+{
+	const struct packument *p = k->p;
+	const struct packument_version *v = &p->versions[i];
+	struct ipkg *pkg = arena_alloc(&d->arena, sizeof *pkg);
+	struct idep *deps = arena_array(&d->arena, (size_t)v->dep_count + 1, sizeof *deps);
+
+	if (!pkg || !deps)
+		return NULL;
+	pkg->name = v->name ? ideal_name(d, packument_str(p, v->name)) : name;
+	pkg->version = packument_str(p, v->version);
+	pkg->v = k->v[i];
+	pkg->v_good = k->good[i];
+	pkg->shrinkwrap = v->flags & PACKUMENT_SHRINKWRAP;
+	pkg->resolved = text_or_null(p, v->resolved);
+	pkg->integrity = text_or_null(p, v->integrity);
+	pkg->rest = packument_str(p, v->rest);
+	for (uint32_t n = 0; n < v->dep_count; n++) {
+		const struct packument_dep *dep = &p->deps[v->first_dep + n];
+
+		deps[n] = (struct idep){ .name = ideal_name(d, packument_str(p, dep->name)),
+					 .spec = ideal_spec_of(d, packument_str(p, dep->spec)),
+					 .section = (uint8_t)dep->section,
+					 .peer_optional = dep->peer_optional };
+		if (!deps[n].name || !deps[n].spec)
+			return NULL;
+	}
+	pkg->deps = deps;
+	pkg->dep_count = v->dep_count;
+	if (v->flags & (PACKUMENT_BUNDLES | PACKUMENT_ACCEPTS) && !read_rest(d, pkg))
+		return NULL;
+	return pkg;
+}
+
+static struct ipkg *pkg_at(struct ideal *d, struct iname *name, const struct pack *k, uint32_t i)
+{
+	struct ipkg *pkg = table_get(d->pkgs, (uintptr_t)k, i);
+	void **at;
+
+	if (pkg)
+		return pkg;
+	pkg = make_pkg(d, name, k, i);
+	at = pkg ? table_at(d->pkgs, (uintptr_t)k, i) : NULL;
+	if (!at) {
+		(void)ideal_stick(d, -ENOMEM);
+		return NULL;
+	}
+	*at = pkg;
+	return pkg;
+}
+
+void ideal_hint(struct ideal *d, const struct ipkg *pkg)
+{
+	const struct catalog *c = d->o->catalog;
+
+	for (uint32_t i = 0; c->hint && i < pkg->dep_count; i++) {
+		const struct idep *dep = &pkg->deps[i];
+		const struct ispec *s = dep->spec;
+		const char *name = dep->name->text;
+
+		if (!s->good || s->type > SPEC_TAG || dep->peer_optional)
+			continue;
+		if (s->spec.type == SPEC_ALIAS)
+			name = arena_strndup(&d->arena, s->spec.alias_name.ptr,
+					     s->spec.alias_name.len);
+		if (name)
+			c->hint(c->self, &name, 1);
+	}
+}
+
+/* ---- loading ---- */
+
+static int failed(struct ideal *d, struct iload *l, int failure, const char *why)
+{
+	l->failure = failure;
+	l->why = arena_strdup(&d->arena, why);
+	return 0;
+}
+
+static int load_registry(struct ideal *d, struct iload *l)
+{
+	const struct ispec *s = l->spec;
+	struct iname *name = l->name;
+	struct pack *k;
+	struct err e = { 0 };
+	uint32_t i;
+
+	if (s->spec.type == SPEC_ALIAS) {
+		const char *real =
+			arena_strndup(&d->arena, s->spec.alias_name.ptr, s->spec.alias_name.len);
+
+		name = real ? ideal_name(d, real) : NULL;
+	}
+	k = name ? pack_of(d, name) : NULL;
+	if (!k)
+		return ideal_stick(d, -ENOMEM);
+	if (k->failure)
+		return failed(d, l, k->failure, k->why);
+	i = pick(d, k, s);
+	if (i == NO_VERSION) {
+		(void)err_set(&e, -ENOENT, "%s: the registry has no version that fits \"%s\"%s",
+			      name->text, s->text,
+			      d->o->has_before ? " before the date that was given" : "");
+		return failed(d, l, -ENOENT, e.msg);
+	}
+	l->pkg = pkg_at(d, name, k, i);
+	return l->pkg ? 0 : d->error;
+}
+
+const struct iload *ideal_load_pkg(struct ideal *d, struct iname *name, struct ispec *spec)
+{
+	struct iload *l = table_get(d->loads, (uintptr_t)name, (uintptr_t)spec);
+	struct err e = { 0 };
+	void **at;
+	int r;
+
+	if (l)
+		return l;
+	l = arena_alloc(&d->arena, sizeof *l);
+	if (!l) {
+		(void)ideal_stick(d, -ENOMEM);
+		return NULL;
+	}
+	l->name = name;
+	l->spec = spec;
+	if (spec->good && spec->type <= SPEC_TAG) {
+		r = load_registry(d, l);
+	} else {
+		(void)err_set(&e, -EOPNOTSUPP, "%s: \"%s\" cannot be resolved yet", name->text,
+			      spec->text);
+		r = failed(d, l, -EOPNOTSUPP, e.msg);
+	}
+	at = r == 0 ? table_at(d->loads, (uintptr_t)name, (uintptr_t)spec) : NULL;
+	if (!at) {
+		(void)ideal_stick(d, -ENOMEM);
+		return NULL;
+	}
+	*at = l;
+	return l;
+}
+
+/* ---- manifests that are no registry's ---- */
+
+static const struct {
+	const char *key;
+	enum dep_section section;
+} sections[] = {
+	{ "dependencies", SECTION_PROD },
+	{ "devDependencies", SECTION_DEV },
+	{ "optionalDependencies", SECTION_OPTIONAL },
+	{ "peerDependencies", SECTION_PEER },
+};
+
+static bool read_deps(struct ideal *d, struct ipkg *pkg, const cJSON *mani)
+{
+	const cJSON *optional = json_get(mani, "optionalDependencies");
+	const cJSON *meta = json_get(mani, "peerDependenciesMeta"), *m;
+	struct idep *deps;
+	size_t most = 1;
+
+	for (size_t i = 0; i < ARRAY_LEN(sections); i++)
+		most += (size_t)cJSON_GetArraySize(json_get(mani, sections[i].key));
+	deps = most <= GRAPH_DEPS_MAX ? arena_array(&d->arena, most, sizeof *deps) : NULL;
+	if (!deps)
+		return false;
+	pkg->deps = deps;
+	for (size_t i = 0; i < ARRAY_LEN(sections); i++) {
+		cJSON_ArrayForEach(m, json_get(mani, sections[i].key))
+		{
+			if (!cJSON_IsString(m) || !m->string ||
+			    (sections[i].section == SECTION_PROD && json_get(optional, m->string)))
+				continue;
+			*deps = (struct idep){ .name = ideal_name(d, m->string),
+					       .spec = ideal_spec_of(d, m->valuestring),
+					       .section = (uint8_t)sections[i].section };
+			if (!deps->name || !deps->spec)
+				return false;
+			if (sections[i].section == SECTION_PEER)
+				deps->peer_optional =
+					json_true(json_get(meta, m->string), "optional");
+			deps++;
+		}
+	}
+	pkg->dep_count = (uint32_t)(deps - pkg->deps);
+	return true;
+}
+
+/* The entry's other members: of a package.json as npm would write them. */
+static int rest_of(struct ideal *d, const cJSON *mani, bool is_file, const char **ret,
+		   struct err *e)
+{
+	static const char *const said[] = { "name",
+					    "version",
+					    "resolved",
+					    "integrity",
+					    "link",
+					    "inBundle",
+					    "dependencies",
+					    "optionalDependencies",
+					    "devDependencies",
+					    "peerDependencies",
+					    "dev",
+					    "optional",
+					    "devOptional",
+					    "peer",
+					    "extraneous",
+					    "hasShrinkwrap",
+					    NULL };
+	auto_json cJSON *made = NULL;
+	int r = 0;
+
+	if (is_file) {
+		made = cJSON_CreateObject();
+		if (!made)
+			return err_set(e, -ENOMEM, "out of memory");
+		r = published_entry(&d->arena, made, mani, NULL, e);
+	}
+	return r < 0 ? r : entry_canonical(&d->arena, made ? made : mani, said, ret, e);
+}
+
+struct ipkg *ideal_pkg_of(struct ideal *d, const cJSON *mani, const char *fallback_name,
+			  bool is_file, struct err *e)
+{
+	struct ipkg *pkg = arena_alloc(&d->arena, sizeof *pkg);
+	const char *name = json_str(mani, "name"), *version = json_str(mani, "version");
+	const char *resolved = json_str(mani, "resolved"), *sri = json_str(mani, "integrity");
+
+	if (!pkg)
+		return NULL;
+	name = name && *name ? name : fallback_name;
+	pkg->name = name ? ideal_name(d, name) : NULL;
+	pkg->version = arena_strdup(&d->arena, version ? version : "");
+	if (!pkg->version || !read_deps(d, pkg, mani) ||
+	    rest_of(d, mani, is_file, &pkg->rest, e) < 0)
+		return NULL;
+	pkg->v_good = semver_parse(&pkg->v, slice_str(pkg->version), SEMVER_LOOSE) == 0;
+	pkg->file = is_file;
+	if (!is_file) {
+		pkg->resolved = resolved ? arena_strdup(&d->arena, resolved) : NULL;
+		pkg->integrity = sri ? arena_strdup(&d->arena, sri) : NULL;
+		pkg->shrinkwrap = json_true(mani, "hasShrinkwrap");
+	}
+	return *pkg->rest && !read_rest(d, pkg) ? NULL : pkg;
+}
