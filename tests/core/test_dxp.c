@@ -451,6 +451,79 @@ static int reopen_with(int fd, off_t at, const void *bytes, size_t n)
 	return r;
 }
 
+/* The content hash made right too: the whole file's, less the field itself. */
+static int verify_with(int fd, off_t at, const void *bytes, size_t n)
+{
+	auto_free char *data = NULL;
+	struct hasher *h = hasher_new();
+	struct hash128 content;
+	size_t len;
+
+	cr_assert(h != NULL);
+	(void)reopen_with(fd, at, bytes, n);
+	cr_assert_eq(file_read_fd(fd, "blob", 1 << 20, &data, &len, NULL), 0);
+	hasher_add(h, data, 8);
+	hasher_add(h, data + 24, len - 24);
+	content = hasher_end(h);
+	hasher_free(h);
+	cr_assert_eq(pwrite(fd, content.b, sizeof content.b, 8), (ssize_t)sizeof content.b);
+	return dxp_verify(fd, content, NULL);
+}
+
+/* Equal bytes have equal names only if nothing can be hidden between them. */
+Test(dxp, a_full_check_refuses_gaps_and_what_is_hidden_in_padding)
+{
+	struct hash128 content;
+	uint64_t size;
+	uint32_t version = 1, moved;
+
+	{
+		auto_close int fd = write_sample(&content);
+
+		size = (uint64_t)size_of(fd);
+		cr_assert_eq(verify_with(fd, 4, &version, 4), 0);
+		cr_assert_eq(verify_with(fd, (off_t)size - 1, "x", 1), -EBADMSG);
+	}
+	{
+		auto_close int fd = write_sample(&content);
+
+		/* Behind the index, before the first payload. */
+		cr_assert_eq(verify_with(fd, 1023, "x", 1), -EBADMSG);
+	}
+	{
+		auto_close int fd = write_sample(&content);
+
+		/* A block of zeros that belongs to nobody, at the end. */
+		size += 512;
+		cr_assert_eq(ftruncate(fd, (off_t)size), 0);
+		cr_assert_eq(verify_with(fd, 40, &size, 8), -EBADMSG);
+	}
+	{
+		auto_close int fd = write_sample(&content);
+		struct dxp *p = NULL;
+		uint8_t last[512];
+
+		/* And between: the last payload (the one of lib/deep/er/x.js) a block later. */
+		cr_assert_eq(dxp_open(&p, fd, NULL), 0);
+		cr_assert_eq(pread(fd, last, sizeof last, (off_t)size - 1024),
+			     (ssize_t)sizeof last);
+		cr_assert_eq(last[0], 'x');
+		cr_assert_eq(pwrite(fd, last, sizeof last, (off_t)size - 512),
+			     (ssize_t)sizeof last);
+		memset(last, 0, sizeof last);
+		cr_assert_eq(pwrite(fd, last, sizeof last, (off_t)size - 1024),
+			     (ssize_t)sizeof last);
+		moved = (uint32_t)(size / 512 - 1);
+		cr_assert_eq(pwrite(fd, &size, 8, 40), 8);
+		cr_assert_eq(
+			verify_with(fd,
+				    208 + 40 * (off_t)dxp_lookup(p, SLICE("lib/deep/er/x.js")) + 12,
+				    &moved, 4),
+			-EBADMSG);
+		dxp_close(p);
+	}
+}
+
 Test(dxp, a_liar_with_a_correct_hash_is_refused)
 {
 	enum { ENTRY = 40, AT = 208 };

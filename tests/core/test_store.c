@@ -1,3 +1,4 @@
+#include "core/dxp_priv.h"
 #include "core/store.h"
 #include "tests/core/store_fixture.h"
 #include "tests/lib/fault.h"
@@ -120,6 +121,25 @@ STORE_TEST(a_bad_blob_is_noticed_quarantined_and_put_anew)
 	cr_assert_eq(sample_read(s, 1), -ENOENT);
 	cr_assert_eq(sample_put(s, 1, NULL), 0);
 	cr_assert_eq(sample_read(s, 1), 0);
+	store_close(s);
+}
+
+/* The header's claim is in no hash: it is compared, also where the record is trusted. */
+STORE_TEST(a_blob_whose_header_claims_another_name_is_bad)
+{
+	struct store *s = open_store();
+	char path[128];
+	int fd;
+
+	cr_assert_eq(sample_put(s, 1, NULL), 0);
+	sample_path(s, 1, path);
+	cr_assert_eq(chmod(path, 0644), 0);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	cr_assert_eq(pwrite(fd, "\x01\x02", 2, DXP_CONTENT_AT), 2);
+	cr_assert_eq(close(fd), 0);
+	cr_assert_eq(chmod(path, 0444), 0);
+	cr_assert_eq(sample_read(s, 1), -EBADMSG);
+	cr_assert_eq(files_in("quarantine"), 1);
 	store_close(s);
 }
 
@@ -265,6 +285,43 @@ STORE_TEST(descriptors_are_bounded_and_come_back)
 	for (unsigned i = 0; i < ARRAY_LEN(p); i++)
 		pkg_release(p[i]);
 	store_close(s);
+}
+
+static struct store *full;
+static struct pkg *others[3];
+
+static void read_others(void)
+{
+	char buf[64];
+
+	for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+		uint32_t n = dxp_lookup(pkg_dxp(others[i]), SLICE("package.json"));
+
+		cr_assert_eq(pkg_read(others[i], n, DXP_PLAIN, buf, sizeof buf, 0, NULL), 2);
+	}
+}
+
+/* With one descriptor for all: what others read meanwhile does not take it away. */
+STORE_TEST(a_descriptor_stays_while_it_is_read)
+{
+	struct store_options o = { .dir = dir, .open_max = 1 };
+
+	cr_assert_eq(store_open(&full, &o, NULL), 0);
+	for (unsigned i = 0; i < 4; i++)
+		cr_assert_eq(sample_put(full, i, NULL), 0);
+	for (unsigned i = 0; i < ARRAY_LEN(others); i++) {
+		struct digest key = sample_key(i + 1);
+
+		cr_assert_eq(store_get(full, &key, &others[i], NULL), 0);
+	}
+	cr_assert_eq(sample_read(full, 0), 0);
+	fault_during_read = read_others;
+	cr_assert_eq(sample_read(full, 0), 0);
+	cr_assert_eq(fault_during_read, NULL);
+	cr_assert_eq(files_in("quarantine"), 0);
+	for (unsigned i = 0; i < ARRAY_LEN(others); i++)
+		pkg_release(others[i]);
+	store_close(full);
 }
 
 STORE_TEST(a_blob_that_has_gone_is_said_to_have)

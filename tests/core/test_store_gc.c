@@ -191,6 +191,41 @@ GC_TEST(a_damaged_root_stops_gc_while_it_is_held)
 	store_close(s);
 }
 
+struct late {
+	struct store_root *root;
+	unsigned removed;
+};
+
+/* Somebody mounts a project that needs all of them while gc is at work. */
+static void name_all(void *arg, const struct store_item *gone)
+{
+	struct late *l = arg;
+	struct digest keys[200];
+
+	(void)gone;
+	if (l->removed++)
+		return;
+	for (unsigned i = 0; i < ARRAY_LEN(keys); i++)
+		keys[i] = sample_key(i);
+	cr_assert_eq(store_root_set(l->root, keys, ARRAY_LEN(keys), NULL), 0);
+}
+
+GC_TEST(roots_are_read_again_for_each_batch)
+{
+	struct store *s = open_store();
+	struct store_gc_result res;
+	struct late l = { 0 };
+
+	put_some(s, 200);
+	cr_assert_eq(store_root_open(&l.root, s, "late", NULL), 0);
+	cr_assert_eq(store_gc(s, &at_once, name_all, &l, &res, NULL), 0);
+	cr_assert_eq(res.removed, l.removed);
+	cr_assert_eq(res.removed, 64, "one batch, not %zu", (size_t)res.removed);
+	cr_assert_eq(res.kept, 136);
+	store_root_close(l.root);
+	store_close(s);
+}
+
 GC_TEST(blobs_without_a_record_go_too)
 {
 	struct store *s = open_store();
