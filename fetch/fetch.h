@@ -36,7 +36,8 @@ struct graph_node;
 
 /* The key under which a store has the package of a node: graph_node_key(), but where the lock has
  * no integrity, over what would be asked for it with these settings: its URL, by which proxy, and
- * whose certificates are believed; or the file in its project. So two projects that would ask
+ * whose certificates are believed; or the file in its project, with its inode, size and time, so
+ * that a tarball which is packed anew is noticed by the next mount. So two projects that would ask
  * different registries for one name and version never get each other's answer out of a store that
  * they share. */
 int fetch_key(const struct npmrc *rc, const char *project_dir, const struct graph_node *n,

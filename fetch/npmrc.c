@@ -113,6 +113,11 @@ int npmrc_registry_for(const struct npmrc *rc, const char *name, const char **re
 		}
 		registry = npmrc_get(rc, key);
 	}
+	if ((!registry || !*registry) && rc->bad_registry)
+		return err_set(e, -EDESTADDRREQ,
+			       "the registry that %s sets is no URL; it must be like "
+			       "https://registry.test/",
+			       rc->bad_registry);
 	if (!registry || !*registry)
 		registry = npmrc_get(rc, "registry");
 	if (!registry || !*registry)

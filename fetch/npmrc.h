@@ -55,8 +55,9 @@ unsigned npmrc_umask(const struct npmrc *rc);
  * lock/select.h. */
 unsigned npmrc_omit(const struct npmrc *rc);
 
-/* The registry of a package, by its scope; name NULL: the default one. -EDESTADDRREQ when none is
- * known, with a sentence that says what to set. */
+/* The registry of a package, by its scope; name NULL: the default one. -EDESTADDRREQ with a
+ * sentence that says what to set, when none is known, or the highest source that has one has no URL
+ * (npm would ask the next source's). */
 int npmrc_registry_for(const struct npmrc *rc, const char *name, const char **ret,
 		       struct err *e) must_check;
 

@@ -289,6 +289,20 @@ static int by_key_and_source(const void *pa, const void *pb)
 	return r ? r : (a->source > b->source) - (a->source < b->source);
 }
 
+/* For npm a registry that is no URL is not set, and the next source's is asked instead; with a
+ * typing error in the environment that would be the public one. Here it is told. */
+static void note_bad_registry(struct npmrc *rc, const struct npmrc_entry *x)
+{
+	static const char *const sources[] = {
+		[NPMRC_OVERRIDE] = "the command line",    [NPMRC_ENV] = "npm_config_registry",
+		[NPMRC_PROJECT] = "the project's .npmrc", [NPMRC_USER] = "the user's .npmrc",
+		[NPMRC_GLOBAL] = "the global npmrc",      [NPMRC_BUILTIN] = "npm's own npmrc",
+	};
+
+	if (x->dropped && x->given && strcmp(x->key, "registry") == 0)
+		rc->bad_registry = sources[x->source];
+}
+
 /* One entry a key: the highest source's whose value the key can have. */
 static void settle(struct npmrc *rc)
 {
@@ -300,6 +314,8 @@ static void settle(struct npmrc *rc)
 	for (uint32_t i = 0; i < rc->count; i++) {
 		const struct npmrc_entry *x = &rc->entries[i];
 
+		if (i == 0 || strcmp(x[-1].key, x->key) != 0)
+			note_bad_registry(rc, x);
 		if (!x->dropped && (n == 0 || strcmp(rc->entries[n - 1].key, x->key) != 0))
 			rc->entries[n++] = *x;
 	}

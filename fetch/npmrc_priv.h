@@ -19,6 +19,7 @@ struct npmrc_entry {
 	uint8_t source; /* enum npmrc_source */
 	bool array;     /* came as key[] */
 	bool null;      /* set to null: hides lower sources, has no value */
+	bool given;     /* not empty */
 	bool dropped;   /* a value that the key cannot have, or hidden by a higher source */
 };
 
@@ -27,6 +28,7 @@ struct npmrc {
 	struct npmrc_entry *entries; /* sorted by key once loaded; owned */
 	uint32_t count, cap;
 	const char *public_registry; /* NULL: none */
+	const char *bad_registry;    /* who sets the registry to what is no URL, or NULL */
 	const char *https_proxy, *http_proxy, *any_proxy,
 		*no_proxy; /* the environment's, or NULL */
 	bool production;   /* NODE_ENV */

@@ -307,6 +307,7 @@ int npmrc_convert(struct npmrc *rc, struct npmrc_entry *x, const struct npmrc_co
 	if (!v)
 		return -ENOMEM;
 	x->values[0] = typed(rc, v, &t, c);
+	x->given = *v != '\0';
 	x->dropped = !x->values[0];
 	return arena_error(&rc->arena);
 }

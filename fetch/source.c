@@ -342,6 +342,22 @@ static void add_trust(struct buf *b, const struct npmrc *rc, const char *url)
 		buf_add(b, ca[i], strlen(ca[i]) + 1);
 }
 
+/* A file that another was put in place of is another package. */
+static void add_file(struct buf *b, const char *path)
+{
+	struct stat st;
+	uint64_t marks[5] = { 0 };
+
+	if (stat(path, &st) == 0) {
+		marks[0] = (uint64_t)st.st_dev;
+		marks[1] = (uint64_t)st.st_ino;
+		marks[2] = (uint64_t)st.st_size;
+		marks[3] = (uint64_t)st.st_mtim.tv_sec;
+		marks[4] = (uint64_t)st.st_mtim.tv_nsec;
+	}
+	buf_add(b, marks, sizeof marks);
+}
+
 int fetch_key(const struct npmrc *rc, const char *project_dir, const struct graph_node *n,
 	      struct digest *ret, struct err *e)
 {
@@ -366,6 +382,8 @@ int fetch_key(const struct npmrc *rc, const char *project_dir, const struct grap
 		buf_add(&b, parts[i] ? parts[i] : "", parts[i] ? strlen(parts[i]) + 1 : 1);
 	if (src.kind == SOURCE_URL)
 		add_trust(&b, rc, src.what);
+	else if (src.kind == SOURCE_FILE)
+		add_file(&b, src.what);
 	r = buf_error(&b);
 	if (r == 0)
 		r = digest_of(&key, DIGEST_SHA512, b.data, b.len);

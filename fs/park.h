@@ -68,7 +68,7 @@ void park_done(struct park *p, struct parcel *src, int result, const char *why, 
 #define PARK_ERRORS 32
 struct park_error {
 	char package[256]; /* name@version */
-	char reason[256];  /* a sentence; no credentials */
+	char reason[512];  /* a sentence; no credentials */
 	int64_t time_s;    /* since the epoch */
 };
 unsigned park_errors(struct park *p, struct park_error ret[PARK_ERRORS]); /* oldest first */

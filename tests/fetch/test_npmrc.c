@@ -195,6 +195,31 @@ Test(npmrc, an_impossible_value_leaves_the_next_source, FILES)
 	npmrc_free(rc);
 }
 
+Test(npmrc, a_registry_that_is_no_url_is_told_and_not_the_next_ones_asked, FILES)
+{
+	static const char *const bad[] = { "npm_config_registry=127.0.0.1:4873", NULL };
+	static const char *const empty[] = { "npm_config_registry=", NULL };
+	static const char *const good[] = { "npm_config_registry=http://127.0.0.1:4873/", NULL };
+	const char *url = NULL;
+	struct err e = { 0 };
+	struct npmrc *rc;
+
+	put("project/.npmrc", "registry=https://registry.test/\n@s:registry=https://s.test/\n");
+	rc = load(NULL, bad);
+	cr_expect_eq(npmrc_registry_for(rc, "a", &url, &e), -EDESTADDRREQ);
+	cr_expect(strstr(e.msg, "npm_config_registry sets is no URL"), "%s", e.msg);
+	cr_expect_eq(npmrc_registry_for(rc, "@s/a", &url, &e), 0);
+	npmrc_free(rc);
+	rc = load(NULL, empty);
+	cr_expect_eq(npmrc_registry_for(rc, "a", &url, &e), 0);
+	cr_expect_str_eq(url, "https://registry.test/");
+	npmrc_free(rc);
+	put("project/.npmrc", "registry=nowhere\n");
+	rc = load(NULL, good);
+	cr_expect_eq(npmrc_registry_for(rc, "a", &url, &e), 0);
+	npmrc_free(rc);
+}
+
 Test(npmrc, scopes_have_registries_and_none_is_an_error_that_helps, FILES)
 {
 	const char *url = NULL;

@@ -1,3 +1,4 @@
+#include "core/file.h"
 #include "fetch/source.h"
 #include "fetch/url.h"
 #include "lock/graph.h"
@@ -224,4 +225,30 @@ Test(source, without_integrity_a_key_tells_who_was_believed)
 		cr_expect(!digest_eq(&key, &plain), "%s", trust[i]);
 		npmrc_free(rc);
 	}
+}
+
+Test(source, a_tarball_on_disk_without_integrity_is_another_once_it_is_packed_anew)
+{
+	char dir[] = "/tmp/dxfs-test-XXXXXX", path[64];
+	struct graph_node n = { .path = "node_modules/a",
+				.pkg_name = "a",
+				.version = "1.0.0",
+				.resolved = "file:a.tgz" };
+	struct npmrc *rc = settings(NULL);
+	struct digest none, first, same, second;
+
+	cr_assert(mkdtemp(dir) != NULL);
+	(void)snprintf(path, sizeof path, "%s/a.tgz", dir);
+	cr_assert_eq(fetch_key(rc, dir, &n, &none, NULL), 0);
+	cr_assert_eq(file_replace(path, "one", 3, 0644, NULL), 0);
+	cr_assert_eq(fetch_key(rc, dir, &n, &first, NULL), 0);
+	cr_assert_eq(fetch_key(rc, dir, &n, &same, NULL), 0);
+	cr_assert_eq(file_replace(path, "two", 3, 0644, NULL), 0);
+	cr_assert_eq(fetch_key(rc, dir, &n, &second, NULL), 0);
+	cr_expect(!digest_eq(&none, &first));
+	cr_expect(digest_eq(&first, &same));
+	cr_expect(!digest_eq(&first, &second));
+	npmrc_free(rc);
+	(void)unlink(path);
+	(void)rmdir(dir);
 }
