@@ -56,8 +56,8 @@ static void check_range(struct slice text, unsigned flags, const struct semver *
 		return;
 	}
 	/* `>=00.0.0` prints as `>=0.0.0`, which reads as "any": npm's text settles at the second
-	 * reading. What it means is the same from the first, but that "any" takes no prerelease, and
-	 * `1.2.3-a||>=00.0.0` took one. */
+	 * reading. What it means is the same from the first, but that "any" takes no prerelease,
+	 * and `1.2.3-a||>=00.0.0` took one. */
 	twice = format(&again);
 	CHECK(twice && semver_range_parse(&third, slice_str(twice), flags) == 0);
 	thrice = format(&third);
