@@ -15,24 +15,25 @@ static bool str_given(const struct lock *l, uint32_t offset)
 }
 
 /* A name that can be a folder in a node_modules, with or without a scope. */
-static bool name_ok(const char *s)
+static bool name_ok(const char *s, size_t len)
 {
-	const char *slash = strchrnul(s, '/');
-	size_t len = (size_t)(slash - s);
+	const char *slash;
 
-	if (len == 0 || len > GRAPH_NAME_MAX || s[0] == '.')
+	if (len == 0 || s[0] == '.' || s[0] == '/')
 		return false;
-	if (*slash) {
-		if (s[0] != '@')
+	slash = memchr(s, '/', len);
+	if (slash) {
+		if (s[0] != '@' || (size_t)(slash - s) > GRAPH_NAME_MAX)
 			return false;
+		len -= (size_t)(slash + 1 - s);
 		s = slash + 1;
-		len = strlen(s);
-		if (len == 0 || len > GRAPH_NAME_MAX || s[0] == '.' || strchr(s, '/'))
+		if (len == 0 || s[0] == '.' || memchr(s, '/', len))
 			return false;
 	} else if (s[0] == '@') {
 		return false;
 	}
-	return strcmp(s, "node_modules") != 0;
+	return len <= GRAPH_NAME_MAX &&
+	       !(len == strlen("node_modules") && memcmp(s, "node_modules", len) == 0);
 }
 
 /* "a/b/c": no empty part, no "." or "..", not absolute. */
@@ -181,12 +182,11 @@ struct tree_check {
 	uint8_t *seen;      /* numbers of the graph that were given */
 };
 
-/* One node, when its own parent has been checked: its flags, name, run of children. */
+/* One node, when its own parent has been checked, and so its name. */
 static const char *check_node(const struct lock *l, const struct tree_check *t, uint32_t i)
 {
 	const struct dxl_node *n = &l->nodes[i];
 	uint32_t flags = le16toh(n->flags), target = le32toh(n->target);
-	const char *name = l->strings + le32toh(n->name);
 	bool top = i < t->tops;
 
 	if (flags & ~(uint32_t)DXL_NODE_KNOWN || !(flags & NODE_TOP) == top)
@@ -202,8 +202,6 @@ static const char *check_node(const struct lock *l, const struct tree_check *t, 
 		       : !str_given(l, n->target) ? "path past the end"
 		       : i == 0 && l->strings[target] != '\0' ? "root has a path"
 							      : NULL;
-	if (!name_ok(name))
-		return "name is not clean";
 	if (!(flags & NODE_LINK) != (target == DXL_NONE) ||
 	    (target != DXL_NONE &&
 	     (target >= l->count[DXL_NODES] || le16toh(l->nodes[target].flags) & NODE_LINK)) ||
@@ -227,13 +225,17 @@ static const char *check_children(const struct lock *l, struct tree_check *t, ui
 	for (uint32_t k = *cursor; k < *cursor + count; k++) {
 		const struct dxl_node *c = &l->nodes[k];
 		const char *name = l->strings + le32toh(c->name);
+		size_t len;
 
 		if (le32toh(c->parent) != i || !str_given(l, c->name))
 			return "a child does not know its parent";
+		len = strlen(name);
+		if (!name_ok(name, len))
+			return "a child's name is not clean";
 		if (before && strcmp(before, name) >= 0)
 			return "children out of order";
-		t->path_len[k] = t->path_len[i] + (uint32_t)strlen("/node_modules/") +
-				 (uint32_t)strlen(name);
+		t->path_len[k] =
+			t->path_len[i] + (uint32_t)strlen("/node_modules/") + (uint32_t)len;
 		if (t->path_len[k] > GRAPH_PATH_MAX)
 			return "path too long";
 		before = name;
