@@ -26,9 +26,9 @@ struct fetch_pkg {
 
 /* Called on a fetch thread that holds no lock (during fetch_stop also on its caller's). result: 0;
  * -ENOENT the registry does not have it (404), -EACCES it refused us, -ENETUNREACH offline,
- * -ETIMEDOUT, -EBADMSG wrong bytes (twice), -EOPNOTSUPP a source that nobody can fetch here,
- * -EDESTADDRREQ no registry is configured, what http.h says of the network, and -ENOSPC and the
- * like as they came; `why` names package, URL without credentials, reason. */
+ * -ETIMEDOUT, -EBADMSG wrong bytes, again and again, -EOPNOTSUPP a source that nobody can fetch
+ * here, -EDESTADDRREQ no registry is configured, what http.h says of the network, and -ENOSPC and
+ * the like as they came; `why` names package, URL without credentials, reason. */
 typedef void fetch_done_fn(void *arg, const struct digest *key, int result, const char *why);
 
 struct npmrc;

@@ -21,6 +21,7 @@
 #define FETCH_FAILURES    512u /* remembered at most; older ones are forgotten first */
 #define FETCH_MEMORY_S    5u
 #define FETCH_ROOM        GUNZIP_MEMORY_MAX
+#define FETCH_ANEW        2u /* npm asks once more; of a thousand packages all shall come */
 #define FETCH_AGING       16u
 #define FETCH_LOST        64u /* wants for which there was no memory, until they are answered */
 
@@ -49,7 +50,7 @@ struct flight {
 	struct source source;
 	bool is_packument;  /* what was asked for, and what `body` is */
 	bool asked_for_url; /* the packument has been asked; once is enough */
-	bool anew;          /* wrong bytes came once already */
+	unsigned anew;      /* how often wrong bytes have come */
 	bool claimed;       /* store_claim() */
 	struct http_body body;
 	struct digest sha512;

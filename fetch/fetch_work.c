@@ -261,10 +261,10 @@ static void from_bytes(struct flight *fl)
 		flight_end(fl, 0);
 		return;
 	}
-	/* A broken proxy or a bad sector on the way is more likely than an attack: once more, as
+	/* A broken proxy or a bad sector on the way is more likely than an attack: asked anew, as
 	 * npm does. */
-	if (r == -EBADMSG && !fl->anew) {
-		fl->anew = true;
+	if (r == -EBADMSG && fl->anew < FETCH_ANEW) {
+		fl->anew++;
 		ask(fl, fl->source.what);
 		return;
 	}

@@ -156,12 +156,13 @@ static void settings(struct http *h)
 {
 	const struct npmrc *rc = h->c.npmrc;
 	int64_t sockets = npmrc_int(rc, "maxsockets", HTTP_SOCKETS);
-	int64_t retries = npmrc_int(rc, "fetch-retries", 2);
+	int64_t retries = npmrc_int(rc, "fetch-retries", -1);
 
 	h->sockets = sockets < 1                 ? 1
 		     : sockets > HTTP_ACTIVE_MAX ? HTTP_ACTIVE_MAX
 						 : (unsigned)sockets;
-	h->retries = retries < 0                  ? 0
+	h->retries_set = retries >= 0;
+	h->retries = retries < 0                  ? HTTP_RETRIES
 		     : retries > HTTP_RETRIES_MAX ? HTTP_RETRIES_MAX
 						  : (unsigned)retries;
 	h->retry_min_ms = npmrc_int(rc, "fetch-retry-mintimeout", HTTP_RETRY_MIN_MS);

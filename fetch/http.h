@@ -17,9 +17,11 @@
  * under way goes to a file much earlier.
  *
  * Failures that may pass (network errors, 408, 420, 429, 5xx) are tried again fetch-retries
- * times, with a pause that grows and varies; Retry-After is honoured up to HTTP_RETRY_AFTER_MAX_S,
- * for the whole host. A body that broke off is continued where it stood, if the server can, and
- * either its ETag is strong or the caller verifies the bytes anyway.
+ * times (HTTP_RETRIES), with a pause that grows and varies; Retry-After is honoured up to
+ * HTTP_RETRY_AFTER_MAX_S, for the whole host. A body that broke off is continued where it stood, if
+ * the server can, and either its ETag is strong or the caller verifies the bytes anyway. A server
+ * that has answered and then cannot be reached is waited for, HTTP_OUTAGE_MS at most: one call at a
+ * time looks, and that does not count as a try.
  *
  * Redirects (at most HTTP_REDIRECTS_MAX, to http and https only) lose credentials and client
  * certificate for good as soon as scheme, host or port differ. Down from https to http they are
@@ -37,6 +39,8 @@
 #define HTTP_ERROR_BODY_MAX    ((size_t)64 << 10)  /* of an answer that is no success: not kept */
 #define HTTP_REDIRECTS_MAX     20                  /* npm's limit */
 #define HTTP_RETRIES_MAX       10                  /* whatever fetch-retries says */
+#define HTTP_RETRIES           4  /* unless that is set: of a thousand packages all shall come */
+#define HTTP_RETRIES_NOW       2  /* npm's; who waits shall be told */
 #define HTTP_RETRY_AFTER_MAX_S 60 /* a server that asks for more has failed, for now */
 #define HTTP_SOCKETS           15 /* npm's maxsockets, for one host */
 /* For a host that speaks HTTP/2: at 100 ms, a thousand small packages take a second. Servers allow
@@ -54,10 +58,12 @@
 #define HTTP_RETRY_FACTOR 10
 #define HTTP_TOTAL_MAX_MS (60 * 60 * 1000) /* tries and pauses together */
 
-#define HTTP_AGING_MS    5000         /* a queue that stood still so long moves */
-#define HTTP_YIELD_MIN   (128u << 10) /* bytes to come of what makes way for HTTP_NOW */
-#define HTTP_BUSY_MS     100          /* between two questions to may_begin() */
-#define HTTP_BUSY_MAX_MS 30000
+#define HTTP_OUTAGE_MS     30000        /* a server that has answered may be gone for so long */
+#define HTTP_OUTAGE_TRY_MS 200          /* the first pause then */
+#define HTTP_AGING_MS      5000         /* a queue that stood still so long moves */
+#define HTTP_YIELD_MIN     (128u << 10) /* bytes to come of what makes way for HTTP_NOW */
+#define HTTP_BUSY_MS       100          /* between two questions to may_begin() */
+#define HTTP_BUSY_MAX_MS   30000
 
 enum http_prio { HTTP_NOW, HTTP_SOON, HTTP_LATER, HTTP_PRIOS };
 

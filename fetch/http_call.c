@@ -191,9 +191,9 @@ void call_fail(struct http_call *c, int result, const char *why)
 
 /* Between half and the whole of what the settings say, so that clients that failed together do
  * not come back together. */
-static int64_t pause_ms(struct http *h, unsigned tries)
+static int64_t pause_ms(struct http *h, int64_t first_ms, unsigned tries)
 {
-	int64_t ms = h->retry_min_ms;
+	int64_t ms = first_ms;
 
 	for (unsigned i = 1; i < tries && ms < h->retry_max_ms; i++)
 		ms *= h->retry_factor;
@@ -214,12 +214,59 @@ static int64_t retry_after(const struct http_call *c)
 	return s > 0 ? (int64_t)s : 0;
 }
 
+/* Nobody has come back: those that wait for the host need not find that out one by one. */
+static void give_up_host(struct http *h, struct http_host *x)
+{
+	x->calls++;
+	x->answered = false;
+	x->down_ms = 0;
+	for (unsigned p = 0; p < HTTP_PRIOS; p++)
+		while (x->queue[p].first)
+			call_fail(x->queue[p].first, -EHOSTUNREACH,
+				  "the server cannot be reached any more");
+	http_host_put(h, x);
+}
+
+/* A server that was there will be back, unless it stays away for long: meanwhile one call at a
+ * time asks, and none is counted as tried. False: the call's own tries count. */
+static bool wait_for_host(struct http_call *c, int64_t now)
+{
+	struct http *h = c->h;
+	struct http_host *x = c->host;
+
+	if (!c->unreachable || !x->answered || h->retries == 0)
+		return false;
+	if (x->down_ms == 0) {
+		x->down_ms = now;
+		x->down_tries = 0;
+	}
+	if (now - x->down_ms >= HTTP_OUTAGE_MS || now >= c->deadline_ms) {
+		give_up_host(h, x);
+		return false;
+	}
+	x->not_before_ms = now + pause_ms(h, HTTP_OUTAGE_TRY_MS, x->down_tries++ ? 2 : 1);
+	c->tries--;
+	atomic_fetch_add(&h->retried, 1);
+	call_leave(c);
+	call_enqueue(c, true);
+	return true;
+}
+
+static unsigned tries_max(const struct http_call *c)
+{
+	if (c->h->retries_set)
+		return c->h->retries + 1;
+	return 1 + (c->rq.prio == HTTP_NOW ? HTTP_RETRIES_NOW : HTTP_RETRIES);
+}
+
 static void try_again(struct http_call *c, int64_t now)
 {
 	struct http *h = c->h;
 	int64_t after = retry_after(c);
 
-	if (c->tries > h->retries) {
+	if (wait_for_host(c, now))
+		return;
+	if (c->tries >= tries_max(c)) {
 		call_finish(c, c->e.code);
 		return;
 	}
@@ -232,7 +279,7 @@ static void try_again(struct http_call *c, int64_t now)
 		call_fail(c, -EREMOTEIO, why);
 		return;
 	}
-	c->not_before_ms = now + pause_ms(h, c->tries);
+	c->not_before_ms = now + pause_ms(h, h->retry_min_ms, c->tries);
 	if (after > 0) {
 		int64_t until = now + after * 1000;
 
@@ -288,8 +335,12 @@ static void redirect(struct http_call *c)
 
 void call_settle(struct http_call *c, CURLcode code)
 {
-	long version = 0;
+	long version = 0, status = 0;
 
+	if (curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status) == CURLE_OK && status) {
+		c->host->answered = true;
+		c->host->down_ms = 0;
+	}
 	if (curl_easy_getinfo(c->easy, CURLINFO_HTTP_VERSION, &version) == CURLE_OK)
 		c->host->streams |= version >= CURL_HTTP_VERSION_2_0;
 	switch (transfer_verdict(c, code)) {

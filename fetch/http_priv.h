@@ -20,7 +20,10 @@ struct http_host {
 	struct http_list queue[HTTP_PRIOS];
 	int64_t served_ms[HTTP_PRIOS]; /* when the queue last moved, or came to be */
 	unsigned calls, active;
-	bool streams;          /* it has answered over HTTP/2 */
+	bool streams;    /* it has answered over HTTP/2 */
+	bool answered;   /* it has answered at all */
+	int64_t down_ms; /* since when there is no connection to be had, after that; 0 */
+	unsigned down_tries;
 	int64_t not_before_ms; /* its Retry-After */
 };
 
@@ -80,7 +83,8 @@ struct http_call {
 	bool can_resume; /* the server said that it has ranges */
 	uint64_t total;  /* bytes of the whole body, as announced; 0: unknown */
 	struct digester *digester;
-	int error; /* what a callback found, as negative errno; its sentence is in e */
+	bool unreachable; /* the last attempt found nobody */
+	int error;        /* what a callback found, as negative errno; its sentence is in e */
 	struct err e;
 };
 
@@ -97,6 +101,7 @@ struct http {
 	struct http_list active, paused;
 	unsigned active_count, active_now; /* active_now: of HTTP_NOW */
 	unsigned sockets, retries;
+	bool retries_set;                                           /* by npm's settings */
 	int64_t retry_min_ms, retry_max_ms, retry_factor, stall_ms; /* stall_ms 0: not set */
 	const char *cafile; /* borrowed from the npmrc; NULL */
 	bool own_ca;        /* cafile or ca is set: the system's do not count */

@@ -12,9 +12,9 @@ static unsigned slots(const struct http *h, const struct http_host *x)
 /* How many transfers of this host may run before one of this priority has to wait. */
 static unsigned share(const struct http *h, const struct http_host *x, enum http_prio prio)
 {
-	unsigned all = slots(h, x);
+	unsigned all = x->down_ms ? 1 : slots(h, x);
 
-	if (prio == HTTP_NOW)
+	if (prio == HTTP_NOW || all == 1)
 		return all;
 	if (prio == HTTP_SOON)
 		return all - all / 8;
@@ -82,7 +82,7 @@ static void start_one(struct http_call *c, int64_t now)
 static void start_aged(struct http *h, struct http_host *x, enum http_prio p, int64_t now)
 {
 	if (p != HTTP_NOW && x->queue[p].first && now - x->served_ms[p] >= h->c.aging_ms &&
-	    x->not_before_ms <= now && x->active < slots(h, x) && has_room(h, p))
+	    x->not_before_ms <= now && x->active < share(h, x, HTTP_NOW) && has_room(h, p))
 		start_one(x->queue[p].first, now);
 }
 

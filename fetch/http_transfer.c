@@ -362,6 +362,7 @@ int transfer_begin(struct http_call *c)
 	if (!c->easy)
 		return err_set(&c->e, -ENOMEM, "out of memory");
 	c->error = 0;
+	c->unreachable = false;
 	c->curl_error[0] = '\0';
 	answer_release(&c->answer);
 	if ((r = find_auth(c)) < 0 || (r = set_headers(c)) < 0)
@@ -414,6 +415,7 @@ static enum verdict network_failure(struct http_call *c, CURLcode code)
 {
 	int r = network_errno(code);
 
+	c->unreachable = r == -EHOSTUNREACH;
 	(void)err_set(&c->e, r, "%s", c->curl_error[0] ? c->curl_error : curl_easy_strerror(code));
 	return r == -EKEYREJECTED || r == -ENOMEM || r == -EINVAL ? VERDICT_FAILED : VERDICT_RETRY;
 }

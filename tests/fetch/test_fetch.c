@@ -376,9 +376,9 @@ static void wrong(void *arg, struct httpd_conn *c, const struct httpd_request *r
 	give(c, rq->nth <= w->times ? w->other : w->right);
 }
 
-Test(fetch, wrong_bytes_are_fetched_once_more_and_never_stored)
+Test(fetch, wrong_bytes_are_fetched_anew_and_never_stored)
 {
-	for (unsigned times = 1; times <= 2; times++) {
+	for (unsigned times = 1; times <= 3; times++) {
 		auto_sample struct sample a, b;
 		struct wrong w = { &a, &b, times };
 
@@ -387,10 +387,10 @@ Test(fetch, wrong_bytes_are_fetched_once_more_and_never_stored)
 		BEGIN(wrong, &w, .workers = 2);
 		fetch_want(fetch, pkg(&a), FETCH_DEMAND);
 		await(1);
-		cr_assert_eq(answers[0].result, times == 1 ? 0 : -EBADMSG);
-		cr_assert_eq(store_has(store, &a.pkg.key), times == 1);
+		cr_assert_eq(answers[0].result, times < 3 ? 0 : -EBADMSG);
+		cr_assert_eq(store_has(store, &a.pkg.key), times < 3);
 		cr_assert_not(store_has(store, &b.pkg.key));
-		cr_assert_eq(httpd_count(registry, NULL), 2);
+		cr_assert_eq(httpd_count(registry, NULL), times < 3 ? times + 1 : 3);
 		end();
 	}
 }

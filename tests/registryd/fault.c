@@ -4,17 +4,34 @@
 #include <stdio.h>
 #include <time.h>
 
-enum kind { DELAY, RATE, STATUS, CUT, FLIP, GARBAGE, REDIRECT, AUTH, HANG, RESET, TYPE, KINDS };
+enum kind {
+	DELAY,
+	RATE,
+	STATUS,
+	CUT,
+	FLIP,
+	GARBAGE,
+	REDIRECT,
+	AUTH,
+	HANG,
+	RESET,
+	TYPE,
+	CHAOS,
+	KINDS
+};
 static const char *const kind_names[KINDS] = { "delay", "rate",    "status",   "cut",
 					       "flip",  "garbage", "redirect", "auth",
-					       "hang",  "reset",   "type" };
+					       "hang",  "reset",   "type",     "chaos" };
+
+#define CHAOS_PATHS 65536u
 
 struct fault {
 	struct fault *next;
 	enum kind kind;
 	long count, skip; /* count < 0: always */
-	unsigned ms, bps, code, bytes;
+	unsigned ms, bps, code, bytes, percent, seed;
 	int retry_after; /* -1: none */
+	uint8_t *asked;  /* of chaos: how often, by the path's hash; owned */
 	char match[128], to[256], value[256], body[256];
 };
 
@@ -47,6 +64,7 @@ void faults_clear(struct faults *f)
 	while (f->first) {
 		struct fault *next = f->first->next;
 
+		free(f->first->asked);
 		free(f->first);
 		f->first = next;
 	}
@@ -110,6 +128,10 @@ static int set_key(struct fault *f, const char *key, const char *value, struct e
 		f->code = n;
 	else if (strcmp(key, "bytes") == 0)
 		f->bytes = n;
+	else if (strcmp(key, "percent") == 0)
+		f->percent = n;
+	else if (strcmp(key, "seed") == 0)
+		f->seed = n;
 	else if (strcmp(key, "retry_after") == 0)
 		f->retry_after = (int)n;
 	else
@@ -129,6 +151,7 @@ int faults_add(struct faults *f, const char *const *keys, const char *const *val
 			       .retry_after = -1,
 			       .code = 500,
 			       .bytes = 64,
+			       .percent = 5,
 			       .to = "same" };
 	for (unsigned i = 0; i < n; i++) {
 		int r = set_key(new, keys[i], values[i] ? values[i] : "", e);
@@ -138,6 +161,8 @@ int faults_add(struct faults *f, const char *const *keys, const char *const *val
 	}
 	if (new->kind == KINDS)
 		return err_set(e, -EINVAL, "a fault needs a kind");
+	if (new->kind == CHAOS && !(new->asked = calloc(CHAOS_PATHS, 1)))
+		return -ENOMEM;
 	pthread_mutex_lock(&f->mu);
 	*f->last = new;
 	f->last = &new->next;
@@ -166,9 +191,50 @@ int faults_add_text(struct faults *f, const char *text, struct err *e)
 	return faults_add(f, keys, values, n, e);
 }
 
-static void apply_one(const struct fault *f, struct effects *ret)
+static uint64_t mix(uint64_t h, uint64_t v)
+{
+	h = (h ^ v) * 0x9e3779b97f4a7c15u;
+	return h ^ h >> 29;
+}
+
+static void apply_chaos(const struct fault *f, const char *path, struct effects *ret)
+{
+	uint64_t h = mix(1, f->seed);
+
+	for (const char *p = path; *p; p++)
+		h = mix(h, (unsigned char)*p);
+	h = mix(h, ++f->asked[h % CHAOS_PATHS]);
+	h = mix(h, h >> 32);
+	if (h % 100 >= f->percent)
+		return;
+	switch (h / 100 % 6) {
+	case 0:
+	case 1:
+		ret->status = h / 100 % 6 ? 429 : 500;
+		ret->has_retry_after = ret->status == 429;
+		break;
+	case 2:
+		ret->cut = true;
+		ret->cut_at = h / 600 % 512;
+		break;
+	case 3:
+		ret->flip = true;
+		break;
+	case 4:
+		ret->reset = true;
+		break;
+	default:
+		ret->hang = true;
+		break;
+	}
+}
+
+static void apply_one(const struct fault *f, const char *path, struct effects *ret)
 {
 	switch (f->kind) {
+	case CHAOS:
+		apply_chaos(f, path, ret);
+		break;
 	case DELAY:
 		ret->delay_ms += f->ms;
 		break;
@@ -228,7 +294,7 @@ void faults_apply(struct faults *fs, const char *path, const char *auth, struct 
 		}
 		if (f->count > 0)
 			f->count--;
-		apply_one(f, ret);
+		apply_one(f, path, ret);
 	}
 	pthread_mutex_unlock(&fs->mu);
 }

@@ -18,6 +18,9 @@
  *           hang    accept and never answer, until the fault is cleared
  *           reset   close the connection instead of answering
  *           type    send the body as content type `value` (status 200), body replaced by `body`
+ *           chaos   `percent` of the answers (default 5) are wrong in one of these ways: 500, 429
+ *                   with Retry-After: 0, cut, flip, reset, hang. Which ones follows from `seed`,
+ *                   the path, and how often that has been asked for
  * All that match apply; of those that decide the answer the first. */
 #pragma once
 #include "core/buf.h"
