@@ -117,6 +117,7 @@ static void fail(struct ask *a, int r, const struct err *e)
 	case -EINVAL:
 	case -ESTALE:
 	case -EINTR:
+	case -ENAMETOOLONG:
 	case -ENOMEM:
 		break;
 	default:

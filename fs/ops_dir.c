@@ -1,5 +1,7 @@
 #include "fs/ops_priv.h"
 
+#include <limits.h>
+
 /* A name that is not there, and that the kernel may remember. */
 static void reply_nothing(const struct ask *a)
 {
@@ -14,6 +16,8 @@ int ask_lookup(struct ask *a, struct upper_call *c)
 	struct view_attr attr;
 	int r;
 
+	if (strlen(a->name) > NAME_MAX)
+		return -ENAMETOOLONG;
 	if (c->u) {
 		r = upper_lookup(c, a->ino, a->name, &entry);
 	} else {

@@ -34,7 +34,8 @@ static bool later(struct timespec a, struct timespec b)
 	return a.tv_sec > b.tv_sec || (a.tv_sec == b.tv_sec && a.tv_nsec > b.tv_nsec);
 }
 
-/* Directories have one link, as all of ours; a relock moves the time of one that the lock makes. */
+/* Directories have one link, as all of ours. What came into one that the lock makes after the
+ * upper's was last changed (a relock) is newer than that one's time. */
 void upper_stat_up(struct stat *st, uint64_t ino, const struct view_attr *low, uint32_t flags)
 {
 	st->st_ino = ino;
@@ -50,7 +51,7 @@ void upper_stat_up(struct stat *st, uint64_t ino, const struct view_attr *low, u
 			time.tv_sec = low->mtime_ns / 1000000000;
 			time.tv_nsec = low->mtime_ns % 1000000000;
 		}
-		if (low && later(time, st->st_mtim))
+		if (low && later(time, st->st_ctim))
 			st->st_mtim = st->st_ctim = time;
 	} else if ((flags & UNODE_SAVED) && st->st_nlink > 0) {
 		st->st_nlink--; /* the one in orphans/ */
@@ -58,12 +59,20 @@ void upper_stat_up(struct stat *st, uint64_t ino, const struct view_attr *low, u
 }
 
 /* A directory that was removed, and that somebody still stands in. */
-static void removed_dir(const struct upper *u, uint64_t ino, struct stat *ret)
+static void removed_dir(struct upper *u, uint64_t ino, struct stat *ret)
 {
-	struct view_attr a = { .ino = ino, .mode = S_IFDIR | 0755, .size = DIR_SIZE };
+	const struct unode *n;
 
-	upper_stat_low(u, &a, ret);
-	ret->st_nlink = 0;
+	*ret = (struct stat){ .st_ino = ino, .st_mode = S_IFDIR, .st_blksize = 4096 };
+	(void)pthread_mutex_lock(&u->nodes.mu);
+	n = nodes_get(&u->nodes, ino);
+	if (n) {
+		ret->st_mode = n->mode;
+		ret->st_uid = n->uid;
+		ret->st_gid = n->gid;
+		ret->st_atim = ret->st_mtim = ret->st_ctim = n->when;
+	}
+	(void)pthread_mutex_unlock(&u->nodes.mu);
 }
 
 int upper_getattr(struct upper_call *c, uint64_t ino, struct stat *ret)

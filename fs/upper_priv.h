@@ -56,10 +56,14 @@ enum unode_flag {
 
 struct unode {
 	uint64_t ino, parent;
-	char *name;       /* NULL: INPLACE or ORPHAN */
-	uint64_t refs;    /* of the kernel's, as far as counted */
-	uint32_t kids;    /* nodes whose parent it is */
-	uint32_t flags;   /* enum unode_flag */
+	char *name;     /* NULL: INPLACE or ORPHAN */
+	uint64_t refs;  /* of the kernel's, as far as counted */
+	uint32_t kids;  /* nodes whose parent it is */
+	uint32_t flags; /* enum unode_flag */
+	mode_t mode;    /* of an orphan, as it was, and when it became one: a folder has no more */
+	uid_t uid;
+	gid_t gid;
+	struct timespec when;
 	uint64_t backing; /* st_ino in the upper of a file with several names, else 0 */
 	struct unode *next_ino, *next_name, *next_backing;
 };
@@ -106,6 +110,10 @@ struct snap_entry {
 };
 struct snap {
 	atomic_uint refs;
+	mode_t mode; /* of an orphan, as it was, and when it became one: a folder has no more */
+	uid_t uid;
+	gid_t gid;
+	struct timespec when;
 	uint64_t backing; /* st_ino of the folder */
 	size_t count;
 	struct snap_entry *entries; /* by hash, then name */
@@ -244,8 +252,12 @@ void upper_orphan_path(uint64_t ino, char ret[64]);
 /* A name of the upper goes out of sight, into orphans/, where its node finds it while the kernel
  * knows it; `ino` 0: nobody does. Between nodes_moving() and nodes_moved(). */
 int upper_bury(struct upper *u, int dirfd, const char *name, uint64_t ino);
+/* Whether a file is found by its id without this name: by the one that its node has, by its place
+ * in the lower, or in orphans/. */
+bool upper_reached(struct upper *u, uint64_t ino, uint64_t dir, const char *name,
+		   const struct child *ch);
 /* The node of a child has lost its name: under no lock, between the same two. */
-int upper_orphan(struct upper *u, uint64_t ino, uint32_t flags) must_check;
+int upper_orphan(struct upper *u, uint64_t ino, uint32_t flags, const struct child *ch) must_check;
 /* What stands in tree/ at the place of a package, set aside while that is there, goes out of sight.
  */
 int upper_bury_aside(struct upper_call *c, const struct spot *dir, const char *name) must_check;

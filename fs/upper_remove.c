@@ -2,10 +2,11 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <time.h>
 
 /* ---- out of sight ---- */
 
-int upper_orphan(struct upper *u, uint64_t ino, uint32_t flags)
+int upper_orphan(struct upper *u, uint64_t ino, uint32_t flags, const struct child *ch)
 {
 	struct nodes *n = &u->nodes;
 	struct unode *node;
@@ -20,6 +21,10 @@ int upper_orphan(struct upper *u, uint64_t ino, uint32_t flags)
 		nodes_unname(n, node);
 		node->flags &= ~(unsigned)UNODE_INPLACE;
 		node->flags |= UNODE_ORPHAN | flags;
+		node->mode = child_mode(ch);
+		node->uid = ch->has_up ? ch->st.st_uid : u->uid;
+		node->gid = ch->has_up ? ch->st.st_gid : u->gid;
+		(void)clock_gettime(CLOCK_REALTIME, &node->when);
 	}
 	(void)pthread_mutex_unlock(&n->mu);
 	return node ? 0 : -ENOMEM;
@@ -118,8 +123,8 @@ static int look(struct removal *m)
 	return r;
 }
 
-/* Whether a node is reached by a name of its own that is not this one, or in orphans/ already. */
-static bool reached_elsewhere(struct upper *u, uint64_t ino, uint64_t dir, const char *name)
+bool upper_reached(struct upper *u, uint64_t ino, uint64_t dir, const char *name,
+		   const struct child *ch)
 {
 	const struct unode *n;
 	bool other = false;
@@ -130,17 +135,10 @@ static bool reached_elsewhere(struct upper *u, uint64_t ino, uint64_t dir, const
 		other = true;
 	else if (n && n->name)
 		other = n->parent != dir || strcmp(n->name, name) != 0;
+	else if (n && (n->flags & UNODE_INPLACE))
+		other = !(ch->has_low && ch->low.ino == ino);
 	(void)pthread_mutex_unlock(&u->nodes.mu);
 	return other;
-}
-
-/* A file that goes by the lower's id and has several names may be meant by another of them. */
-static bool is_other_name(const struct removal *m)
-{
-	if (reached_elsewhere(m->c->u, m->ino, m->dir, m->name))
-		return true;
-	return m->ch.st.st_nlink > 1 && m->ino < UPPER_INO_FIRST &&
-	       !(m->ch.has_low && m->ch.low.ino == m->ino);
 }
 
 static int remove_upper(struct removal *m)
@@ -150,14 +148,14 @@ static int remove_upper(struct removal *m)
 
 	if (S_ISDIR(m->ch.st.st_mode)) {
 		r = unlinkat(m->dirfd, m->name, AT_REMOVEDIR) < 0 ? -errno : 0;
-		return r == 0 ? upper_orphan(u, m->ino, UNODE_DIR) : r;
+		return r == 0 ? upper_orphan(u, m->ino, UNODE_DIR, &m->ch) : r;
 	}
-	if (m->ino && is_other_name(m))
+	if (m->ino && upper_reached(u, m->ino, m->dir, m->name, &m->ch))
 		return unlinkat(m->dirfd, m->name, 0) < 0 ? -errno : 0;
 	r = m->ino                               ? upper_bury(u, m->dirfd, m->name, m->ino)
 	    : unlinkat(m->dirfd, m->name, 0) < 0 ? -errno
 						 : 0;
-	return r == 0 ? upper_orphan(u, m->ino, UNODE_SAVED) : r;
+	return r == 0 ? upper_orphan(u, m->ino, UNODE_SAVED, &m->ch) : r;
 }
 
 /* The folder's time moves as it does when a name goes. */
@@ -194,7 +192,7 @@ int upper_unlink(struct upper_call *c, uint64_t dir, const char *name)
 	if (r == 0 && m.ch.has_up) {
 		r = remove_upper(&m);
 	} else if (r == 0) {
-		r = upper_orphan(c->u, m.ino, 0);
+		r = upper_orphan(c->u, m.ino, 0, &m.ch);
 		touch(m.dirfd);
 	}
 	nodes_moved(&c->u->nodes);
@@ -216,7 +214,7 @@ static int remove_merged(struct removal *m)
 			r = errno == ENOTEMPTY ? upper_bury(u, parent, last, 0) : -errno;
 	}
 	touch(m->dirfd);
-	return r == 0 ? upper_orphan(u, m->ino, UNODE_DIR) : r;
+	return r == 0 ? upper_orphan(u, m->ino, UNODE_DIR, &m->ch) : r;
 }
 
 int upper_rmdir(struct upper_call *c, uint64_t dir, const char *name)

@@ -103,17 +103,10 @@ enum save {
 static enum save save_target(struct upper *u, struct end *x)
 {
 	char path[64];
-	struct unode *n;
-	bool reached = false;
 
 	if (!x->ch.has_up || !x->ino || S_ISDIR(x->ch.st.st_mode))
 		return SAVE_NONE;
-	(void)pthread_mutex_lock(&u->nodes.mu);
-	n = nodes_get(&u->nodes, x->ino);
-	reached = n && ((n->flags & UNODE_SAVED) ||
-			(n->name && (n->parent != x->dir || strcmp(n->name, x->name) != 0)));
-	(void)pthread_mutex_unlock(&u->nodes.mu);
-	if (reached)
+	if (upper_reached(u, x->ino, x->dir, x->name, &x->ch))
 		return SAVE_NEEDLESS;
 	upper_orphan_path(x->ino, path);
 	/* a file system without hard links: who has it open loses it */
@@ -159,7 +152,11 @@ static int replace(struct renaming *m)
 			r = -errno;
 	}
 	if (r == 0 && b->ch.shown && saved != SAVE_NEEDLESS)
-		r = upper_orphan(u, b->ino, dir ? UNODE_DIR : saved == SAVE_DONE ? UNODE_SAVED : 0);
+		r = upper_orphan(u, b->ino,
+				 dir                  ? UNODE_DIR
+				 : saved == SAVE_DONE ? UNODE_SAVED
+						      : 0,
+				 &b->ch);
 	return r == 0 ? name_node(u, a, b) : r;
 }
 

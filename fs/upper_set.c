@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 
+#define SET_NOTHING 3 /* beside VIEW_WAIT and UPPER_BLOCK */
+
 /* ---- attributes ---- */
 
 /* What of the lower would be changed to what it is: tools set modes of bins at every start. */
@@ -16,8 +18,7 @@ static bool is_same(const struct upper_change *ch, const struct view_attr *low,
 	       (!(ch->set & UPPER_SET_GID) || ch->gid == u->gid);
 }
 
-#define NOTHING_TO_DO 3 /* beside VIEW_WAIT and UPPER_BLOCK */
-
+/* SET_NOTHING: it is as it shall be. */
 static int bring_up(struct upper_call *c, uint64_t ino, const struct upper_change *ch)
 {
 	auto_close int fd = -1;
@@ -31,7 +32,7 @@ static int bring_up(struct upper_call *c, uint64_t ino, const struct upper_chang
 	if (r != 0)
 		return r;
 	if (is_same(ch, &low, c->u))
-		return NOTHING_TO_DO;
+		return SET_NOTHING;
 	if (S_ISDIR(low.mode))
 		return upper_make_dirs(c, ino, &s, &fd);
 	return upper_copy_up(c, ino, ch->set & UPPER_SET_SIZE ? (uint64_t)ch->size : UINT64_MAX);
@@ -92,7 +93,7 @@ static int set_rest(struct upper_call *c, uint64_t ino, const struct upper_chang
 int upper_setattr(struct upper_call *c, uint64_t ino, const struct upper_change *ch,
 		  struct stat *ret)
 {
-	int r = ch->set ? bring_up(c, ino, ch) : NOTHING_TO_DO;
+	int r = ch->set ? bring_up(c, ino, ch) : SET_NOTHING;
 
 	if (r == 0 && (ch->set & UPPER_SET_SIZE))
 		r = set_size(c, ino, ch->size);
