@@ -54,6 +54,13 @@ static int prepare(struct mounting *m, struct err *e)
 	(void)umask(mask);
 	po.dir = m->project_dir;
 	po.cache_dir = m->state.dir;
+	if (po.lock_file) {
+		m->lock_file = realpath(po.lock_file, NULL);
+		if (!m->lock_file)
+			return err_set(e, -errno, "%s: %s", po.lock_file, strerror(errno));
+		po.lock_file = m->lock_file;
+	}
+	m->follow = po;
 	r = cmd_project_open(p, &po, e);
 	if (r == 0) {
 		cmd_project_select(p);
@@ -101,12 +108,14 @@ static int prepare(struct mounting *m, struct err *e)
 void mount_release(struct mounting *m)
 {
 	ctl_close(m->ctl);
+	relock_stop(m->relock);
 	closep(&m->stop_fd);
 	server_free(m->server);
 	store_close(m->store);
 	cmd_project_release(&m->project);
 	state_release(&m->state);
 	free(m->project_dir);
+	free(m->lock_file);
 	free(m->upper_dir);
 }
 static int run(struct mounting *m)

@@ -2,6 +2,7 @@
 #pragma once
 #include "fs/cmd_project.h"
 #include "fs/ctl.h"
+#include "fs/relock.h"
 #include "fs/server.h"
 #include "fs/state.h"
 #include "fs/status.h"
@@ -29,6 +30,9 @@ struct mounting {
 	struct store *store;
 	struct ctl *ctl;
 	struct server *server;
+	struct cmd_project_options follow; /* o->project, for the same lock when it has changed */
+	char *lock_file;                   /* o->project.lock_file, absolute; owned */
+	struct relock *relock;
 	struct status_facts facts;
 	char *project_dir;
 	char *upper_dir;     /* NULL: read-only */

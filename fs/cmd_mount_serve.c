@@ -42,6 +42,9 @@ static int answer(void *arg, struct slice request, struct buf *out, struct err *
 		return server_unmount(m->server, true, e) < 0 ? -EIO : 0;
 	if (slice_eq(request, SLICE("scripts")))
 		return server_scripts(m->server, e);
+	if (slice_eq(request, SLICE("relock")))
+		return m->relock ? relock_now(m->relock, e)
+				 : err_set(e, -EIO, "the lock is not watched: see the log");
 	return err_set(e, -EINVAL, "unknown request");
 }
 
@@ -106,8 +109,13 @@ int mount_serve(struct mounting *m, int ready_fd)
 	m->stop_fd = eventfd(0, EFD_CLOEXEC);
 	r = m->stop_fd < 0 ? err_set(&e, -errno, "cannot start serving: %s", strerror(errno))
 			   : server_start(m->server, &e);
-	if (r == 0)
+	if (r == 0) {
+		const struct relock_config c = { .server = m->server, .project = &m->follow };
+
+		if (relock_start(&m->relock, &c, &e) < 0)
+			log_warn("%s", e.msg);
 		r = ctl_start(m->ctl, answer, m, &e);
+	}
 	stands = r == 0;
 
 	struct pollfd ends[ENDS] = { { .fd = server_fd(m->server), .events = POLLIN },

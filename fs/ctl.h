@@ -3,7 +3,7 @@
  *   <state>/ctl   a unix stream socket, mode 0600; only the same user and root are heard
  *   request       one line, at most 4 KiB: "ping", "status", "stop" (unmount and end; an error if
  *                 it is in use), "stop lazy" (detach, end when the last program lets go), "scripts"
- *                 (look anew whose install scripts failed)
+ *                 (look anew whose install scripts failed), "relock" (look at the lock now)
  *   answer        "ok\n" or "error SENTENCE\n", then, where there is more (status: JSON), that,
  *                 until the daemon closes
  *

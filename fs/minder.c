@@ -74,113 +74,23 @@ static void correct(struct server *s, struct parcel *src)
 	view_unref(v);
 }
 
-/* ---- packages that are left out ---- */
+/* ---- what a view is for ---- */
 
-/* Shows what is there now in place of what was. */
-static int show_anew(struct server *s, struct view *old, struct err *e)
-{
-	const struct graph *g = basis_graph(view_basis(old));
-	bool *present = malloc(g->count * sizeof *present);
-	struct view *fresh;
-	int r = present ? server_select(s, g, present, e) : err_set(e, -ENOMEM, "out of memory");
-
-	if (r >= 0)
-		r = view_new(&fresh, s->places, view_basis(old), present, e);
-	free(present);
-	if (r < 0)
-		return r;
-	view_unref(view_swap(s->shown, view_ref(fresh)));
-	(void)atomic_fetch_add(&s->generation, 1);
-	view_changes(old, fresh, tell, s);
-	view_unref(fresh);
-	return 0;
-}
-
-/* npm leaves an optional package that it cannot get away, with all that only it needs. */
-static void leave_out(struct server *s, struct parcel *src)
-{
-	struct view *old = view_get(s->shown);
-	struct err e = { 0 };
-
-	view_mark(old, src, s->failed);
-	if (show_anew(s, old, &e) < 0) {
-		atomic_store(&src->failed, true);
-		park_note_error(s->park, src, e.msg);
-	} else {
-		log_warn("%s@%s is optional and the registry does not have it: left out", src->name,
-			 src->version ? src->version : "?");
-	}
-	view_unref(old);
-}
-
-/* Answers all that have asked so far. */
-static void look_at_scripts(struct server *s)
-{
-	struct view *old = view_get(s->shown);
-	struct err e = { 0 };
-	unsigned asked;
-	int r;
-
-	(void)pthread_mutex_lock(&s->mu);
-	asked = s->asked;
-	(void)pthread_mutex_unlock(&s->mu);
-	r = show_anew(s, old, &e);
-	view_unref(old);
-	(void)pthread_mutex_lock(&s->mu);
-	s->answer = r;
-	s->answer_err = e;
-	s->answered = asked;
-	(void)pthread_cond_broadcast(&s->news);
-	(void)pthread_mutex_unlock(&s->mu);
-}
-
-int server_scripts(struct server *s, struct err *e)
-{
-	unsigned mine;
-	int r;
-
-	(void)pthread_mutex_lock(&s->mu);
-	mine = ++s->asked;
-	(void)pthread_cond_broadcast(&s->news);
-	while (!s->stop && (int)(s->answered - mine) < 0)
-		(void)pthread_cond_wait(&s->news, &s->mu);
-	r = s->stop ? err_set(e, -ECANCELED, "the mount ends") : s->answer;
-	if (!s->stop && r < 0)
-		*e = s->answer_err;
-	(void)pthread_mutex_unlock(&s->mu);
-	return r;
-}
-
-/* ---- the thread ---- */
-
-/* Wakes server_wait_local(). */
-static void count_done(struct server *s)
-{
-	(void)pthread_mutex_lock(&s->mu);
-	s->dones++;
-	(void)pthread_cond_broadcast(&s->news);
-	(void)pthread_mutex_unlock(&s->mu);
-}
-
+/* All that was ever shown: programs may have files of earlier views open. */
 static void keep_root(struct server *s, struct store_root **root)
 {
-	struct view *v = view_get(s->shown);
 	size_t count;
-	struct parcel *const *parcels = view_parcels(v, &count);
-	struct digest *keys = malloc((count + 1) * sizeof *keys);
+	struct digest *keys = parcels_keys(places_parcels(s->places), &count);
 	struct err e = { 0 };
 	int r = keys ? 0 : err_set(&e, -ENOMEM, "out of memory");
 
-	for (size_t i = 0; keys && i < count; i++)
-		keys[i] = parcels[i]->key;
-	if (r == 0)
+	if (r == 0 && !*root)
 		r = store_root_open(root, s->c.store, s->c.root_id, &e);
 	if (r == 0)
 		r = store_root_set(*root, keys, count, &e);
 	if (r < 0)
 		log_warn("gc will not know that this mount is in use: %s", e.msg);
 	free(keys);
-	view_unref(v);
 }
 
 static void prefetch(struct server *s)
@@ -193,6 +103,182 @@ static void prefetch(struct server *s)
 		if (!parcel_here(places_parcels(s->places), parcels[i]))
 			park_want(s->park, parcels[i]);
 	view_unref(v);
+}
+
+/* ---- another view ---- */
+
+/* What goes away for good has its watchers told; all else the kernel asks for again. */
+struct teller {
+	struct server *s;
+	struct view *old, *fresh;
+};
+
+static bool is_gone(const struct teller *t, uint64_t dir, struct slice name, uint64_t *ret_ino)
+{
+	struct view_attr was, now;
+	struct parcel *wait;
+
+	if (view_lookup(t->old, dir, name, &was, &wait, NULL) != 0 ||
+	    view_lookup(t->fresh, dir, name, &now, &wait, NULL) != -ENOENT)
+		return false;
+	*ret_ino = was.ino;
+	return true;
+}
+
+static void tell_change(void *arg, uint64_t root, uint64_t dir, const char *name, size_t name_len)
+{
+	struct teller *t = arg;
+	struct conn *c = conn_of(t->s, root);
+	uint64_t gone;
+
+	if (c && name && is_gone(t, dir, (struct slice){ (const uint8_t *)name, name_len }, &gone))
+		(void)fuse_lowlevel_notify_delete(c->session, ops_to_kernel(c, dir),
+						  ops_to_kernel(c, gone), name, name_len);
+	tell(t->s, root, dir, name, name_len);
+}
+
+/* Shows what is there now in place of what was, by the lock of `b`. */
+static int show_anew(struct server *s, struct view *old, struct basis *b, struct err *e)
+{
+	const struct graph *g = basis_graph(b);
+	bool *present = malloc(g->count * sizeof *present);
+	struct view *fresh;
+	int r = present ? server_select(s, g, present, e) : err_set(e, -ENOMEM, "out of memory");
+
+	if (r >= 0)
+		r = view_new(&fresh, s->places, b, present, e);
+	free(present);
+	if (r < 0)
+		return r;
+	view_unref(view_swap(s->shown, view_ref(fresh)));
+	(void)atomic_fetch_add(&s->generation, 1);
+	view_changes(old, fresh, tell_change,
+		     &(struct teller){ .s = s, .old = old, .fresh = fresh });
+	view_unref(fresh);
+	return 0;
+}
+
+/* npm leaves an optional package that it cannot get away, with all that only it needs. */
+static void leave_out(struct server *s, struct parcel *src)
+{
+	struct view *old = view_get(s->shown);
+	struct err e = { 0 };
+
+	view_mark(old, src, s->failed);
+	if (show_anew(s, old, view_basis(old), &e) < 0) {
+		atomic_store(&src->failed, true);
+		park_note_error(s->park, src, e.msg);
+	} else {
+		log_warn("%s@%s is optional and the registry does not have it: left out", src->name,
+			 src->version ? src->version : "?");
+	}
+	view_unref(old);
+}
+
+/* Which packages the registry lacks is found out anew for another lock. */
+static int show_lock(struct server *s, struct view *old, struct basis *b, struct err *e)
+{
+	bool *failed = s->failed;
+	int r;
+
+	s->failed = calloc(basis_graph(b)->count, sizeof *s->failed);
+	r = s->failed ? show_anew(s, old, b, e) : err_set(e, -ENOMEM, "out of memory");
+	if (r < 0) {
+		free(s->failed);
+		s->failed = failed;
+		return r;
+	}
+	free(failed);
+	log_info("%s: the lock has changed: generation %u is shown", s->c.project_dir,
+		 atomic_load(&s->generation));
+	return 0;
+}
+
+/* Answers all that have asked so far. */
+static void look_again(struct server *s, struct store_root **root)
+{
+	struct view *old = view_get(s->shown);
+	struct basis *next = NULL;
+	struct err e = { 0 };
+	unsigned asked;
+	int r;
+
+	(void)pthread_mutex_lock(&s->mu);
+	asked = s->asked;
+	next = take(&s->next);
+	(void)pthread_mutex_unlock(&s->mu);
+	r = next ? show_lock(s, old, next, &e) : show_anew(s, old, view_basis(old), &e);
+	if (r == 0 && next) {
+		if (s->c.root_id)
+			keep_root(s, root);
+		if (s->c.prefetch != PREFETCH_NONE)
+			prefetch(s);
+	}
+	basis_unref(next);
+	view_unref(old);
+	(void)pthread_mutex_lock(&s->mu);
+	s->answer = r;
+	s->answer_err = e;
+	s->answered = asked;
+	(void)pthread_cond_broadcast(&s->news);
+	(void)pthread_mutex_unlock(&s->mu);
+}
+
+/* `next` is handed over; NULL: by the lock that is shown. */
+static int ask(struct server *s, struct basis *next, struct err *e)
+{
+	unsigned mine;
+	int r;
+
+	(void)pthread_mutex_lock(&s->mu);
+	mine = ++s->asked;
+	if (next) {
+		basis_unref(s->next);
+		s->next = next;
+	}
+	(void)pthread_cond_broadcast(&s->news);
+	while (!s->stop && (int)(s->answered - mine) < 0)
+		(void)pthread_cond_wait(&s->news, &s->mu);
+	r = s->stop ? err_set(e, -ECANCELED, "the mount ends") : s->answer;
+	if (!s->stop && r < 0)
+		*e = s->answer_err;
+	(void)pthread_mutex_unlock(&s->mu);
+	return r;
+}
+
+int server_scripts(struct server *s, struct err *e)
+{
+	return ask(s, NULL, e);
+}
+
+int server_relock(struct server *s, struct lock *lock, struct err *e)
+{
+	struct view *now = view_get(s->shown);
+	struct basis *b;
+	int r = basis_new(&b, lock, e);
+
+	if (r == 0 && basis_same(view_basis(now), b))
+		basis_unref(b);
+	else if (r == 0)
+		r = ask(s, b, e);
+	view_unref(now);
+	return r;
+}
+
+void server_note_error(struct server *s, const char *what, const char *reason)
+{
+	park_note_error(s->park, &(struct parcel){ .name = what }, reason);
+}
+
+/* ---- the thread ---- */
+
+/* Wakes server_wait_local(). */
+static void count_done(struct server *s)
+{
+	(void)pthread_mutex_lock(&s->mu);
+	s->dones++;
+	(void)pthread_cond_broadcast(&s->news);
+	(void)pthread_mutex_unlock(&s->mu);
 }
 
 /* Under the mutex: waits for news, and trims when fetching has been quiet for a while. */
@@ -215,7 +301,7 @@ static void wait_for_news(struct server *s)
 	(void)pthread_mutex_lock(&s->mu);
 }
 
-enum news { NEWS_STOP, NEWS_COME, NEWS_MISSING, NEWS_SCRIPTS };
+enum news { NEWS_STOP, NEWS_COME, NEWS_MISSING, NEWS_ASKED };
 
 /* Waits for the next piece of news; with the package that it is about, if it is about one. */
 static enum news next_news(struct server *s, struct parcel **ret)
@@ -228,7 +314,7 @@ static enum news next_news(struct server *s, struct parcel **ret)
 	if (s->stop) {
 		news = NEWS_STOP;
 	} else if (s->answered != s->asked) {
-		news = NEWS_SCRIPTS;
+		news = NEWS_ASKED;
 	} else if (s->missing_count) {
 		news = NEWS_MISSING;
 		*ret = s->missing[--s->missing_count];
@@ -255,8 +341,8 @@ static void *run(void *arg)
 		if (news == NEWS_MISSING) {
 			leave_out(s, src);
 			count_done(s);
-		} else if (news == NEWS_SCRIPTS) {
-			look_at_scripts(s);
+		} else if (news == NEWS_ASKED) {
+			look_again(s, &root);
 		} else {
 			correct(s, src);
 		}

@@ -103,6 +103,21 @@ static void grow(struct parcels *s)
 	free(old);
 }
 
+struct digest *parcels_keys(struct parcels *s, size_t *ret_count)
+{
+	struct digest *keys;
+	size_t n = 0;
+
+	(void)pthread_mutex_lock(&s->mu);
+	keys = malloc((s->count + 1) * sizeof *keys);
+	for (size_t i = 0; keys && i < s->size; i++)
+		for (const struct parcel *src = s->hash[i]; src; src = src->next)
+			keys[n++] = src->key;
+	(void)pthread_mutex_unlock(&s->mu);
+	*ret_count = n;
+	return keys;
+}
+
 static struct parcel *make(struct parcels *s, const struct digest *key, const struct graph_node *n)
 {
 	struct parcel *src = arena_alloc(&s->arena, sizeof *src);

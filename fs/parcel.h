@@ -42,6 +42,8 @@ void parcels_free(struct parcels *s); /* releases the packages; NULL is fine */
  * graph_node_key() of it. NULL: out of memory. */
 struct parcel *parcels_add(struct parcels *s, const struct digest *key,
 			   const struct graph_node *n) must_check;
+/* The keys of all that was ever added; the caller frees. NULL: out of memory. */
+struct digest *parcels_keys(struct parcels *s, size_t *ret_count) must_check;
 struct parcel *parcels_find(struct parcels *s, const struct digest *key); /* or NULL */
 
 /* Is the blob in a store? */

@@ -129,7 +129,8 @@ void park_note_error(struct park *p, const struct parcel *src, const char *reaso
 	(void)pthread_mutex_lock(&p->mu);
 	note(p, src, reason);
 	(void)pthread_mutex_unlock(&p->mu);
-	log_error("%s@%s: %s", src->name, src->version ? src->version : "?", reason);
+	log_error("%s%s%s: %s", src->name, src->version ? "@" : "",
+		  src->version ? src->version : "", reason);
 }
 
 unsigned park_errors(struct park *p, struct park_error ret[PARK_ERRORS])

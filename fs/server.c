@@ -293,6 +293,7 @@ void server_free(struct server *s)
 	push_free(s->push);
 	park_free(s->park);
 	free(s->failed);
+	basis_unref(s->next);
 	free(s->come);
 	free(s->missing);
 	closep(&s->ended_fd);

@@ -101,6 +101,17 @@ int server_unmount(struct server *s, bool lazy, struct err *e) must_check;
  * that did not; the kernel knows when it returns. Any thread but those that serve requests. */
 int server_scripts(struct server *s, struct err *e) must_check;
 
+/* Shows another lock from now on (consumed, also on failure), whole or not at all, and returns when
+ * the kernel has been told: names that went, came or changed are looked up anew, directories listed
+ * anew, and who watches a name that went sees it deleted. What stays at its place keeps its node
+ * ids, times and cached bytes; open files keep their bytes. Nothing is done for a lock that is
+ * shown already. Errors as server_new(); -ECANCELED when the server stops. Any thread but those
+ * that serve. */
+int server_relock(struct server *s, struct lock *lock, struct err *e) must_check;
+
+/* Something that no package is to blame for: `what` stands where its name would, in the status. */
+void server_note_error(struct server *s, const char *what, const char *reason);
+
 /* ---- status ---- */
 
 #define SERVER_OPCODES 64 /* opcodes 0 .. 63; what is above counts as 0 */

@@ -45,7 +45,8 @@ struct server {
 	size_t come_count, come_cap;
 	struct parcel **missing; /* optional ones that are not in the registry */
 	size_t missing_count, missing_cap;
-	unsigned asked, answered; /* server_scripts() */
+	unsigned asked, answered; /* server_scripts(), server_relock() */
+	struct basis *next;       /* the lock to show from now on; NULL: the same */
 	int answer;               /* to the last one answered; minder only writes it */
 	struct err answer_err;
 	uint64_t dones;   /* counts fetches that ended */

@@ -51,6 +51,11 @@ void basis_unref(struct basis *b)
 	free(b);
 }
 
+bool basis_same(const struct basis *a, const struct basis *b)
+{
+	return hash128_eq(a->hash, b->hash);
+}
+
 const struct graph *basis_graph(const struct basis *b)
 {
 	return b->graph;

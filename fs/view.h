@@ -86,6 +86,8 @@ struct basis;
 int basis_new(struct basis **ret, struct lock *lock, struct err *e) must_check;
 /* Over a graph that somebody else keeps alive longer. */
 int basis_of_graph(struct basis **ret, struct graph *g, struct err *e) must_check;
+/* Of the same lock, byte for byte? */
+bool basis_same(const struct basis *a, const struct basis *b);
 void basis_unref(struct basis *b); /* NULL is fine */
 const struct graph *basis_graph(const struct basis *b);
 

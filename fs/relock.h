@@ -1,0 +1,29 @@
+/* relock.h - following the project's lock while it is mounted.
+ *
+ * A thread watches the project's folder (inotify): when package-lock.json, npm-shrinkwrap.json,
+ * dx.lock or package.json is written, moved there or removed, by a branch switch or by npm, it
+ * waits until nothing more has come for RELOCK_QUIET_MS, reads the lock as a mount does, and hands
+ * it to the server (server_relock()). A lock that cannot be read or does not fit package.json
+ * changes nothing: what is shown stays, the log and `dxfs status` say why, and the next change is
+ * looked at again. Settings (.npmrc) are those of the mount until it is mounted anew. */
+#pragma once
+#include "fs/cmd_project.h"
+#include "fs/server.h"
+
+#define RELOCK_QUIET_MS 100
+#define RELOCK_LATEST_MS                                                                           \
+	2000 /* somebody who writes all the time does not put it off for longer than this */
+
+struct relock_config {
+	struct server *server;
+	/* As for the mount; borrowed while it runs. `dir` and `cache_dir` are set. */
+	const struct cmd_project_options *project;
+};
+
+struct relock;
+int relock_start(struct relock **ret, const struct relock_config *c, struct err *e) must_check;
+void relock_stop(struct relock *r); /* NULL is fine */
+
+/* Looks now, and waits until the mount shows the lock that stands there: 0, or why it does not
+ * (the lock that is shown stays). Any thread. */
+int relock_now(struct relock *r, struct err *e) must_check;
