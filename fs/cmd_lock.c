@@ -82,6 +82,8 @@ static int make(struct err *e)
 	if (r < 0)
 		return r;
 	r = fits(&c) ? project_write_lock(&c.project, &c.options, &l, e) : resolve(&c, &l, e);
+	if (r == 0)
+		cmd_project_show(&c, "dx lock");
 	return r == 0 ? summary(l, &c.project, e) : r;
 }
 

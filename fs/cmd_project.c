@@ -2,12 +2,16 @@
 
 #include "core/file.h"
 #include "core/store.h"
+#include "fs/ctl.h"
+#include "fs/state.h"
 #include "lock/manifest.h"
 #include "lock/semver.h"
 
 #include <fcntl.h>
 #include <stdio.h>
 #include <time.h>
+
+#define RELOCK_WAIT_MS 60000 /* a lock of version 1 may have to ask the registry */
 
 static int read_settings(struct cmd_project *p, struct err *e)
 {
@@ -155,6 +159,26 @@ int cmd_project_lock(struct cmd_project *p, struct lock **ret, struct err *e)
 	catalog_npm_free(take(&p->registry));
 	p->options.catalog = NULL;
 	return r;
+}
+
+void cmd_project_show(const struct cmd_project *p, const char *who)
+{
+	struct state state = STATE_INIT;
+	auto_free char *mountpoint = NULL, *answer = NULL;
+	struct err e = { 0 };
+	int r;
+
+	if (asprintf(&mountpoint, "%s/node_modules", p->project.dir) < 0) {
+		mountpoint = NULL;
+		return;
+	}
+	r = state_open(&state, mountpoint, false, &e);
+	if (r == 0)
+		r = ctl_ask(state.dirfd, "relock", RELOCK_WAIT_MS, &answer, &e);
+	if (r < 0 && r != -ENOENT && r != -ECONNREFUSED)
+		(void)fprintf(stderr, "%s: the mount goes on with the lock before: %s\n", who,
+			      e.msg);
+	state_release(&state);
 }
 
 /* npm's lock, read without the question whether it fits. */

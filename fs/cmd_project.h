@@ -59,6 +59,10 @@ int cmd_project_resolving(struct cmd_project *p, struct ideal_options *ret,
  * afterwards, so the caller may fork; no other lock can be read with `p` then. */
 int cmd_project_lock(struct cmd_project *p, struct lock **ret, struct err *e) must_check;
 
+/* The lock has been written: the mount of this project, if it is mounted, shows it when this
+ * returns; if it will not, that is said on stderr, behind `who` ("dx lock"). */
+void cmd_project_show(const struct cmd_project *p, const char *who);
+
 /* The lock as a graph, whether it fits package.json or not. `*ret_lock` holds the graph's strings
  * and is NULL where none is needed; close it last. */
 int cmd_project_graph(const struct cmd_project *p, struct lock **ret_lock, struct graph **ret,

@@ -154,6 +154,7 @@ static int show_anew(struct server *s, struct view *old, struct basis *b, struct
 	(void)atomic_fetch_add(&s->generation, 1);
 	view_changes(old, fresh, tell_change,
 		     &(struct teller){ .s = s, .old = old, .fresh = fresh });
+	mounts_follow(s, fresh);
 	view_unref(fresh);
 	return 0;
 }

@@ -163,29 +163,6 @@ static int first_view(struct server *s, struct basis *b, struct err *e)
 	return s->shown ? 0 : err_set(e, -ENOMEM, "out of memory");
 }
 
-static int make_mounts(struct server *s, struct err *e)
-{
-	struct view *v = view_get(s->shown);
-	const struct tree *t = view_tree(v);
-	int r = 0;
-
-	s->paths = calloc(t->root_count, sizeof *s->paths);
-	s->mounts = calloc(t->root_count, sizeof *s->mounts);
-	if (!s->paths || !s->mounts)
-		r = err_set(e, -ENOMEM, "out of memory");
-	for (uint32_t i = 0; i < t->root_count && r == 0; i++) {
-		s->mounts[i].server = s;
-		s->mounts[i].conn.server = s;
-		s->mounts[i].conn.root_ino = view_root_ino(v, i);
-		s->paths[i] = strdup(t->roots[i].path);
-		if (!s->paths[i])
-			r = err_set(e, -ENOMEM, "out of memory");
-		s->mount_count = i + 1;
-	}
-	view_unref(v);
-	return r;
-}
-
 static int build(struct server *s, struct lock *lock, struct err *e)
 {
 	struct park_config park = {
@@ -209,7 +186,7 @@ static int build(struct server *s, struct lock *lock, struct err *e)
 		r = first_view(s, b, e);
 	basis_unref(b);
 	if (r == 0)
-		r = make_mounts(s, e);
+		r = mounts_make(s, e);
 	if (r == 0 && !s->upper) {
 		s->push = push_new(s->shown);
 		if (!s->push)
@@ -238,6 +215,7 @@ int server_new(struct server **ret, const struct server_config *c, struct err *e
 		return err_set(e, -ENOMEM, "out of memory");
 	}
 	(void)pthread_mutex_init(&s->mu, NULL);
+	(void)pthread_mutex_init(&s->mounting, NULL);
 	(void)pthread_cond_init(&s->news, NULL);
 	s->ended_fd = -1;
 	s->threads = cores > 4 ? (unsigned)cores : 4;
@@ -253,15 +231,6 @@ int server_new(struct server **ret, const struct server_config *c, struct err *e
 	return r;
 }
 
-static void join_loops(struct server *s)
-{
-	for (unsigned i = 0; i < s->mount_count; i++) {
-		if (s->mounts[i].running)
-			(void)pthread_join(s->mounts[i].thread, NULL);
-		s->mounts[i].running = false;
-	}
-}
-
 void server_free(struct server *s)
 {
 	struct err e = { 0 };
@@ -271,7 +240,7 @@ void server_free(struct server *s)
 	for (unsigned i = 0; i < s->mount_count; i++)
 		if (conn_unmount(&s->mounts[i].conn, true, &e) < 0)
 			log_warn("%s", e.msg);
-	join_loops(s);
+	mounts_join(s);
 	push_stop(s->push);
 	minder_stop(s); /* it may be wanting packages */
 	if (s->fetch)
@@ -303,84 +272,11 @@ void server_free(struct server *s)
 	free((char *)s->c.upper_dir);
 	(void)pthread_cond_destroy(&s->news);
 	(void)pthread_mutex_destroy(&s->mu);
+	(void)pthread_mutex_destroy(&s->mounting);
 	free(s);
 }
 
-/* ---- mounting ---- */
-
-unsigned server_mount_count(const struct server *s)
-{
-	return s->mount_count;
-}
-
-int server_mount(struct server *s, unsigned i, struct err *e)
-{
-	struct conn_options o = {
-		.read_only = !s->upper,
-		.allow_other = s->c.allow_other,
-		.ops = s->upper ? &ops_table : &ops_read_only,
-		.ops_size = sizeof ops_table,
-	};
-	auto_free char *dir = NULL;
-
-	if (asprintf(&dir, "%s/%s", s->c.project_dir, s->paths[i]) < 0) {
-		dir = NULL;
-		return err_set(e, -ENOMEM, "out of memory");
-	}
-	return conn_mount(&s->mounts[i].conn, dir, &o, e);
-}
-
-int server_unmount(struct server *s, bool lazy, struct err *e)
-{
-	struct err later = { 0 };
-	int r = s->mount_count ? conn_unmount(&s->mounts[0].conn, lazy, e) : 0;
-
-	for (unsigned i = 1; i < s->mount_count && r >= 0; i++) {
-		struct conn *c = &s->mounts[i].conn;
-
-		if (conn_unmount(c, false, &later) == 0)
-			continue;
-		r = 1;
-		if (conn_unmount(c, true, &later) < 0)
-			log_warn("%s", later.msg);
-	}
-	return r;
-}
-
 /* ---- serving ---- */
-
-static void *run_loop(void *arg)
-{
-	struct mount *m = arg;
-	struct server *s = m->server;
-	struct err e = { 0 };
-	uint64_t one = 1;
-	int r = conn_loop(&m->conn, s->threads);
-
-	if (r != 0)
-		log_error("serving %s ended: %s", m->conn.dir, strerror(r < 0 ? -r : r));
-	m->conn.mounted = false;
-	if (m != &s->mounts[0])
-		return NULL;
-	for (unsigned i = 1; i < s->mount_count; i++)
-		if (conn_unmount(&s->mounts[i].conn, true, &e) < 0)
-			log_warn("%s", e.msg);
-	(void)!write(s->ended_fd, &one, sizeof one);
-	return NULL;
-}
-
-static int start_loop(struct mount *m, struct err *e)
-{
-	sigset_t all, old;
-	int r;
-
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = pthread_create(&m->thread, NULL, run_loop, m);
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-	m->running = r == 0;
-	return r == 0 ? 0 : err_set(e, -r, "cannot start a thread: %s", strerror(r));
-}
 
 static int start_fetch(struct server *s, struct err *e)
 {
@@ -411,7 +307,7 @@ int server_start(struct server *s, struct err *e)
 		r = crew_start(s->crew, CREW_THREADS, e);
 	for (unsigned i = 0; i < s->mount_count && r == 0; i++)
 		if (s->mounts[i].conn.session)
-			r = start_loop(&s->mounts[i], e);
+			r = mounts_serve(&s->mounts[i], e);
 	if (r == 0 && s->push)
 		r = push_start(s->push, e);
 	return r == 0 ? minder_start(s, e) : r;
@@ -428,7 +324,7 @@ void server_wait(struct server *s)
 
 	while (poll(&p, 1, -1) < 0 && errno == EINTR)
 		;
-	join_loops(s);
+	mounts_join(s);
 }
 
 bool server_wait_ms(struct server *s, unsigned wait_ms)

@@ -1,4 +1,4 @@
-/* server_priv.h - a server from the inside; server.c and minder.c only. */
+/* server_priv.h - a server from the inside; server*.c and minder.c only. */
 #pragma once
 #include "fetch/fetch.h"
 #include "fs/ops_priv.h"
@@ -27,8 +27,10 @@ struct server {
 
 	char **paths; /* of the mounts, relative to the project */
 	struct mount *mounts;
-	unsigned mount_count;
-	int ended_fd; /* eventfd: node_modules has been unmounted */
+	atomic_uint mount_count; /* only grows; what stands below it stays where it is */
+	unsigned mount_max;
+	pthread_mutex_t mounting; /* held while mounts come and go, but for the first time */
+	int ended_fd;             /* eventfd: node_modules has been unmounted */
 	unsigned threads;
 	atomic_uint generation;
 
@@ -56,6 +58,19 @@ struct server {
 /* Which nodes are there: not those that the registry lacks, nor those whose install scripts failed.
  * The minder's, or before it runs. */
 int server_select(struct server *s, const struct graph *g, bool *present, struct err *e) must_check;
+
+/* ---- server_mounts.c ---- */
+
+int mounts_make(struct server *s, struct err *e) must_check;
+
+/* Starts the thread that serves a mount; waits for all these threads. */
+int mounts_serve(struct mount *m, struct err *e) must_check;
+void mounts_join(struct server *s);
+
+/* Mounts what the view has and is not mounted, unmounts what it has not. The minder's. */
+void mounts_follow(struct server *s, const struct view *v);
+
+/* ---- minder.c ---- */
 
 /* Starts and ends the minder's thread. */
 int minder_start(struct server *s, struct err *e) must_check;

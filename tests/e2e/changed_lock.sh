@@ -52,8 +52,7 @@ same "generation" 1 "$(generation)"
 status "s.errors.map(e => e.package + \": \" + e.reason).join(\"\\n\")" >"$T/why"
 for what in "JSON" "package.json" "no lock"; do grep -q "$what" "$T/why" || fail "not said why ($what): $(cat "$T/why")"; done
 
-# Back to the first: the same numbers again, from the store alone.
-stop_registry
+# Back to the first: the same numbers again.
 cp "$T/first-package.json" package.json
 cp "$T/first-lock.json" package-lock.json
 until_true 10 shows 2
@@ -62,13 +61,28 @@ walk
 same "its identity too" "$(cat "$T/identity")" "$(stat -c '%i %Y %n' node_modules/leaf node_modules/leaf/index.js node_modules/needs-leaf2/index.js)"
 same "and its content" "leaf@2.0.0" "$(node -p 'require("needs-leaf2/node_modules/leaf")')"
 
+# Folders below which there are packages now are mounted, and unmounted when there are none.
+(cd "$FIXTURES/projects/workspaces" && cp -a packages tools "$OLDPWD")
+cp "$FIXTURES/projects/workspaces/package.json" "$FIXTURES/projects/workspaces/package-lock.json" .
+until_true 10 shows 3
+three_mounts() { [ "$(mounts)" -ge 3 ]; }
+until_true 10 three_mounts
+same "nested" "leaf@2.0.0" "$(cd packages/a && node -p 'require("leaf")')"
+same "hoisted" "leaf@1.1.0" "$(cd packages/b && node -p 'require("leaf")')"
+cp "$T/first-package.json" package.json
+cp "$T/first-lock.json" package-lock.json
+until_true 10 shows 4
+one_mount() { [ "$(mounts)" -eq 1 ]; }
+until_true 10 one_mount
+same "no folder is left" "" "$(find packages tools -name node_modules)"
+
 # Readers during twenty switches see the old or the new, never an error of another kind.
 (while [ ! -e "$T/enough" ]; do
 	cat node_modules/leaf/index.js node_modules/*/package.json >/dev/null 2>"$T/read.log" || true
 	grep -v 'No such file' "$T/read.log" >>"$T/odd.log" || true
 done) &
 reader=$!
-for ((i = 3; i < 23; i += 2)); do
+for ((i = 5; i < 25; i += 2)); do
 	cp "$FIXTURES/projects/cycles/package.json" "$FIXTURES/projects/cycles/package-lock.json" .
 	until_true 10 shows $i
 	cp "$T/first-package.json" package.json
