@@ -58,6 +58,15 @@ void upper_stat_up(struct stat *st, uint64_t ino, const struct view_attr *low, u
 	}
 }
 
+/* What the lock makes gets a new time by a relock, whatever the upper's folder says; what lies in a
+ * package keeps the one that it was given. */
+static const struct view_attr *times_from(const struct upper_call *c, const struct view_attr *low)
+{
+	const struct place *place = view_place(c->v, low->ino);
+
+	return place && place->kind == TREE_PACKAGE ? NULL : low;
+}
+
 /* A directory that was removed, and that somebody still stands in. */
 static void removed_dir(struct upper *u, uint64_t ino, struct stat *ret)
 {
@@ -106,7 +115,7 @@ int upper_getattr(struct upper_call *c, uint64_t ino, struct stat *ret)
 	if (r != 0)
 		return r;
 	if (up) {
-		upper_stat_up(&st, ino, &low, s.flags);
+		upper_stat_up(&st, ino, times_from(c, &low), s.flags);
 		*ret = st;
 	} else {
 		upper_stat_low(c->u, &low, ret);
@@ -171,7 +180,7 @@ static int find_low(struct upper_call *c, const struct spot *dir, const char *na
 int child_find(struct upper_call *c, const struct spot *dir, const char *name, struct child *ret)
 {
 	bool aside = false;
-	int r = path_join(ret->path, dir->path, name);
+	int r = strlen(name) > NAME_MAX ? -ENAMETOOLONG : path_join(ret->path, dir->path, name);
 
 	ret->has_low = ret->own = ret->has_up = ret->shown = false;
 	if (r == 0)
@@ -293,7 +302,7 @@ int child_entry(struct upper_call *c, uint64_t dir, const char *name, const stru
 	ret->unsized = false;
 	if (ch->has_up) {
 		ret->st = ch->st;
-		upper_stat_up(&ret->st, ino, is_lowers(ch) ? &ch->low : NULL, flags);
+		upper_stat_up(&ret->st, ino, is_lowers(ch) ? times_from(c, &ch->low) : NULL, flags);
 	} else {
 		upper_stat_low(c->u, &ch->low, &ret->st);
 		ret->st.st_ino = ino;

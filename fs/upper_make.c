@@ -18,7 +18,7 @@ struct making {
 static int prepare(struct making *m, uint64_t dir)
 {
 	struct child ch;
-	int r = strlen(m->name) > NAME_MAX ? -ENAMETOOLONG : spot_find(m->c, dir, &m->dir);
+	int r = spot_find(m->c, dir, &m->dir);
 
 	if (r == 0 && (m->dir.flags & UNODE_ORPHAN))
 		r = -ENOENT;

@@ -49,6 +49,7 @@ static void between(const struct fuzz *z, const char *word)
 {
 	char *command;
 
+	(void)umask(022); /* what an operation changed is not the command's */
 	if (asprintf(&command, "%s %s", z->between, word) < 0)
 		abort();
 	if (system(command) != 0) {
@@ -177,7 +178,6 @@ static int compare_again(struct fuzz *z)
 
 static void start_fresh(struct fuzz *z)
 {
-	(void)umask(022);
 	close_sides(z);
 	between(z, "fresh");
 	open_sides(z);

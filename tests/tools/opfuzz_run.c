@@ -83,7 +83,18 @@ static uint64_t hash(const void *data, size_t n)
 	return h;
 }
 
-static void say_stat(struct answer *a, const struct stat *st)
+/* The time of a folder that the lock makes is never before the lock's, whatever it was set to; of
+ * one without a path, we do not know which it is. */
+static bool time_may_differ(const struct stat *st, const char *path)
+{
+	const char *name = path && strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+
+	return S_ISDIR(st->st_mode) &&
+	       (!name || strcmp(name, ".") == 0 || strcmp(name, ".bin") == 0 ||
+		strcmp(name, "node_modules") == 0 || name[0] == '@');
+}
+
+static void say_stat(struct answer *a, const struct stat *st, const char *path)
 {
 	bool dir = S_ISDIR(st->st_mode);
 
@@ -91,7 +102,7 @@ static void say_stat(struct answer *a, const struct stat *st)
 	/* A directory's size and links are its file system's own business. */
 	if (!dir)
 		say(a, " size=%lld links=%lu", (long long)st->st_size, (unsigned long)st->st_nlink);
-	if (st->st_mtim.tv_sec < LONG_AGO)
+	if (st->st_mtim.tv_sec < LONG_AGO && !time_may_differ(st, path))
 		say(a, " mtime=%lld.%09ld", (long long)st->st_mtim.tv_sec, st->st_mtim.tv_nsec);
 	say(a, " owner=%u:%u", st->st_uid, st->st_gid);
 }
@@ -133,7 +144,7 @@ static void say_seen(struct answer *a, const char *label, int root, const struct
 		say(a, before->there ? " went" : " none");
 		return;
 	}
-	say_stat(a, &now.st);
+	say_stat(a, &now.st, before->path);
 	say(a, !before->there                       ? " came"
 	       : now.st.st_ino != before->st.st_ino ? " another"
 						    : " same");
@@ -347,7 +358,7 @@ static void run_stat(struct side *s, const struct op *o, struct answer *a)
 
 	say_result(a, r);
 	if (r == 0)
-		say_stat(a, &st);
+		say_stat(a, &st, NULL);
 }
 
 static int run_utimens(struct side *s, const struct op *o)
@@ -493,6 +504,6 @@ void op_run(struct side *s, const struct op *o, char *to)
 	say_seen(&a, "folder of that:", s->root, &seen[3]);
 	if (!path && o->kind != OP_UMASK && fstat(s->fd[o->slot], &st) == 0) {
 		say(&a, "; open:");
-		say_stat(&a, &st);
+		say_stat(&a, &st, NULL);
 	}
 }
