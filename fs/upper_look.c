@@ -64,7 +64,7 @@ static const struct view_attr *times_from(const struct upper_call *c, const stru
 {
 	const struct place *place = view_place(c->v, low->ino);
 
-	return place && place->kind == TREE_PACKAGE ? NULL : low;
+	return place && place->kind == TREE_DIR ? low : NULL;
 }
 
 /* A directory that was removed, and that somebody still stands in. */

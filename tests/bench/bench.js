@@ -8,6 +8,8 @@
 //            has them), beside the mount
 //   read     require of ten big packages, find, tar: warm and with dropped caches, against the same
 //            tree on disk; messages; the daemon's memory; removal
+//   write    1,000 small files and one of 200 MB, written, read back, removed, in node_modules/.cache
+//            and in a folder on the same disk; messages for the small ones
 //   lock     open and check, look-up, render, against JSON.parse and npm's own reading; sizes
 //   store    put and verify against sha512sum and cp; blobs and bytes against npm's folder
 //
@@ -214,6 +216,50 @@ function benchRead () {
   show('rm-rf-disk', ms(() => sh(`rm -rf '${copy}'`)), 'ms')
 }
 
+// Each side in a process of its own, both in turn. What was written is read back from the page
+// cache on both sides, as a tool does that finds its cache.
+const writer = `
+const fs = require('fs'); const [what, dir] = process.argv.slice(1)
+const small = Buffer.alloc(4096, 'x'); const big = Buffer.alloc(1 << 20, 'y')
+const t = process.hrtime.bigint()
+if (what === 'small-write') for (let i = 0; i < 1000; i++) fs.writeFileSync(dir + '/' + i, small)
+if (what === 'small-read') for (let i = 0; i < 1000; i++) fs.readFileSync(dir + '/' + i)
+if (what === 'small-remove') for (let i = 0; i < 1000; i++) fs.unlinkSync(dir + '/' + i)
+if (what === 'big-write') { const f = fs.openSync(dir + '/big', 'w'); for (let i = 0; i < 200; i++) fs.writeSync(f, big); fs.closeSync(f) }
+if (what === 'big-fsync') { const f = fs.openSync(dir + '/big', 'r+'); fs.fsyncSync(f); fs.closeSync(f) }
+if (what === 'big-read') { const f = fs.openSync(dir + '/big', 'r'); while (fs.readSync(f, big) > 0); fs.closeSync(f) }
+if (what === 'big-remove') fs.unlinkSync(dir + '/big')
+console.log(Number(process.hrtime.bigint() - t) / 1e6)`
+function benchWrite () {
+  fill()
+  run(dxfs, ['mount', '--prefetch=none', path.join(mounted, 'node_modules')])
+  const status = () => JSON.parse(run(dxfs, ['status', '--json', path.join(mounted, 'node_modules')]).stdout)
+  const works = ['small-write', 'small-read', 'small-remove', 'big-write', 'big-fsync', 'big-read', 'big-remove']
+  const took = {}
+  for (let i = 0; i < Math.min(runs, 7); i++) {
+    for (const [side, top] of [['disk', path.join(scratch, 'written')], ['dxfs', path.join(mounted, 'node_modules/.cache/bench')]]) {
+      fs.rmSync(top, { recursive: true, force: true })
+      fs.mkdirSync(top, { recursive: true })
+      for (const work of works) {
+        const before = side === 'dxfs' && status().messages
+        const t = Number(run('node', ['-e', writer, work, top]).stdout)
+        ;((took[work] ||= {})[side] ||= []).push(t)
+        if (before && i === 0 && work.startsWith('small')) {
+          const sent = Object.entries(status().messages).map(([k, v]) => [k, v - (before[k] || 0)]).filter(([k, v]) => v > 0)
+          show(`${work}-messages`, sent.reduce((s, [, v]) => s + v, 0), `messages (${sent.map(x => x.join(' ')).join(', ')})`)
+        }
+      }
+    }
+  }
+  for (const work of works) {
+    const [a, b] = [median(took[work].disk), median(took[work].dxfs)]
+    show(`${work}-disk`, a, 'ms')
+    show(`${work}-dxfs`, b, 'ms')
+    show(`${work}-ratio`, b / a, 'x')
+  }
+  unmount(mounted)
+}
+
 function benchLock () {
   const file = path.join(options.project, 'package-lock.json')
   const text = fs.readFileSync(file, 'utf8')
@@ -256,6 +302,7 @@ try {
   if (wanted('mount')) benchMount()
   if (wanted('install')) benchInstall()
   if (wanted('read')) benchRead()
+  if (wanted('write')) benchWrite()
   if (wanted('lock')) benchLock()
   if (wanted('store')) benchStore()
 } finally {

@@ -8,7 +8,7 @@ top=$(cd "$(dirname "$0")/../.." && pwd)
 dxfs=$(realpath -m "${DXFS_BIN:-$top/build/fs}")/dxfs
 with=mount
 [ "${1:-}" != --npm ] || { with=npm; shift; }
-[ $# -gt 0 ] || set -- express monorepo vite next cra
+[ $# -gt 0 ] || set -- express monorepo vite prisma next cra
 
 skip() {
 	echo "SKIP: $1"
@@ -32,7 +32,9 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 1' INT TERM HUP
 
-commands() { # of a project, one a line
+# What writes into node_modules does so there, as it does without a mount; what is written by one
+# command is there for the next, also after the mount went and came.
+commands() { # of a project, one a line, for bash; "again" unmounts and mounts
 	case $1 in
 	express) echo "node_modules/.bin/mocha test" ;;
 	monorepo)
@@ -42,17 +44,41 @@ commands() { # of a project, one a line
 	vite)
 		echo "node_modules/.bin/tsc --noEmit"
 		echo "node_modules/.bin/vite build"
-		echo "node_modules/.bin/vitest run"
-		echo "node_modules/.bin/eslint --no-cache src --ext .js"
+		echo "node dev.mjs first"
+		echo "node dev.mjs again"
+		echo "again"
+		echo "node dev.mjs again"
+		echo "node_modules/.bin/vitest run && test -s node_modules/.vitest/results.json"
+		echo "node_modules/.bin/eslint --cache --cache-location node_modules/.cache/eslint src --ext .js && test -s node_modules/.cache/eslint"
 		echo "node_modules/.bin/prettier --check src/plural.js"
 		;;
-	next) echo "node_modules/.bin/next build" ;;
+	prisma)
+		# It would fetch an engine that generating does not use.
+		echo "PRISMA_SCHEMA_ENGINE_BINARY=/bin/true node_modules/.bin/prisma generate"
+		echo "node client.mjs"
+		echo "again"
+		echo "node client.mjs"
+		echo "node watch.mjs"
+		;;
+	next)
+		echo "node_modules/.bin/next build"
+		echo "node dev.mjs"
+		;;
 	cra)
-		echo "node_modules/.bin/react-scripts test --watchAll=false"
-		# Its ESLint plugin insists on a cache below node_modules, which cannot be written yet.
-		echo "env DISABLE_ESLINT_PLUGIN=true node_modules/.bin/react-scripts build"
+		echo "node_modules/.bin/react-scripts test --watchAll=false --cacheDirectory=\$PWD/node_modules/.cache/jest"
+		echo "test -n \"\$(find node_modules/.cache/jest -name 'App_*' -o -name 'App*.map' | head -1)\""
+		echo "node_modules/.bin/react-scripts build && ls node_modules/.cache/babel-loader/*.json* node_modules/.cache/.eslintcache"
+		echo "touch built && node_modules/.bin/react-scripts build && test -z \"\$(find node_modules/.cache/babel-loader -type f -newer built)\""
 		;;
 	esac
+}
+
+run() { # COMMAND
+	if [ "$1" != again ]; then
+		timeout -k 10 400 bash -c "$1"
+	elif [ $with = mount ]; then
+		"$dxfs" unmount ./node_modules && "$dxfs" mount ./node_modules
+	fi
 }
 
 passed=0 failed=0
@@ -75,8 +101,7 @@ for name in "$@"; do
 	}
 	while read -r command; do
 		start=$SECONDS
-		# shellcheck disable=SC2086 # a command and its arguments
-		if timeout -k 10 400 $command </dev/null >"$scratch/log" 2>&1; then
+		if run "$command" </dev/null >"$scratch/log" 2>&1; then
 			result PASS "$name: $command ($((SECONDS - start)) s)"
 		else
 			tail -40 "$scratch/log"
