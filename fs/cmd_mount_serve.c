@@ -40,6 +40,8 @@ static int answer(void *arg, struct slice request, struct buf *out, struct err *
 		return stop(m, e);
 	if (slice_eq(request, SLICE("stop lazy")))
 		return server_unmount(m->server, true, e) < 0 ? -EIO : 0;
+	if (slice_eq(request, SLICE("diff")))
+		return server_changes(m->server, out, e);
 	if (slice_eq(request, SLICE("scripts")))
 		return server_scripts(m->server, e);
 	if (slice_eq(request, SLICE("relock")))

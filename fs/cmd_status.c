@@ -35,6 +35,11 @@ static void print_human(const cJSON *st)
 	(void)printf("  memory    %.1f MB\n", number(st, "rss_kb") / 1024);
 	(void)printf("  lock      %s\n  store     %s\n", json_str(st, "lock"),
 		     json_str(st, "store"));
+	cJSON_ArrayForEach(item, json_get(st, "aside"))
+	{
+		(void)printf("  set aside %s: changed, and not in the tree now\n",
+			     item->valuestring);
+	}
 	(void)printf("  messages ");
 	cJSON_ArrayForEach(item, m)
 	{

@@ -3,9 +3,10 @@
  *   <state>/ctl   a unix stream socket, mode 0600; only the same user and root are heard
  *   request       one line, at most 4 KiB: "ping", "status", "stop" (unmount and end; an error if
  *                 it is in use), "stop lazy" (detach, end when the last program lets go), "scripts"
- *                 (look anew whose install scripts failed), "relock" (look at the lock now)
- *   answer        "ok\n" or "error SENTENCE\n", then, where there is more (status: JSON), that,
- *                 until the daemon closes
+ *                 (look anew whose install scripts failed), "relock" (look at the lock now), "diff"
+ *                 (fs/changes.h)
+ *   answer        "ok\n" or "error SENTENCE\n", then, where there is more (status, diff: JSON),
+ *                 that, until the daemon closes
  *
  * One can drive it by hand: `echo status | nc -U ctl`. */
 #pragma once
@@ -13,7 +14,7 @@
 #include "core/err.h"
 
 #define CTL_REQUEST_MAX 4096
-#define CTL_ANSWER_MAX  ((size_t)16 << 20)
+#define CTL_ANSWER_MAX  ((size_t)256 << 20) /* a diff of a million files */
 
 /* ---- daemon's side ---- */
 

@@ -7,6 +7,8 @@ static const struct cmd commands[] = {
 	{ "unmount", cmd_unmount, "end that" },
 	{ "umount", cmd_unmount, NULL },
 	{ "status", cmd_status, "what mounts are doing" },
+	{ "diff", cmd_diff, "what was written into a mount" },
+	{ "patch", cmd_patch, "make a patch of what was changed in a package" },
 	{ "doctor", cmd_doctor, "what this machine allows, what is missing" },
 	{ 0 },
 };

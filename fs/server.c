@@ -2,6 +2,7 @@
 
 #include "core/log.h"
 #include "fs/built.h"
+#include "fs/changes.h"
 #include "fs/server_priv.h"
 
 #include <fcntl.h>
@@ -345,6 +346,32 @@ bool server_wait_ms(struct server *s, unsigned wait_ms)
 		ended &= !m->running;
 	}
 	return ended;
+}
+
+static int with_upper(struct server *s, struct buf *ret, struct err *e,
+		      int (*print)(struct buf *ret, struct upper *u, struct view *v, struct err *e))
+{
+	struct view *v;
+	int r;
+
+	if (!s->upper) {
+		buf_addstr(ret, "[]");
+		return buf_error(ret);
+	}
+	v = view_get(s->shown);
+	r = print(ret, s->upper, v, e);
+	view_unref(v);
+	return r;
+}
+
+int server_changes(struct server *s, struct buf *ret, struct err *e)
+{
+	return with_upper(s, ret, e, changes_json);
+}
+
+int server_aside(struct server *s, struct buf *ret, struct err *e)
+{
+	return with_upper(s, ret, e, changes_aside_json);
 }
 
 /* ---- status ---- */

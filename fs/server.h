@@ -112,6 +112,10 @@ int server_relock(struct server *s, struct lock *lock, struct err *e) must_check
 /* Something that no package is to blame for: `what` stands where its name would, in the status. */
 void server_note_error(struct server *s, const char *what, const char *reason);
 
+/* What was written into the mounts, as fs/changes.h prints it; "[]" when they are read-only. */
+int server_changes(struct server *s, struct buf *ret, struct err *e) must_check;
+int server_aside(struct server *s, struct buf *ret, struct err *e) must_check;
+
 /* ---- status ---- */
 
 #define SERVER_OPCODES 64 /* opcodes 0 .. 63; what is above counts as 0 */

@@ -1,5 +1,6 @@
 #include "fs/status.h"
 
+#include "fs/ctl.h"
 #include "fs/server.h"
 #include "lock/json.h"
 
@@ -58,6 +59,16 @@ static void put_errors(struct buf *b, const struct server_status *st)
 	buf_addstr(b, "]");
 }
 
+static void put_aside(struct buf *b, struct server *s)
+{
+	auto_buf struct buf list = BUF_INIT(CTL_ANSWER_MAX);
+
+	if (server_aside(s, &list, NULL) == 0)
+		buf_addf(b, "\"aside\":%.*s,", (int)list.len, (const char *)list.data);
+	else
+		buf_addstr(b, "\"aside\":null,");
+}
+
 void status_json(struct buf *b, struct server *s, const struct status_facts *f)
 {
 	auto_free struct server_status *st = malloc(sizeof *st);
@@ -73,6 +84,7 @@ void status_json(struct buf *b, struct server *s, const struct status_facts *f)
 	member_str(b, "lock", f->lock);
 	member_str(b, "store", f->store);
 	member_str(b, "upper", f->upper);
+	put_aside(b, s);
 	buf_addf(b,
 		 "\"packages\":{\"total\":%" PRIu32 ",\"local\":%" PRIu32 ",\"fetching\":%" PRIu32
 		 ",\"failed\":%" PRIu32 "},",

@@ -32,6 +32,11 @@ typedef int upper_item_fn(void *arg, const struct upper_item *item);
 int upper_each(struct upper *u, struct view *v, upper_item_fn *fn, void *arg,
 	       struct err *e) must_check;
 
+/* Calls fn for each package of which something is set aside; nothing is walked. */
+typedef int upper_aside_fn(void *arg, const char *place, const char *version);
+int upper_aside(struct upper *u, struct view *v, upper_aside_fn *fn, void *arg,
+		struct err *e) must_check;
+
 /* Opens an upper only to look, with no lock on it: for upper_each() while a daemon has it.
  * -ENOENT: there is none. upper_close() closes it. */
 int upper_peek(struct upper **ret, const char *dir, struct err *e) must_check;

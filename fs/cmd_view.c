@@ -1,0 +1,69 @@
+#include "fs/cmd_view.h"
+
+#include "fetch/fetch.h"
+
+#include <sys/stat.h>
+
+static int key_of(void *arg, const struct graph_node *n, struct digest *ret, struct err *e)
+{
+	const struct cmd_project *p = arg;
+
+	return fetch_key(p->npmrc, p->project.dir, n, ret, e);
+}
+
+static int open_places(struct cmd_view *v, const struct state *s, struct err *e)
+{
+	const struct npmrc *rc = v->project.npmrc;
+	mode_t mask = umask(022);
+	struct places_config c = {
+		.store = v->store,
+		.state_dir = s->dir,
+		.project_dirfd = v->project.project.dirfd,
+		.bin_links = npmrc_bool(rc, "bin-links", true),
+		.omit_resolved = npmrc_bool(rc, "omit-lockfile-registry-resolved", false),
+		.key = key_of,
+		.key_arg = &v->project,
+		.modes = { .umask = mask, .npm_umask = npmrc_umask(rc), .setuid = geteuid() == 0 },
+	};
+
+	(void)umask(mask);
+	return places_open(&v->places, &c, e);
+}
+
+int cmd_view_open(struct cmd_view *ret, const char *project_dir, const struct state *s,
+		  struct err *e)
+{
+	struct cmd_project_options po = { .dir = project_dir, .cache_dir = s->dir };
+	auto_free bool *present = NULL;
+	struct lock *lock = NULL;
+	struct basis *basis = NULL;
+	int r = cmd_project_open(&ret->project, &po, e);
+
+	if (r == 0)
+		r = cmd_project_lock(&ret->project, &lock, e);
+	if (r == 0)
+		r = basis_new(&basis, lock, e);
+	if (r < 0)
+		return r;
+	cmd_project_select(&ret->project);
+	present = calloc(basis_graph(basis)->count, sizeof *present);
+	r = present ? select_nodes(basis_graph(basis), &ret->project.select, present, e)
+		    : err_set(e, -ENOMEM, "out of memory");
+	if (r >= 0)
+		r = store_open(&ret->store, &(struct store_options){ 0 }, e);
+	if (r == 0)
+		r = open_places(ret, s, e);
+	if (r == 0)
+		r = view_new(&ret->view, ret->places, basis, present, e);
+	basis_unref(basis);
+	return r;
+}
+
+void cmd_view_release(struct cmd_view *v)
+{
+	view_unref(v->view);
+	places_close(v->places);
+	store_close(v->store);
+	cmd_project_release(&v->project);
+	*v = (struct cmd_view)CMD_VIEW_INIT;
+}
