@@ -5,6 +5,7 @@
 #include "fetch/ingest.h"
 #include "fetch/metadata.h"
 #include "fetch/source.h"
+#include "lock/graph.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -300,39 +301,112 @@ static cJSON *file_json(const struct tar_listing *list, const char *path)
 	return j;
 }
 
-static int files(void *self, const struct catalog_package *pkg, const char *const *paths,
-		 size_t count, cJSON **ret, struct err *e)
+/* A tarball, unpacked. */
+struct tarball {
+	struct ingest_files files;
+	struct http_body body;
+	char *local; /* of one on disk */
+	struct slice bytes;
+};
+
+static void tarball_release(struct tarball *t)
 {
-	struct catalog_npm *c = self;
+	ingest_files_release(&t->files);
+	http_body_release(&t->body);
+	free(t->local);
+}
+#define auto_tarball cleanup(tarball_release)
+
+static int get_tarball(struct catalog_npm *c, const struct catalog_package *pkg,
+		       struct tarball *ret, struct err *e)
+{
 	const struct fetch_pkg p = { .name = pkg->name,
 				     .version = pkg->version,
 				     .resolved = pkg->resolved,
 				     .integrity = pkg->integrity };
-	struct ingest_files unpacked cleanup(ingest_files_release) = INGEST_FILES_INIT;
 	auto_source struct source from = { 0 };
-	struct http_body body = { 0 };
-	auto_free char *local = NULL;
-	struct slice bytes = { 0 };
 	int r = source_of(&from, c->rc, c->project_dir, &p, e);
 
 	if (r == 0 && from.kind == SOURCE_PACK)
-		return err_set(e, -ENOENT, "%s: only npm can pack it", pkg->name);
+		return err_set(e, -ENOENT, "only npm can pack it");
 	if (r == 0 && from.kind == SOURCE_URL)
-		r = download(c, &from, pkg->integrity, &body, e);
+		r = download(c, &from, pkg->integrity, &ret->body, e);
 	else if (r == 0)
-		r = file_read_all(AT_FDCWD, from.what, CATALOG_TARBALL_MAX, &local, &bytes.len, e);
-	if (local)
-		bytes.ptr = (const uint8_t *)local;
+		r = file_read_all(AT_FDCWD, from.what, CATALOG_TARBALL_MAX, &ret->local,
+				  &ret->bytes.len, e);
+	if (ret->local)
+		ret->bytes.ptr = (const uint8_t *)ret->local;
 	else
-		bytes = body.bytes;
+		ret->bytes = ret->body.bytes;
 	if (r == 0)
-		r = check_bytes(pkg->integrity, bytes, e);
-	if (r == 0)
-		r = ingest_unpack(&unpacked, bytes, NULL, e);
+		r = check_bytes(pkg->integrity, ret->bytes, e);
+	return r == 0 ? ingest_unpack(&ret->files, ret->bytes, NULL, e) : r;
+}
+
+static int files(void *self, const struct catalog_package *pkg, const char *const *paths,
+		 size_t count, cJSON **ret, struct err *e)
+{
+	auto_tarball struct tarball t = { .files = INGEST_FILES_INIT };
+	int r = get_tarball(self, pkg, &t, e);
+
 	for (size_t i = 0; i < count && r == 0; i++)
-		ret[i] = file_json(&unpacked.list, paths[i]);
-	http_body_release(&body);
+		ret[i] = file_json(&t.files.list, paths[i]);
 	return r < 0 ? err_wrap(e, r, "%s", pkg->name) : 0;
+}
+
+/* "package.json", or that of a package in a node_modules of node_modules. */
+static bool is_manifest(struct slice path)
+{
+	static const char name[] = "package.json";
+	char text[GRAPH_PATH_MAX];
+	size_t n = sizeof name - 1;
+
+	if (path.len < n || path.len >= sizeof text ||
+	    memcmp(path.ptr + path.len - n, name, n) != 0)
+		return false;
+	if (path.len == n)
+		return true;
+	if (path.ptr[path.len - n - 1] != '/')
+		return false;
+	memcpy(text, path.ptr, path.len - n - 1);
+	text[path.len - n - 1] = '\0';
+	return graph_is_installed(text);
+}
+
+static int contents(void *self, const struct catalog_package *pkg, struct catalog_contents *ret,
+		    struct err *e)
+{
+	auto_tarball struct tarball t = { .files = INGEST_FILES_INIT };
+	struct catalog_contents made cleanup(catalog_contents_release) = {
+		.manifests = cJSON_CreateObject(), .integrity = malloc(DIGEST_TEXT_MAX)
+	};
+	struct digest d;
+	int r = get_tarball(self, pkg, &t, e);
+
+	if (!made.manifests || !made.integrity)
+		return err_set(e, -ENOMEM, "out of memory");
+	if (r == 0)
+		r = digest_of(&d, DIGEST_SHA512, t.bytes.ptr, t.bytes.len);
+	for (size_t i = 0; r == 0 && i < t.files.list.count; i++) {
+		const struct dxp_file *f = &t.files.list.files[i];
+		auto_free char *path = NULL;
+		cJSON *j;
+
+		if (!is_manifest(f->path))
+			continue;
+		path = strndup((const char *)f->path.ptr, f->path.len);
+		j = path ? file_json(&t.files.list, path) : NULL;
+		if (j && !cJSON_AddItemToObject(made.manifests, path, j)) {
+			cJSON_Delete(j);
+			r = err_set(e, -ENOMEM, "out of memory");
+		}
+	}
+	if (r < 0)
+		return err_wrap(e, r, "%s", pkg->name);
+	digest_format(&d, made.integrity);
+	*ret = made;
+	made = (struct catalog_contents){ 0 };
+	return 0;
 }
 
 static int packument(void *self, const char *name, const struct packument **ret, struct err *e)
@@ -347,6 +421,7 @@ struct catalog catalog_npm(struct catalog_npm *c)
 	return (struct catalog){ .manifest = manifest,
 				 .hint = hint,
 				 .files = files,
+				 .contents = contents,
 				 .packument = c->metadata ? packument : NULL,
 				 .self = c };
 }

@@ -47,14 +47,16 @@ static int summary(const struct lock *l, const struct project *p, struct err *e)
 	return 0;
 }
 
-/* Does npm's lock fit package.json, so that only dx.lock is to be made? */
-static bool fits(const struct cmd_project *c)
+/* Does npm's lock fit package.json, so that dx.lock can be made of it as it stands? */
+static bool fits(const struct cmd_project *c, bool *ret_old)
 {
 	auto_graph struct graph *g = NULL;
 	const struct project *p = &c->project;
+	bool fit = p->lock_file && strcmp(p->lock_file, PROJECT_LOCK) != 0 &&
+		   npmlock_read(&g, p->dirfd, &c->options, NULL) == 0;
 
-	return p->lock_file && strcmp(p->lock_file, PROJECT_LOCK) != 0 &&
-	       npmlock_read(&g, p->dirfd, &c->options, NULL) == 0;
+	*ret_old = fit && g->lockfile_version < 3;
+	return fit;
 }
 
 static int resolve(struct cmd_project *c, struct lock **ret, struct err *e)
@@ -77,11 +79,20 @@ static int make(struct err *e)
 {
 	auto_cmd_project struct cmd_project c = CMD_PROJECT_INIT;
 	auto_lock struct lock *l = NULL;
+	struct err why = { 0 };
+	bool fit, old;
 	int r = cmd_project_open(&c, NULL, e);
 
 	if (r < 0)
 		return r;
-	r = fits(&c) ? project_write_lock(&c.project, &c.options, &l, e) : resolve(&c, &l, e);
+	fit = fits(&c, &old);
+	/* A lock of an older version that fits is not made one of version 3 unasked. */
+	r = old ? 0 : resolve(&c, &l, fit ? &why : e);
+	if (r < 0 && fit)
+		(void)fprintf(stderr, "dx lock: %s fits package.json and stays as it is, for: %s\n",
+			      c.project.lock_file, why.msg);
+	if (old || (r < 0 && fit))
+		r = project_write_lock(&c.project, &c.options, &l, e);
 	if (r == 0)
 		cmd_project_show(&c, "dx lock");
 	return r == 0 ? summary(l, &c.project, e) : r;

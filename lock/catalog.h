@@ -12,6 +12,17 @@ struct catalog_package {
 	const char *name, *version, *resolved, *integrity;
 };
 
+/* What a tarball says: the package.json of the package itself and of all that it carries. */
+struct catalog_contents {
+	cJSON *manifests; /* path of a package.json below the package's folder -> its object */
+	char *integrity;  /* of the tarball, sha512 */
+};
+static inline void catalog_contents_release(struct catalog_contents *c)
+{
+	cJSON_Delete(c->manifests);
+	free(c->integrity);
+}
+
 struct catalog {
 	/* The manifest of name@version (a version of the packument), owned by the caller.
 	 * -ENOENT: the registry does not have it; other errors: it could not be asked. */
@@ -25,6 +36,10 @@ struct catalog {
 	 * May be NULL: no tarball is to be had. */
 	int (*files)(void *self, const struct catalog_package *pkg, const char *const *paths,
 		     size_t count, cJSON **ret, struct err *e);
+	/* The same without asking for paths, owned by the caller: what stands in the package's own
+	 * folder or as a package in a node_modules of it. May be NULL. */
+	int (*contents)(void *self, const struct catalog_package *pkg, struct catalog_contents *ret,
+			struct err *e);
 	/* All versions of a package, owned by the catalog while it lives. -ENOENT as above. May be
 	 * NULL: nothing can be resolved. */
 	int (*packument)(void *self, const char *name, const struct packument **ret, struct err *e);

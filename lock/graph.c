@@ -194,6 +194,22 @@ static const char *name_in_path(const char *path, size_t *ret_holder)
 	return NULL;
 }
 
+bool graph_is_installed(const char *path)
+{
+	char text[GRAPH_PATH_MAX + 1];
+	size_t len = strlen(path);
+
+	if (len > GRAPH_PATH_MAX || graph_check_path(path, NULL) < 0)
+		return false;
+	memcpy(text, path, len + 1);
+	do {
+		if (!name_in_path(text, &len))
+			return false;
+		text[len] = '\0';
+	} while (len);
+	return true;
+}
+
 const char *graph_folder_name(const char *path)
 {
 	const char *last = strrchr(path, '/');

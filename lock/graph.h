@@ -178,6 +178,9 @@ uint32_t graph_find(const struct graph *g, const char *path);
  * a sentence. Cycles cannot arise from paths. */
 int graph_index(struct graph *g, struct err *e) must_check;
 
+/* Is the path one of packages in a node_modules of packages in a node_modules, and so on? */
+bool graph_is_installed(const char *path);
+
 /* npm's name of a folder: its base name, with the folder above when that is a scope. */
 const char *graph_folder_name(const char *path);
 

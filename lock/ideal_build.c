@@ -313,7 +313,9 @@ static int build_deps(struct ideal *d)
 		if (n->flags & I_SEEN || n->root != d->tree)
 			continue;
 		n->flags |= I_SEEN;
-		r = resolve_node(d, n);
+		r = ideal_open_bundle(d, n);
+		if (r == 0)
+			r = resolve_node(d, n);
 	}
 	return r < 0 ? r : d->error;
 }

@@ -64,9 +64,9 @@ static bool is_workspace_name(const struct ideal *d, const struct iname *name)
 
 /* A registry's or a tarball's. */
 static struct inode *node_of_pkg(struct ideal *d, struct iname *name, struct ispec *spec,
-				 struct inode *parent)
+				 struct inode *parent, const char *where)
 {
-	const struct iload *l = ideal_load_pkg(d, name, spec);
+	const struct iload *l = ideal_load_pkg(d, name, spec, where);
 	struct inode *n = l ? ideal_node(d, name, l->pkg ? l->pkg : d->empty) : NULL;
 
 	if (!n)
@@ -115,8 +115,11 @@ static struct inode *node_of_spec(struct ideal *d, struct iedge *edge, struct in
 	struct ispec *spec = ideal_spec(d, edge);
 	struct iedge *root_edge;
 
+	const char *where = "/";
+
+	if (!spec->good || spec->spec.type == SPEC_DIRECTORY || spec->spec.type == SPEC_FILE)
+		where = ideal_from_path(d, edge->from, edge);
 	if (spec->good && spec->spec.type == SPEC_DIRECTORY) {
-		const char *where = ideal_from_path(d, edge->from, NULL);
 		struct spec here;
 
 		if (spec_parse(&here, (struct slice){ 0 }, slice_str(spec->text), slice_str(where),
@@ -129,7 +132,7 @@ static struct inode *node_of_spec(struct ideal *d, struct iedge *edge, struct in
 		    ideal_satisfies(d, root_edge->to, edge))
 			return root_edge->to;
 	}
-	return node_of_pkg(d, edge->name, spec, parent);
+	return node_of_pkg(d, edge->name, spec, parent, where);
 }
 
 /* ---- peer sets ---- */

@@ -365,10 +365,27 @@ static int load_registry(struct ideal *d, struct iload *l)
 	return l->pkg ? 0 : d->error;
 }
 
-const struct iload *ideal_load_pkg(struct ideal *d, struct iname *name, struct ispec *spec)
+/* What no registry has. A path means another place for each who says it. */
+static int load_other(struct ideal *d, struct iload *l, const char *where)
 {
-	struct iload *l = table_get(d->loads, (uintptr_t)name, (uintptr_t)spec);
 	struct err e = { 0 };
+	struct spec here;
+
+	if (l->spec->good &&
+	    spec_parse(&here, slice_str(l->name->text), slice_str(l->spec->text), slice_str(where),
+		       &d->arena, &e) == 0 &&
+	    (here.type == SPEC_REMOTE || here.type == SPEC_FILE))
+		return ideal_load_tarball(d, l, &here);
+	(void)err_set(&e, -EOPNOTSUPP, "%s: \"%s\" is nothing that can be resolved", l->name->text,
+		      l->spec->text);
+	return failed(d, l, -EOPNOTSUPP, e.msg);
+}
+
+const struct iload *ideal_load_pkg(struct ideal *d, struct iname *name, struct ispec *spec,
+				   const char *where)
+{
+	bool keep = spec->type != SPEC_FILE;
+	struct iload *l = keep ? table_get(d->loads, (uintptr_t)name, (uintptr_t)spec) : NULL;
 	void **at;
 	int r;
 
@@ -381,13 +398,12 @@ const struct iload *ideal_load_pkg(struct ideal *d, struct iname *name, struct i
 	}
 	l->name = name;
 	l->spec = spec;
-	if (spec->good && spec->type <= SPEC_TAG) {
+	if (spec->good && spec->type <= SPEC_TAG)
 		r = load_registry(d, l);
-	} else {
-		(void)err_set(&e, -EOPNOTSUPP, "%s: \"%s\" cannot be resolved yet", name->text,
-			      spec->text);
-		r = failed(d, l, -EOPNOTSUPP, e.msg);
-	}
+	else
+		r = load_other(d, l, where);
+	if (r == 0 && !keep)
+		return l;
 	at = r == 0 ? table_at(d->loads, (uintptr_t)name, (uintptr_t)spec) : NULL;
 	if (!at) {
 		(void)ideal_stick(d, -ENOMEM);

@@ -279,12 +279,21 @@ int ideal_place(struct ideal *d, struct iedge *edge, struct inode *dep,
 
 /* ---- ideal_pick.c: packages ---- */
 
-/* The package that the edge's spec means, or why there is none. NULL: out of memory. */
-const struct iload *ideal_load_pkg(struct ideal *d, struct iname *name, struct ispec *spec);
+/* The package that the spec means, or why there is none; paths start from `where`. NULL: out of
+ * memory. */
+const struct iload *ideal_load_pkg(struct ideal *d, struct iname *name, struct ispec *spec,
+				   const char *where);
 /* From a manifest that is no registry's: a package.json, a lock's entry. */
 struct ipkg *ideal_pkg_of(struct ideal *d, const cJSON *mani, const char *fallback_name,
 			  bool is_file, struct err *e);
 void ideal_hint(struct ideal *d, const struct ipkg *pkg);
+
+/* ---- ideal_carry.c: what lies in tarballs ---- */
+
+/* Fills `l` from a tarball at a URL or path. */
+int ideal_load_tarball(struct ideal *d, struct iload *l, const struct spec *s);
+/* Puts what a bundler's tarball carries below it. */
+int ideal_open_bundle(struct ideal *d, struct inode *n);
 
 /* ---- ideal_peers.c: virtual roots, nodes from edges ---- */
 

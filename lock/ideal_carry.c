@@ -1,0 +1,174 @@
+#include "lock/ideal_priv.h"
+
+#include <stdio.h>
+
+/* What is not a registry's word alone: tarballs named by URL or path, and what bundlers carry. npm
+ * unpacks a bundler when its turn comes and takes what lies in its node_modules, whatever it is
+ * (npm.md §5.3). */
+
+/* ---- tarballs ---- */
+
+static int fail(struct ideal *d, struct iload *l, int r, const struct err *e)
+{
+	l->failure = r;
+	l->why = arena_strdup(&d->arena, e->msg);
+	return 0;
+}
+
+/* "file:" and the absolute path, or the URL. */
+static const char *address(struct ideal *d, const struct spec *s)
+{
+	return arena_printf(&d->arena, "%s%.*s", s->type == SPEC_FILE ? "file:" : "",
+			    SLICE_FMT(s->fetch));
+}
+
+int ideal_load_tarball(struct ideal *d, struct iload *l, const struct spec *s)
+{
+	const struct catalog *c = d->o->catalog;
+	struct catalog_contents all cleanup(catalog_contents_release) = { 0 };
+	struct catalog_package pkg = { .name = l->name->text, .resolved = address(d, s) };
+	const cJSON *mani;
+	struct err e = { 0 };
+	int r = -ENOENT;
+
+	if (!pkg.resolved)
+		return ideal_stick(d, -ENOMEM);
+	if (c->contents)
+		r = c->contents(c->self, &pkg, &all, &e);
+	else
+		(void)err_set(&e, r, "%s: no tarball is to be had", l->name->text);
+	if (r < 0)
+		return fail(d, l, r, &e);
+	mani = json_get(all.manifests, "package.json");
+	if (!mani) {
+		(void)err_set(&e, -EBADMSG, "%s: %s has no package.json", l->name->text,
+			      pkg.resolved);
+		return fail(d, l, -EBADMSG, &e);
+	}
+	l->pkg = ideal_pkg_of(d, mani, l->name->text, true, &e);
+	if (!l->pkg)
+		return ideal_stick(d, -ENOMEM);
+	l->pkg->file = false;
+	l->pkg->resolved = pkg.resolved;
+	l->pkg->integrity = arena_strdup(&d->arena, all.integrity);
+	return l->pkg->integrity ? 0 : ideal_stick(d, -ENOMEM);
+}
+
+/* ---- bundles ---- */
+
+struct carried {
+	const char *path; /* of its folder */
+	const cJSON *mani;
+};
+
+static int by_length(const void *a, const void *b)
+{
+	const struct carried *x = a, *y = b;
+	size_t m = strlen(x->path), n = strlen(y->path);
+
+	return m != n ? (m > n) - (m < n) : strcmp(x->path, y->path);
+}
+
+/* The node that has `path` below n; NULL. */
+static struct inode *below(struct ideal *d, struct inode *n, const char *path, size_t len)
+{
+	char name[GRAPH_PATH_MAX + 1];
+
+	while (n && len) {
+		const char *rest = path + 13, *next = strstr(rest, "/node_modules/");
+		size_t name_len;
+		struct iname *in;
+
+		if (!next || (size_t)(next - path) > len)
+			next = path + len;
+		name_len = (size_t)(next - rest);
+		memcpy(name, rest, name_len);
+		name[name_len] = '\0';
+		in = ideal_name(d, name);
+		n = in ? ideal_child(d, n, in) : NULL;
+		len -= (size_t)(next - path);
+		path = next;
+		if (len) {
+			path++;
+			len--;
+		}
+	}
+	return n;
+}
+
+static int add_carried(struct ideal *d, struct inode *bundler, const struct carried *c,
+		       struct inode **ret)
+{
+	const char *name = graph_folder_name(c->path);
+	size_t holder = (size_t)(name - c->path) - 13;
+	struct inode *parent = below(d, bundler, c->path, holder ? holder - 1 : 0), *n;
+	struct ipkg *pkg;
+
+	*ret = NULL;
+	if (!parent)
+		return 0;
+	pkg = ideal_pkg_of(d, c->mani, name, true, d->e);
+	n = pkg ? ideal_node(d, ideal_name(d, name), pkg) : NULL;
+	if (!n)
+		return ideal_stick(d, -ENOMEM);
+	pkg->file = false;
+	n->flags |= I_IN_BUNDLE;
+	ideal_attach(d, n, parent);
+	*ret = n;
+	return d->error;
+}
+
+static int add_all_carried(struct ideal *d, struct inode *bundler, const cJSON *manifests)
+{
+	auto_free struct carried *list =
+		calloc((size_t)cJSON_GetArraySize(manifests) + 1, sizeof *list);
+	auto_iset struct iset added = { .d = d };
+	const cJSON *m;
+	size_t n = 0;
+	int r = 0;
+
+	if (!list)
+		return ideal_stick(d, -ENOMEM);
+	cJSON_ArrayForEach(m, manifests)
+	{
+		size_t len = strlen(m->string);
+
+		if (strncmp(m->string, "node_modules/", 13) != 0)
+			continue;
+		list[n].path = arena_strndup(&d->arena, m->string, len - strlen("/package.json"));
+		list[n].mani = m;
+		if (!list[n++].path)
+			return ideal_stick(d, -ENOMEM);
+	}
+	qsort(list, n, sizeof *list, by_length);
+	for (size_t i = 0; i < n && r == 0; i++) {
+		struct inode *made;
+
+		r = add_carried(d, bundler, &list[i], &made);
+		if (r == 0 && made)
+			(void)iset_add(&added, made);
+	}
+	for (uint32_t i = 0; i < added.count && r == 0; i++)
+		r = ideal_load_edges(d, added.items[i],
+				     ideal_template(d, added.items[i]->pkg, false));
+	return r;
+}
+
+int ideal_open_bundle(struct ideal *d, struct inode *n)
+{
+	const struct catalog *c = d->o->catalog;
+	struct catalog_contents all cleanup(catalog_contents_release) = { 0 };
+	const struct catalog_package pkg = {
+		.name = n->pkg->name ? n->pkg->name->text : n->name->text,
+		.version = n->pkg->version,
+		.resolved = n->resolved,
+		.integrity = n->integrity,
+	};
+	int r;
+
+	if (n->pkg->bundled_count == 0 || n == d->tree || n->flags & I_LINK || !n->resolved ||
+	    !c->contents)
+		return 0;
+	r = c->contents(c->self, &pkg, &all, d->e);
+	return r < 0 ? r : add_all_carried(d, n, all.manifests);
+}
