@@ -101,6 +101,10 @@ struct side {
 	int root;
 	int fd[SLOTS];
 	struct map map[SLOTS];
+	/* When a shared mapping was written to: POSIX leaves open when a file's time moves by that,
+	 * at the first touch (ext4) or when it is written back (FUSE), so times of files are not
+	 * compared any more until the next fresh tree. */
+	bool loose_times;
 };
 
 int side_open(struct side *, const char *name, const char *path);

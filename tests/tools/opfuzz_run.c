@@ -50,6 +50,7 @@ void side_close(struct side *s)
 struct answer {
 	char *to;
 	size_t len;
+	const struct side *side;
 };
 
 __attribute__((format(printf, 2, 3))) static void say(struct answer *a, const char *format, ...)
@@ -85,10 +86,14 @@ static uint64_t hash(const void *data, size_t n)
 
 /* The time of a folder that the lock makes is never before the lock's, whatever it was set to; of
  * one without a path, we do not know which it is. */
-static bool time_may_differ(const struct stat *st, const char *path)
+static bool time_may_differ(const struct side *s, const struct stat *st, const char *path)
 {
 	const char *name = path && strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
 
+	if (S_ISREG(st->st_mode))
+		return s->loose_times;
+	if (!S_ISDIR(st->st_mode) && !S_ISLNK(st->st_mode))
+		return true; /* a fifo that was written to */
 	return S_ISDIR(st->st_mode) &&
 	       (!name || strcmp(name, ".") == 0 || strcmp(name, ".bin") == 0 ||
 		strcmp(name, "node_modules") == 0 || name[0] == '@');
@@ -98,11 +103,15 @@ static void say_stat(struct answer *a, const struct stat *st, const char *path)
 {
 	bool dir = S_ISDIR(st->st_mode);
 
+	if (dir && st->st_nlink == 0) {
+		say(a, " a removed folder");
+		return;
+	}
 	say(a, " %06o", st->st_mode);
 	/* A directory's size and links are its file system's own business. */
 	if (!dir)
 		say(a, " size=%lld links=%lu", (long long)st->st_size, (unsigned long)st->st_nlink);
-	if (st->st_mtim.tv_sec < LONG_AGO && !time_may_differ(st, path))
+	if (st->st_mtim.tv_sec < LONG_AGO && !time_may_differ(a->side, st, path))
 		say(a, " mtime=%lld.%09ld", (long long)st->st_mtim.tv_sec, st->st_mtim.tv_nsec);
 	say(a, " owner=%u:%u", st->st_uid, st->st_gid);
 }
@@ -219,6 +228,8 @@ static void run_touch(struct side *s, const struct op *o, struct answer *a)
 		say(a, "not mapped there");
 		return;
 	}
+	if (o->kind == OP_MAPWRITE)
+		s->loose_times = true;
 	(void)sigaction(SIGBUS, &act, &old);
 	touch(o, (unsigned char *)m->at + o->x, o->y < m->len - o->x ? o->y : m->len - o->x, a);
 	(void)sigaction(SIGBUS, &old, NULL);
@@ -490,7 +501,7 @@ void op_run(struct side *s, const struct op *o, char *to)
 	static struct seen seen[4];
 	bool two = o->kind == OP_RENAME || o->kind == OP_LINK;
 	const char *path = names_a_path(o) ? o->path : NULL, *path2 = two ? o->path2 : NULL;
-	struct answer a = { .to = to };
+	struct answer a = { .to = to, .side = s };
 	struct stat st;
 
 	look(&seen[0], s->root, path);

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Random operations on a mount and on a plain copy of its tree: the same answers, the same trees,
+# also after unmount and mount. SEED, SEQUENCES: by hand, others than these.
+# timeout: 400
+. "$(dirname "$0")/lib.sh"
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+start_registry
+project writes
+mount_it --prefetch=all --upper="$T/upper"
+cp -a node_modules "$T/pristine"
+stop_registry
+"$OPFUZZ" --seed="${SEED:-1}" --sequences="${SEQUENCES:-1000}" --per-round=25 --between="bash $here/fuzz_between.sh" node_modules "$T/plain/node_modules" ||
+	fail "the mount is not as a folder"
