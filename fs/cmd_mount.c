@@ -2,6 +2,7 @@
 #include "core/log.h"
 #include "fs/cmd.h"
 #include "fs/cmd_mount_priv.h"
+#include "fs/export_run.h"
 
 #include <stdio.h>
 #include <sys/stat.h>
@@ -101,8 +102,30 @@ static int prepare(struct mounting *m, struct err *e)
 	mount_lap(m, "selection, tree, slots");
 	for (unsigned i = 0; r == 0 && i < server_mount_count(m->server); i++)
 		r = server_mount(m->server, i, e);
+	m->cannot_mount = r < 0;
 	mount_lap(m, "mount");
 	return r;
+}
+
+/* Nothing can be mounted here: the same tree as real files. */
+static int fall_back(struct mounting *m, const struct err *why)
+{
+	struct export_request q = { .project = m->follow,
+				    .store = m->o->store,
+				    .dir = m->state.mountpoint,
+				    .who = "dxfs mount",
+				    .keep_same = true };
+	struct export_counts counts = { 0 };
+	struct err e = { 0 };
+	int r = export_run(&q, &counts, &e);
+
+	if (r < 0) {
+		(void)fprintf(stderr, "dxfs mount: %s; and as real files: %s\n", why->msg, e.msg);
+		return CMD_FAILED;
+	}
+	(void)fprintf(stderr, "dxfs mount: %s: %s: the same tree %s there as real files\n",
+		      m->state.mountpoint, why->msg, r == 1 ? "stands" : "was written");
+	return CMD_OK;
 }
 
 void mount_release(struct mounting *m)
@@ -133,10 +156,12 @@ static int run(struct mounting *m)
 	mount_lap(m, "state, old mounts");
 	if (r == 0)
 		r = prepare(m, &e);
+	if (r < 0 && m->server)
+		(void)!server_unmount(m->server, true, NULL);
+	if (r < 0 && m->cannot_mount && m->o->fallback_export)
+		return fall_back(m, &e);
 	if (r < 0) {
 		(void)fprintf(stderr, "dxfs mount: %s\n", e.msg);
-		if (m->server)
-			(void)!server_unmount(m->server, true, NULL);
 		return CMD_FAILED;
 	}
 	m->facts = (struct status_facts){ .mountpoint = m->state.mountpoint,

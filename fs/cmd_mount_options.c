@@ -20,6 +20,7 @@ static const char usage[] =
 	"      --registry=URL          the default registry\n"
 	"      --allow-other           let other users see the mount\n"
 	"      --force                 a package for another platform is only a warning\n"
+	"      --fallback=export       where nothing can be mounted: the same tree as real files\n"
 	"  -v, --verbose               log what each step of mounting takes, and more\n"
 	"  -o WORDS                    the options above as mount(8) gives them: "
 	"ro,prefetch=none\n";
@@ -61,6 +62,7 @@ static const struct option longs[] = {
 	{ "registry", required_argument, NULL, 'g' },
 	{ "allow-other", no_argument, NULL, 'a' },
 	{ "force", no_argument, NULL, 'F' },
+	{ "fallback", required_argument, NULL, 'B' },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
@@ -118,6 +120,11 @@ static int set_option(struct mount_options *o, int c, const char *value)
 		break;
 	case 'F':
 		o->project.force = true;
+		break;
+	case 'B':
+		if (strcmp(value, "export") != 0)
+			return usage_error("--fallback=", value, "export");
+		o->fallback_export = true;
 		break;
 	case 'v':
 		o->verbose = true;

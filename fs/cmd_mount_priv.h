@@ -19,6 +19,7 @@ struct mount_options {
 	unsigned behind_count;
 	const char *dir, *upper; /* upper NULL: in the state folder */
 	bool foreground, read_only, allow_other, verbose;
+	bool fallback_export; /* real files where nothing can be mounted */
 	enum server_prefetch prefetch;
 };
 
@@ -33,6 +34,7 @@ struct mounting {
 	struct cmd_project_options follow; /* o->project, for the same lock when it has changed */
 	char *lock_file;                   /* o->project.lock_file, absolute; owned */
 	struct relock *relock;
+	bool cannot_mount; /* all else was right */
 	struct status_facts facts;
 	char *project_dir;
 	char *upper_dir;     /* NULL: read-only */
