@@ -117,8 +117,8 @@ if [ "$(id -u)" = 0 ]; then
 	logs | grep -qE 'leaf@1.1.0: .*belongs to' || fail "blobs of another user: $(logs)"
 	restore
 else
-	# What is root's may be read, and what is nobody's own may not be opened.
-	refused "a folder of root's" '/proc/1|cannot' --store=/proc/1/task
+	mkdir -m 0 "$T/closed"
+	refused "a folder that may not be opened" "cannot .*$T/closed.*denied" --store="$T/closed"
 fi
 ln -s "$T/good" "$T/link"
 whole "through a link of one's own" --store="$T/link"
