@@ -1,5 +1,9 @@
 #include "core/hash.h"
 
+#include <pthread.h>
+#include <sys/random.h>
+#include <time.h>
+
 #ifdef DXFS_XXH_DISPATCH
 #include <xxh_x86dispatch.h>
 #else
@@ -93,4 +97,24 @@ int hash128_from_hex(struct hash128 *ret, struct slice hex)
 	}
 	*ret = h;
 	return 0;
+}
+
+static uint64_t seed;
+
+static void make_seed(void)
+{
+	struct timespec now = { 0 };
+
+	if (getrandom(&seed, sizeof seed, GRND_NONBLOCK) == (ssize_t)sizeof seed)
+		return;
+	(void)clock_gettime(CLOCK_MONOTONIC, &now); /* early in boot: better than nothing */
+	seed = (uint64_t)now.tv_nsec * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+uint64_t hash_seed(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	(void)pthread_once(&once, make_seed);
+	return seed;
 }

@@ -32,3 +32,7 @@ static inline bool hash128_eq(struct hash128 a, struct hash128 b)
 {
 	return memcmp(a.b, b.b, sizeof a.b) == 0;
 }
+
+/* A number that is another in each process, for tables in memory whose keys are somebody else's:
+ * names that all fall on one slot cannot be prepared. Never for what is written. */
+uint64_t hash_seed(void);

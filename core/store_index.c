@@ -100,10 +100,10 @@ static int check_head(const struct index_head *h, uint64_t file_size, struct err
 }
 
 /* Takes the descriptor over on success. */
-static int index_map(struct index *ret, int fd, const struct stat *st, struct err *e)
+static int index_use(struct index *ret, int fd, const struct stat *st, bool mapped, struct err *e)
 {
 	struct index_head h;
-	void *map;
+	void *map = NULL;
 	int r;
 
 	if ((uint64_t)st->st_size < INDEX_HEAD)
@@ -114,7 +114,8 @@ static int index_map(struct index *ret, int fd, const struct stat *st, struct er
 	r = check_head(&h, (uint64_t)st->st_size, e);
 	if (r < 0)
 		return r;
-	map = mmap(NULL, (size_t)st->st_size, PROT_READ, MAP_SHARED, fd, 0);
+	if (mapped)
+		map = mmap(NULL, (size_t)st->st_size, PROT_READ, MAP_SHARED, fd, 0);
 	if (map == MAP_FAILED)
 		return err_set(e, -errno, "cannot map the store's index: %s", strerror(errno));
 	*ret = (struct index){ .fd = fd,
@@ -141,7 +142,7 @@ int index_open(struct index *ret, int dir, bool writable, struct err *e)
 		return err_set(e, -EBADMSG, "the store's index is not a regular file");
 	r = owner_check(&st, "the store's index", e);
 	if (r == 0)
-		r = index_map(ret, fd, &st, e);
+		r = index_use(ret, fd, &st, writable, e);
 	if (r == 0)
 		fd = -1;
 	return r;
@@ -151,19 +152,29 @@ void index_close(struct index *ix)
 {
 	if (ix->fd < 0)
 		return;
-	(void)munmap((void *)ix->map, ix->len);
+	if (ix->map)
+		(void)munmap((void *)ix->map, ix->len);
 	(void)close(ix->fd);
 	*ix = (struct index)INDEX_CLOSED;
 }
 
 /* ---- reading ---- */
 
-/* The mapped bytes may change at any time: everything is judged on a copy. */
+/* What has been cut off reads as zeros: empty records. */
+static void copy_out(const struct index *ix, void *to, size_t n, size_t at)
+{
+	if (ix->map)
+		memcpy(to, ix->map + at, n);
+	else if (file_pread_all(ix->fd, to, n, (off_t)at) < 0)
+		memset(to, 0, n);
+}
+
+/* The bytes may change at any time: everything is judged on a copy. */
 static struct record record_at(const struct index *ix, uint32_t slot)
 {
 	struct record rec;
 
-	memcpy(&rec, ix->map + INDEX_HEAD + (size_t)slot * sizeof rec, sizeof rec);
+	copy_out(ix, &rec, sizeof rec, INDEX_HEAD + (size_t)slot * sizeof rec);
 	return rec;
 }
 
@@ -222,7 +233,7 @@ static uint32_t head_u32(const struct index *ix, size_t at)
 {
 	uint32_t v;
 
-	memcpy(&v, ix->map + at, sizeof v);
+	copy_out(ix, &v, sizeof v, at);
 	return le32toh(v);
 }
 
@@ -240,7 +251,7 @@ uint64_t index_generation(const struct index *ix)
 {
 	uint64_t v;
 
-	memcpy(&v, ix->map + offsetof(struct index_head, generation), sizeof v);
+	copy_out(ix, &v, sizeof v, offsetof(struct index_head, generation));
 	return le64toh(v);
 }
 
@@ -383,7 +394,7 @@ static int build_in_memory(struct index *ret, const struct record *records, size
 		r = -errno;
 	if (r < 0)
 		return err_set(e, r, "cannot make an index in memory: %s", strerror(-r));
-	r = index_map(ret, fd, &st, e);
+	r = index_use(ret, fd, &st, true, e);
 	if (r < 0)
 		return r;
 	ret->in_memory = true;
@@ -414,7 +425,7 @@ int index_build(struct index *ret, int dir, const struct record *records, size_t
 
 	struct index built = INDEX_CLOSED;
 
-	r = index_map(&built, t.fd, &st, e);
+	r = index_use(&built, t.fd, &st, true, e);
 	if (r < 0)
 		return r;
 	t.fd = -1; /* the index holds it now */

@@ -71,7 +71,8 @@ _Static_assert(offsetof(struct record, used_h) == 120, "DXSTORE record check");
 
 struct index {
 	int fd;             /* -1: closed */
-	const uint8_t *map; /* the whole file, for reading */
+	const uint8_t *map; /* the whole file, for reading; NULL: read each time, for a file
+			     * that others may cut short would kill who has it mapped */
 	size_t len;
 	uint32_t capacity;
 	dev_t dev;
@@ -83,7 +84,8 @@ struct index {
 		.fd = -1                                                                           \
 	}
 
-/* -ENOENT: no file; -EBADMSG: garbage; -EPROTONOSUPPORT: later version; -EPERM: owner. */
+/* Not `writable`: another's, not mapped. -ENOENT: no file; -EBADMSG: garbage; -EPROTONOSUPPORT:
+ * later version; -EPERM: owner. */
 int index_open(struct index *ret, int dir, bool writable, struct err *e) must_check;
 void index_close(struct index *ix);
 

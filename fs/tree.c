@@ -1,16 +1,18 @@
 #include "fs/tree.h"
 
+#include "core/hash.h"
 #include "fs/tree_priv.h"
 
 #include <assert.h>
 
 static uint32_t key_hash(uint32_t dir, const char *name, size_t len)
 {
-	uint32_t h = 2166136261u ^ (dir * 0x9e3779b1u); /* FNV-1a, started from the directory */
+	/* FNV-1a, started from the directory */
+	uint64_t h = hash_seed() ^ (dir * UINT64_C(0x9e3779b97f4a7c15));
 
 	for (size_t i = 0; i < len; i++)
-		h = (h ^ (uint8_t)name[i]) * 16777619u;
-	return h ^ (h >> 15);
+		h = (h ^ (uint8_t)name[i]) * UINT64_C(0x100000001b3);
+	return (uint32_t)(h ^ h >> 32);
 }
 
 /* Directories that are made on demand and names in .bin are found by (directory, name): open

@@ -1,9 +1,9 @@
+#include "core/hash.h"
 #include "lock/graph_priv.h"
 
 /* Bytes of one graph: a lock at NPMLOCK_SIZE_MAX makes about as much, twice. */
 #define GRAPH_MEMORY_MAX ((size_t)1 << 30)
 
-#define FNV_BASIS UINT64_C(0xcbf29ce484222325)
 #define FNV_PRIME UINT64_C(0x100000001b3)
 #define NM        "node_modules"
 #define NM_LEN    (sizeof NM - 1)
@@ -25,7 +25,8 @@ void graph_free(struct graph *g)
 	free(g);
 }
 
-/* FNV-1a, because the hash of a path goes on from the hash of the folder it lies in. */
+/* FNV-1a, because the hash of a path goes on from the hash of the folder it lies in; it begins with
+ * hash_seed(). */
 static uint64_t hash_more(uint64_t h, const char *s, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -64,7 +65,7 @@ uint32_t graph_find(const struct graph *g, const char *path)
 {
 	size_t len = strlen(path);
 
-	return find_hashed(g, path, len, hash_more(FNV_BASIS, path, len));
+	return find_hashed(g, path, len, hash_more(hash_seed(), path, len));
 }
 
 static uint32_t child_hashed(const struct graph *g, uint32_t node, const char *name, uint64_t h)
@@ -82,12 +83,12 @@ static uint32_t child_hashed(const struct graph *g, uint32_t node, const char *n
 
 uint32_t graph_child(const struct graph *g, uint32_t node, const char *name)
 {
-	return child_hashed(g, node, name, hash_more(FNV_BASIS, name, strlen(name)));
+	return child_hashed(g, node, name, hash_more(hash_seed(), name, strlen(name)));
 }
 
 uint32_t graph_resolve(const struct graph *g, uint32_t node, const char *name)
 {
-	uint64_t h = hash_more(FNV_BASIS, name, strlen(name));
+	uint64_t h = hash_more(hash_seed(), name, strlen(name));
 
 	while (node != GRAPH_NONE) {
 		const struct graph_node *n = &g->nodes[node];
@@ -256,7 +257,7 @@ static int index_paths(struct graph *g, struct err *e)
 	for (uint32_t i = 0; i < g->count; i++) {
 		const char *path = g->nodes[i].path;
 		size_t len = strlen(path);
-		uint64_t h = hash_more(FNV_BASIS, path, len);
+		uint64_t h = hash_more(hash_seed(), path, len);
 
 		if (i > 0) {
 			r = *path ? graph_check_path(path, e)
@@ -276,7 +277,7 @@ static int index_paths(struct graph *g, struct err *e)
  * every folder on the way is a state of the hash of the path. */
 static uint32_t containing(const struct graph *g, const char *path)
 {
-	uint64_t h = FNV_BASIS;
+	uint64_t h = hash_seed();
 	uint32_t best = strncmp(path, "../", 3) == 0 ? GRAPH_NONE : 0;
 
 	for (size_t i = 0; path[i]; i++) {
@@ -301,7 +302,7 @@ static void place(struct graph *g, uint32_t i)
 	n->parent = n->fs_parent = n->link_target = GRAPH_NONE;
 	n->flags &= ~(uint32_t)NODE_TOP;
 	if (name) {
-		parent = find_hashed(g, n->path, holder, hash_more(FNV_BASIS, n->path, holder));
+		parent = find_hashed(g, n->path, holder, hash_more(hash_seed(), n->path, holder));
 		if (parent != GRAPH_NONE && g->nodes[parent].flags & NODE_LINK)
 			parent = GRAPH_NONE;
 	}
@@ -309,7 +310,7 @@ static void place(struct graph *g, uint32_t i)
 		n->parent = parent;
 		n->name = name;
 		put_in(g->by_child, g->table_mask,
-		       child_hash(parent, hash_more(FNV_BASIS, name, strlen(name))), i);
+		       child_hash(parent, hash_more(hash_seed(), name, strlen(name))), i);
 	} else {
 		n->flags |= NODE_TOP;
 		if (i)
@@ -409,11 +410,11 @@ int graph_index_placed(struct graph *g, const uint32_t *order, struct err *e)
 		uint64_t name;
 
 		if (n->parent == GRAPH_NONE) {
-			g->path_hash[i] = hash_more(FNV_BASIS, n->path, strlen(n->path));
+			g->path_hash[i] = hash_more(hash_seed(), n->path, strlen(n->path));
 		} else {
 			uint64_t h = g->path_hash[n->parent];
 
-			name = hash_more(FNV_BASIS, n->name, strlen(n->name));
+			name = hash_more(hash_seed(), n->name, strlen(n->name));
 			put_in(g->by_child, g->table_mask, child_hash(n->parent, name), i);
 			if (g->nodes[n->parent].path[0])
 				h = hash_more(h, "/", 1);

@@ -1,3 +1,4 @@
+#include "core/hash.h"
 #include "lock/graph_priv.h"
 #include "lock/overrides.h"
 #include "lock/semver.h"
@@ -71,11 +72,11 @@ void validity_free(struct validity *v)
 
 static struct known *place_of(struct known *table, uint32_t mask, const char *spec)
 {
-	uint32_t h = 2166136261u;
+	uint64_t h = hash_seed(); /* FNV-1a */
 
 	for (const char *s = spec; *s; s++)
-		h = (h ^ (uint8_t)*s) * 16777619u;
-	for (uint32_t at = (h ^ h >> 15) & mask;; at = (at + 1) & mask) {
+		h = (h ^ (uint8_t)*s) * UINT64_C(0x100000001b3);
+	for (uint32_t at = (uint32_t)(h ^ h >> 32) & mask;; at = (at + 1) & mask) {
 		if (!table[at].text || strcmp(table[at].text, spec) == 0)
 			return &table[at];
 	}

@@ -12,6 +12,9 @@ struct set {
 	uint32_t count;
 };
 
+/* Steps that all optional sets of a lock may take together: real ones take some thousand. */
+#define SET_WORK_MAX ((size_t)200 << 20)
+
 struct selection {
 	const struct graph *g;
 	const struct select_params *p;
@@ -21,6 +24,7 @@ struct selection {
 	struct set some, all;
 	uint32_t *again; /* list of nodes to look at again; each is there once at most */
 	bool *queued;
+	size_t work;
 };
 
 static void selection_release(struct selection *s)
@@ -111,6 +115,7 @@ static void drop_wanted(struct selection *s)
 			const struct graph_edge *x = &g->edges[s->in[k]];
 
 			wanted = !s->gone[x->from] && !s->all.has[x->from] && counts(s, x);
+			s->work++;
 		}
 		if (!wanted || !s->all.has[i])
 			continue;
@@ -133,6 +138,7 @@ static void add_reachable(struct selection *s)
 	for (uint32_t k = 0; k < s->all.count; k++) {
 		const struct graph_node *n = &g->nodes[s->all.list[k]];
 
+		s->work += n->edge_count + 1;
 		for (uint32_t m = 0; m < n->edge_count; m++) {
 			const struct graph_edge *x = &g->edges[n->first_edge + m];
 
@@ -149,7 +155,7 @@ static bool is_optional(uint8_t type)
 
 /* Marks what goes with an optional node that cannot be: its dependents up to the optional edges,
  * and what they alone need. */
-static void drop_optional_set(struct selection *s, uint32_t node)
+static int drop_optional_set(struct selection *s, uint32_t node, struct err *e)
 {
 	const struct graph *g = s->g;
 
@@ -157,6 +163,7 @@ static void drop_optional_set(struct selection *s, uint32_t node)
 	for (uint32_t k = 0; k < s->some.count; k++) {
 		uint32_t i = s->some.list[k];
 
+		s->work += s->in_first[i + 1] - s->in_first[i] + 1;
 		for (uint32_t m = s->in_first[i]; m < s->in_first[i + 1]; m++) {
 			const struct graph_edge *x = &g->edges[s->in[m]];
 
@@ -174,6 +181,12 @@ static void drop_optional_set(struct selection *s, uint32_t node)
 	}
 	set_clear(&s->some);
 	set_clear(&s->all);
+	if (s->work <= SET_WORK_MAX)
+		return 0;
+	return err_set(e, -E2BIG,
+		       "the lock's optional packages are entangled beyond measure (%.80s is one): "
+		       "such a lock no package manager writes",
+		       g->nodes[node].path);
 }
 
 /* ---- platform and engines ---- */
@@ -249,7 +262,7 @@ static int check_node(struct selection *s, uint32_t i, struct err *e)
 		if (!s->inert[i] &&
 		    (!platform_engines_fit(s->p->platform, n->engine_node, n->engine_npm) ||
 		     !platform_fits(s->p->platform, &n->os, &n->cpu, &n->libc)))
-			drop_optional_set(s, i);
+			return drop_optional_set(s, i, e);
 		return 0;
 	}
 	if (s->p->force || omitted(s, i))
@@ -335,6 +348,7 @@ static int drop_failed(struct selection *s, const bool *present, bool *ret_any, 
 
 	for (uint32_t i = 1; i < g->count && s->p->failed; i++) {
 		const struct graph_node *n = &g->nodes[i];
+		int r;
 
 		if (!s->p->failed[i] || !present[i] || s->inert[i])
 			continue;
@@ -344,7 +358,9 @@ static int drop_failed(struct selection *s, const bool *present, bool *ret_any, 
 				       "optional",
 				       n->pkg_name ? n->pkg_name : n->path,
 				       n->version ? n->version : "");
-		drop_optional_set(s, i);
+		r = drop_optional_set(s, i, e);
+		if (r < 0)
+			return r;
 		*ret_any = true;
 	}
 	return 0;

@@ -25,12 +25,13 @@ struct select_params {
 	bool force;         /* npm's --force: EBADPLATFORM and EBADENGINE are only warnings */
 	bool engine_strict; /* npm's setting: engines that are not optional must fit, or EBADENGINE
 			     */
-	const bool *failed; /* nodes that the registry does not have (404); NULL: none */
+	const bool *failed; /* nodes that could not be had; NULL: none */
 };
 
 /* ret[i] = node i is there (root and tops too: a folder of the user's is there whatever its lock
  * entry says, unless nothing leads to it); `ret` has g->count elements. Bundled nodes are there if
  * their bundler is. -ENOEXEC: EBADPLATFORM, the sentence names the package, what it wants and what
- * this machine is, or EBADENGINE; -ENOENT: a failed node that is not optional; -ENOMEM. */
+ * this machine is, or EBADENGINE; -ENOENT: a failed node that is not optional; -E2BIG: a lock made
+ * to take for ever; -ENOMEM. */
 int select_nodes(const struct graph *g, const struct select_params *p, bool *ret,
 		 struct err *e) must_check;

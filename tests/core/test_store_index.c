@@ -241,3 +241,33 @@ INDEX_TEST(an_index_that_vanishes_is_made_again)
 	cr_assert_eq(access(path, F_OK), 0);
 	store_close(s);
 }
+
+/* Whoever may write a shared store can cut its index short under us: that must not be SIGBUS. */
+INDEX_TEST(anothers_index_may_be_cut_short)
+{
+	struct store *s = open_store();
+	struct index ix = INDEX_CLOSED;
+	struct digest key = numbered(3, false);
+	struct record rec;
+	uint32_t slot = 0;
+	char path[128];
+	int fd;
+
+	for (uint64_t i = 0; i < 5; i++)
+		cr_assert_eq(add(s, i, false), 0);
+	cr_assert_eq(index_open(&ix, s->volumes[0].dir, false, NULL), 0);
+	store_close(s);
+	cr_assert_eq(index_find(&ix, &key, &rec, &slot), 1);
+	cr_assert_eq(le64toh(rec.size), 512 * 3);
+	(void)snprintf(path, sizeof path, "%s/index", dir);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	cr_assert(fd >= 0);
+	cr_assert_eq(ftruncate(fd, 10), 0);
+	cr_assert_eq(close(fd), 0);
+	cr_assert_eq(index_find(&ix, &key, &rec, &slot), 0);
+	slot = 0;
+	cr_assert_not(index_next(&ix, &slot, &rec));
+	cr_assert_eq(index_generation(&ix), 0);
+	cr_assert_not(index_replaced(&ix, AT_FDCWD));
+	index_close(&ix);
+}

@@ -233,3 +233,40 @@ Test(select, what_a_bundler_carries_without_need_is_there_if_npm_would_fetch_it)
 	       "a a/node_modules/b a/node_modules/s a/node_modules/s/node_modules/t");
 	expect(strays, &p, "a a/node_modules/b");
 }
+
+/* Each of many optional packages that do not fit reaches the same thicket, which stays: work that
+ * grows with the square of the lock. */
+Test(select, optional_sets_that_would_take_for_ever_are_refused)
+{
+	enum { MANY = 2000, EDGES = 40 };
+	auto_buf struct buf b = BUF_INIT((size_t)16 << 20);
+	auto_free char *text = NULL;
+	auto_graph struct graph *g = NULL;
+	auto_free bool *present = NULL;
+	struct err e = { 0 };
+
+	buf_addstr(&b, "{'lockfileVersion':3,'packages':{'':{'dependencies':{'c0':'1'},"
+		       "'optionalDependencies':{'o0':'1'");
+	for (int i = 1; i < MANY; i++)
+		buf_addf(&b, ",'o%d':'1'", i);
+	buf_addstr(&b, "}}");
+	for (int i = 0; i < MANY; i++) {
+		buf_addf(&b,
+			 ",'node_modules/o%d':{'version':'1.0.0','os':['none'],"
+			 "'dependencies':{'c0':'1'}},'node_modules/c%d':{'version':'1.0.0',"
+			 "'dependencies':{'c0':'1'",
+			 i, i);
+		for (int k = 1; k < EDGES; k++)
+			buf_addf(&b, ",'c%d':'1'", (i + k) % MANY);
+		buf_addstr(&b, "}}");
+	}
+	buf_addstr(&b, "}}");
+	text = buf_steal_str(&b);
+	cr_assert(text != NULL);
+	for (char *c = text; *c; c++)
+		*c = *c == '\'' ? '"' : *c;
+	g = sample_graph(text);
+	present = calloc(g->count, sizeof *present);
+	cr_assert_eq(select_nodes(g, &here, present, &e), -E2BIG);
+	cr_assert(strstr(e.msg, "entangled"));
+}
