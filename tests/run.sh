@@ -273,7 +273,7 @@ both() {
 
 step_registry() {
 	local t log
-	for t in projects tools; do
+	for t in projects tools scripts; do
 		log=$scratch/registry.$t.log
 		say "registry/$t"
 		attended env --default-signal=INT,QUIT timeout -k 20 900 "tests/registry/$t.sh" >"$log" 2>&1
