@@ -186,6 +186,14 @@ void flight_end(struct flight *fl, int result)
 	flight_free(fl);
 }
 
+/* The list has one more of this priority. With f->mu held. */
+static void wake_worker(struct fetch *f, enum fetch_prio prio)
+{
+	(void)pthread_cond_signal(&f->to_work);
+	if (prio == FETCH_DEMAND)
+		(void)pthread_cond_signal(&f->to_work_demand);
+}
+
 void flight_to_work(struct flight *fl)
 {
 	struct fetch *f = fl->f;
@@ -193,7 +201,7 @@ void flight_to_work(struct flight *fl)
 	lock(f);
 	fl->stage = STAGE_BYTES;
 	list_add(&f->working, fl);
-	(void)pthread_cond_broadcast(&f->to_work); /* not all workers take all */
+	wake_worker(f, fl->prio);
 	unlock(f);
 }
 
@@ -240,7 +248,7 @@ static void set_prio(struct fetch *f, struct flight *fl, enum fetch_prio prio)
 	if (l)
 		list_add(l, fl);
 	if (l == &f->working)
-		(void)pthread_cond_broadcast(&f->to_work);
+		wake_worker(f, prio);
 	if (fl->stage == STAGE_ASKED && fl->call)
 		http_set_prio(fl->call, (enum http_prio)prio);
 }
@@ -406,7 +414,8 @@ static void *worker(void *arg)
 
 		lock(f);
 		while (!(fl = list_pop(&f->working, least)) && !f->no_more_work)
-			(void)pthread_cond_wait(&f->to_work, &f->mu);
+			(void)pthread_cond_wait(w->demand_only ? &f->to_work_demand : &f->to_work,
+						&f->mu);
 		if (!fl) {
 			unlock(f);
 			return NULL;
@@ -470,6 +479,7 @@ int fetch_start(struct fetch **ret, const struct fetch_config *c, struct err *e)
 	(void)pthread_mutex_init(&f->mu, NULL);
 	(void)pthread_cond_init(&f->to_start, NULL);
 	(void)pthread_cond_init(&f->to_work, NULL);
+	(void)pthread_cond_init(&f->to_work_demand, NULL);
 	(void)pthread_cond_init(&f->to_unpack, NULL);
 	f->project_dir = c->project_dir ? strdup(c->project_dir) : NULL;
 	if ((c->project_dir && !f->project_dir) ||
@@ -507,6 +517,7 @@ void fetch_stop(struct fetch *f)
 	lock(f);
 	f->no_more_work = true;
 	(void)pthread_cond_broadcast(&f->to_work);
+	(void)pthread_cond_broadcast(&f->to_work_demand);
 	unlock(f);
 	for (unsigned i = 0; i < f->worker_count; i++)
 		(void)pthread_join(f->workers[i].thread, NULL);
@@ -518,6 +529,7 @@ void fetch_stop(struct fetch *f)
 	http_free(f->http);
 	(void)pthread_cond_destroy(&f->to_start);
 	(void)pthread_cond_destroy(&f->to_work);
+	(void)pthread_cond_destroy(&f->to_work_demand);
 	(void)pthread_cond_destroy(&f->to_unpack);
 	(void)pthread_mutex_destroy(&f->mu);
 	free(f->failures);

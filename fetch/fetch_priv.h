@@ -88,6 +88,7 @@ struct fetch {
 
 	pthread_mutex_t mu;
 	pthread_cond_t to_start, to_work;      /* with mu */
+	pthread_cond_t to_work_demand;         /* of the worker for demand only; with mu */
 	pthread_cond_t to_unpack;              /* with mu */
 	size_t unpacking;                      /* bytes of memory, of FETCH_ROOM; guarded by mu */
 	struct flight *buckets[FETCH_BUCKETS]; /* guarded by mu, as all below */

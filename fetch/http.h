@@ -40,7 +40,7 @@
 #define HTTP_REDIRECTS_MAX     20                  /* npm's limit */
 #define HTTP_RETRIES_MAX       10                  /* whatever fetch-retries says */
 #define HTTP_RETRIES           4  /* unless that is set: of a thousand packages all shall come */
-#define HTTP_RETRIES_NOW       2  /* npm's; who waits shall be told */
+#define HTTP_RETRIES_NOW       2  /* npm's; who waits, or has mistyped, shall be told */
 #define HTTP_RETRY_AFTER_MAX_S 60 /* a server that asks for more has failed, for now */
 #define HTTP_SOCKETS           15 /* npm's maxsockets, for one host */
 /* For a host that speaks HTTP/2: at 100 ms, a thousand small packages take a second. Servers allow

@@ -256,7 +256,9 @@ static unsigned tries_max(const struct http_call *c)
 {
 	if (c->h->retries_set)
 		return c->h->retries + 1;
-	return 1 + (c->rq.prio == HTTP_NOW ? HTTP_RETRIES_NOW : HTTP_RETRIES);
+	if (c->rq.prio == HTTP_NOW || (c->unreachable && !c->host->answered))
+		return 1 + HTTP_RETRIES_NOW;
+	return 1 + HTTP_RETRIES;
 }
 
 static void try_again(struct http_call *c, int64_t now)

@@ -5,6 +5,7 @@
 #include "fs/progress.h"
 #include "lock/json.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #define LOOK_MS      (1000 / PROGRESS_PER_S)
@@ -277,6 +279,28 @@ static int fetch_and_wait(struct fetching *f, struct fetch_pkg *list, struct err
 	return 0;
 }
 
+/* To write everything to the disk may take longer than all else, and only saves a check after the
+ * next boot: a process of its own does it, for which nobody waits. No other thread is left. */
+static void sync_behind(struct store *s)
+{
+	pid_t pid = fork();
+
+	if (pid > 0)
+		(void)waitpid(pid, NULL, 0);
+	if (pid != 0)
+		return;
+	if (fork() == 0) {
+		int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+		(void)setsid();
+		for (int fd = 0; fd <= 2 && null >= 0; fd++)
+			(void)dup2(null, fd);
+		if (store_sync(s, NULL) < 0)
+			_exit(1);
+	}
+	_exit(0);
+}
+
 static int fetch_all(struct fetching *f, struct err *e)
 {
 	auto_free struct fetch_pkg *list = NULL;
@@ -292,8 +316,8 @@ static int fetch_all(struct fetching *f, struct err *e)
 			      ignored.msg);
 	f->tally.all_done = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	r = fetch_and_wait(f, list, e);
-	if (r == 0 && f->signal == 0 && f->stats.fetched > 0)
-		r = store_sync(f->store, e);
+	if (r == 0 && f->stats.fetched > 0)
+		sync_behind(f->store);
 	closep(&f->tally.all_done);
 	if (root)
 		store_root_close(root);
