@@ -105,6 +105,8 @@ struct side {
 	 * at the first touch (ext4) or when it is written back (FUSE), so times of files are not
 	 * compared any more until the next fresh tree. */
 	bool loose_times;
+	bool no_times; /* none are: of an operation that got no answer nobody knows whether it set
+			  one */
 };
 
 int side_open(struct side *, const char *name, const char *path);

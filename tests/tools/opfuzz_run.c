@@ -90,6 +90,8 @@ static bool time_may_differ(const struct side *s, const struct stat *st, const c
 {
 	const char *name = path && strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
 
+	if (s->no_times)
+		return true;
 	if (S_ISREG(st->st_mode))
 		return s->loose_times;
 	if (!S_ISDIR(st->st_mode) && !S_ISLNK(st->st_mode))
