@@ -552,16 +552,30 @@ void volume_good(struct store *s, struct volume *v, struct hash128 content)
 	pthread_mutex_unlock(&s->mu);
 }
 
-bool store_has(struct store *s, const struct digest *key)
+/* In any of the volumes, and not known to be bad. */
+static bool find_good(struct store *s, const struct digest *key, struct record *ret)
 {
-	struct record rec;
 	uint32_t slot;
 
 	for (size_t i = 0; i < s->volume_count; i++)
-		if (volume_find(s, &s->volumes[i], key, &rec, &slot) > 0 &&
-		    !volume_bad(s, &s->volumes[i], record_content(&rec)))
+		if (volume_find(s, &s->volumes[i], key, ret, &slot) > 0 &&
+		    !volume_bad(s, &s->volumes[i], record_content(ret)))
 			return true;
 	return false;
+}
+
+bool store_has(struct store *s, const struct digest *key)
+{
+	struct record rec;
+
+	return find_good(s, key, &rec);
+}
+
+uint64_t store_size(struct store *s, const struct digest *key)
+{
+	struct record rec;
+
+	return find_good(s, key, &rec) ? rec.size : 0;
 }
 
 /* ---- sync, list, stats ---- */

@@ -49,6 +49,9 @@ struct pkg;
 /* Is it here (in any of the stores)? Looks only in the indexes: no blob is opened. */
 bool store_has(struct store *s, const struct digest *key);
 
+/* The bytes of its blob, 0 when it is not here. As cheap as store_has(). */
+uint64_t store_size(struct store *s, const struct digest *key);
+
 /* -ENOENT: not here. -EBADMSG: it was here and bad; it has been quarantined and the next
  * access may fetch it anew. The blob's header must carry `key`. Thread-safe. */
 int store_get(struct store *s, const struct digest *key, struct pkg **ret,

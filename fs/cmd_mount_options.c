@@ -14,7 +14,7 @@ static const char usage[] =
 	"                              in the mount's state folder\n"
 	"      --read-only             nothing can be written, nothing need be asked twice\n"
 	"      --offline               ask nothing of the network\n"
-	"      --prefetch=none|background|all\n"
+	"      --prefetch=none|predicted|background|all\n"
 	"      --omit=dev|optional|peer\n"
 	"      --os=OS --cpu=CPU --libc=LIBC\n"
 	"      --registry=URL          the default registry\n"
@@ -34,6 +34,7 @@ static int usage_error(const char *option, const char *value, const char *what)
 static int parse_prefetch(enum server_prefetch *ret, const char *word)
 {
 	static const char *const words[] = { [PREFETCH_NONE] = "none",
+					     [PREFETCH_PREDICTED] = "predicted",
 					     [PREFETCH_BACKGROUND] = "background",
 					     [PREFETCH_ALL] = "all" };
 
@@ -97,7 +98,8 @@ static int set_option(struct mount_options *o, int c, const char *value)
 		break;
 	case 'p':
 		if (parse_prefetch(&o->prefetch, value) < 0)
-			return usage_error("--prefetch=", value, "none, background or all");
+			return usage_error("--prefetch=", value,
+					   "none, predicted, background or all");
 		break;
 	case 'm':
 		if (cmd_project_omit(&o->project.omit, value) < 0)

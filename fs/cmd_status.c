@@ -25,13 +25,18 @@ static double number(const cJSON *obj, const char *key)
 static void print_human(const cJSON *st)
 {
 	const cJSON *p = json_get(st, "packages"), *m = json_get(st, "messages"), *item;
-	const cJSON *errors = json_get(st, "errors");
+	const cJSON *errors = json_get(st, "errors"), *pr = json_get(st, "prediction");
 
 	(void)printf("%s (process %.0f)\n", json_str(st, "mountpoint"), number(st, "pid"));
 	(void)printf("  packages  %.0f of %.0f are here, %.0f on the way, %.0f failed%s\n",
 		     number(p, "local"), number(p, "total"), number(p, "fetching"),
 		     number(p, "failed"), json_true(st, "offline_safe") ? "; safe offline" : "");
 	(void)printf("  fetched   %.1f MB\n", number(st, "bytes_fetched") / 1e6);
+	if (number(pr, "made") > 0)
+		(void)printf("  predicted %.0f packages, %.0f of them used so far; %.1f of %.1f MB "
+			     "in vain\n",
+			     number(pr, "made"), number(pr, "used"),
+			     number(pr, "bytes_in_vain") / 1e6, number(pr, "bytes") / 1e6);
 	(void)printf("  memory    %.1f MB\n", number(st, "rss_kb") / 1024);
 	(void)printf("  lock      %s\n  store     %s\n", json_str(st, "lock"),
 		     json_str(st, "store"));

@@ -101,7 +101,7 @@ static void prefetch(struct server *s)
 
 	for (size_t i = 0; i < count; i++)
 		if (!parcel_here(places_parcels(s->places), parcels[i]))
-			park_want(s->park, parcels[i]);
+			park_want(s->park, parcels[i], PARK_BACKGROUND);
 	view_unref(v);
 }
 
@@ -336,7 +336,7 @@ static void *run(void *arg)
 
 	if (s->c.root_id)
 		keep_root(s, &root);
-	if (s->c.prefetch != PREFETCH_NONE)
+	if (s->c.prefetch >= PREFETCH_BACKGROUND)
 		prefetch(s);
 	while ((news = next_news(s, &src)) != NEWS_STOP) {
 		if (news == NEWS_MISSING) {

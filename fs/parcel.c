@@ -16,6 +16,8 @@ struct retired {
 struct parcels {
 	struct store *store;
 	struct pins *pins;
+	void (*on_touch)(void *arg, struct parcel *src); /* NULL: nobody asked */
+	void *on_touch_arg;
 	pthread_mutex_t mu;
 	/* guarded by mu */
 	struct arena arena;
@@ -198,6 +200,21 @@ int parcel_open(struct parcels *s, struct parcel *src, struct pkg **ret, struct 
 	}
 	*ret = mine;
 	return 0;
+}
+
+void parcels_on_touch(struct parcels *s, void (*fn)(void *arg, struct parcel *src), void *arg)
+{
+	s->on_touch = fn;
+	s->on_touch_arg = arg;
+}
+
+void parcel_touch(struct parcels *s, struct parcel *src, bool listed)
+{
+	if (atomic_load_explicit(&src->touched, memory_order_relaxed) ||
+	    atomic_exchange(&src->touched, true))
+		return;
+	if (!listed && s->on_touch)
+		s->on_touch(s->on_touch_arg, src);
 }
 
 void parcel_bad(struct parcels *s, struct parcel *src, struct pkg *bad)

@@ -25,9 +25,12 @@ struct parcel {
 	atomic_bool failed;   /* the last fetch failed */
 	atomic_bool optional; /* the shown view can do without it, wherever it stands */
 
+	atomic_bool touched;   /* something inside has been asked for */
+	atomic_bool predicted; /* it was wanted before that (fs/ahead.h), and was not here */
+
 	/* guarded by the park's mutex (fs/park.h) */
 	struct parked *waiting;
-	uint8_t wanted; /* 0, or the fetch under way: 1 background, 2 on demand */
+	uint8_t wanted; /* 0, or the fetch under way: enum park_prio */
 
 	struct parcel *next; /* in the table */
 };
@@ -53,6 +56,12 @@ bool parcel_here(const struct parcels *s, const struct parcel *src);
  * been quarantined, and may be fetched anew. -EKEYREJECTED: the pins say that it was another.
  * Others: the store cannot be read. */
 int parcel_open(struct parcels *s, struct parcel *src, struct pkg **ret, struct err *e) must_check;
+
+/* Something inside a package is asked for: a name, bytes, or (`listed`) what there is. The first
+ * time, and if it is no listing, parcels_on_touch()'s function is called, on the asking thread:
+ * programs that walk through everything announce nothing. Costs a load otherwise. */
+void parcel_touch(struct parcels *s, struct parcel *src, bool listed);
+void parcels_on_touch(struct parcels *s, void (*fn)(void *arg, struct parcel *src), void *arg);
 
 /* pkg_read() said -EBADMSG or -ENOENT: the next parcel_open asks the store again. The package stays
  * valid for those who still use it. */

@@ -21,6 +21,7 @@ struct park {
 	struct parked *all; /* every parked request */
 	unsigned looked;    /* marked requests that the last ticks have looked at */
 	unsigned count;
+	uint64_t waited_ms;
 	struct park_error errors[PARK_ERRORS];
 	unsigned error_count, error_next;
 };
@@ -92,6 +93,7 @@ static void link_out(struct park *p, struct parked *r)
 	if (r->next)
 		r->next->prev = r->prev;
 	p->count--;
+	p->waited_ms += (uint64_t)(now_ms() + p->c.deadline_ms - r->deadline_ms);
 }
 
 /* What has been taken out is chained by next_of_parcel. */
@@ -149,35 +151,34 @@ unsigned park_errors(struct park *p, struct park_error ret[PARK_ERRORS])
 /* ---- waiting ---- */
 
 /* A want under way is one call of park_done() to come; one at a higher priority joins it. */
-static void want(struct park *p, struct parcel *src, struct parked *r)
+static void want(struct park *p, struct parcel *src, enum park_prio prio, struct parked *r)
 {
-	uint8_t level = r ? 2 : 1;
 	bool needed, stopped;
 
 	(void)pthread_mutex_lock(&p->mu);
 	stopped = p->stop;
-	needed = !stopped && src->wanted < level;
+	needed = !stopped && src->wanted < prio;
 	if (needed)
-		src->wanted = level;
+		src->wanted = (uint8_t)prio;
 	if (r && !stopped) {
 		link_in(p, src, r);
 		(void)pthread_cond_signal(&p->more);
 	}
 	(void)pthread_mutex_unlock(&p->mu);
 	if (needed)
-		p->c.want(p->c.arg, src, r != NULL);
+		p->c.want(p->c.arg, src, prio);
 	if (r && stopped)
 		r->resume(r, -EIO);
 }
 
 void park_wait(struct park *p, struct parcel *src, struct parked *r)
 {
-	want(p, src, r);
+	want(p, src, PARK_DEMAND, r);
 }
 
-void park_want(struct park *p, struct parcel *src)
+void park_want(struct park *p, struct parcel *src, enum park_prio prio)
 {
-	want(p, src, NULL);
+	want(p, src, prio, NULL);
 }
 
 void park_interrupt(struct parked *r)
@@ -215,6 +216,16 @@ unsigned park_count(struct park *p)
 	n = p->count;
 	(void)pthread_mutex_unlock(&p->mu);
 	return n;
+}
+
+uint64_t park_waited_ms(struct park *p)
+{
+	uint64_t ms;
+
+	(void)pthread_mutex_lock(&p->mu);
+	ms = p->waited_ms;
+	(void)pthread_mutex_unlock(&p->mu);
+	return ms;
 }
 
 bool park_on_its_way(struct park *p, const struct parcel *src)

@@ -33,10 +33,12 @@ struct parked {
 	int64_t deadline_ms;
 };
 
+enum park_prio { PARK_BACKGROUND = 1, PARK_PREDICTED, PARK_DEMAND };
+
 struct park_config {
 	/* Brings the package: fetch_want(), or a test. Called without locks; may call park_done()
-	 * before it returns. `demand` is false for park_want(). */
-	void (*want)(void *arg, struct parcel *src, bool demand);
+	 * before it returns. */
+	void (*want)(void *arg, struct parcel *src, enum park_prio prio);
 	void *arg;
 	unsigned deadline_ms, tick_ms; /* 0: PARK_DEADLINE_MS, PARK_TICK_MS */
 };
@@ -54,8 +56,8 @@ void park_free(struct park *p); /* after park_stop, or if never started; NULL is
 /* Parks. The caller must not touch `r` any more: it may have been resumed already. */
 void park_wait(struct park *p, struct parcel *src, struct parked *r);
 
-/* Has it brought in the background, if it is not on its way. */
-void park_want(struct park *p, struct parcel *src);
+/* Has it brought with nobody waiting for it, if it is not on its way so urgently already. */
+void park_want(struct park *p, struct parcel *src, enum park_prio prio);
 
 /* From the kernel's INTERRUPT: any thread, takes no lock. */
 void park_interrupt(struct parked *r);
@@ -74,6 +76,7 @@ struct park_error {
 unsigned park_errors(struct park *p, struct park_error ret[PARK_ERRORS]); /* oldest first */
 void park_note_error(struct park *p, const struct parcel *src, const char *reason);
 unsigned park_count(struct park *p);                            /* requests that wait now */
+uint64_t park_waited_ms(struct park *p);                        /* of all whose wait has ended */
 bool park_on_its_way(struct park *p, const struct parcel *src); /* a fetch is under way */
 
 /* Is a signal that ends programs pending for a thread? Reads /proc/<pid>/status. */

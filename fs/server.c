@@ -36,8 +36,11 @@ static void on_done(void *arg, const struct digest *key, int result, const char 
 	minder_come(s, src, left_out);
 }
 
-static void on_want(void *arg, struct parcel *src, bool demand)
+static void on_want(void *arg, struct parcel *src, enum park_prio prio)
 {
+	static const enum fetch_prio of[] = { [PARK_BACKGROUND] = FETCH_BACKGROUND,
+					      [PARK_PREDICTED] = FETCH_GUESS,
+					      [PARK_DEMAND] = FETCH_DEMAND };
 	struct server *s = arg;
 	struct fetch_pkg pkg = {
 		.key = src->key,
@@ -49,7 +52,7 @@ static void on_want(void *arg, struct parcel *src, bool demand)
 	char why[256];
 
 	if (s->fetch) {
-		fetch_want(s->fetch, &pkg, demand ? FETCH_DEMAND : FETCH_BACKGROUND);
+		fetch_want(s->fetch, &pkg, of[prio]);
 		return;
 	}
 	snprintf(why, sizeof why, "%s@%s is not in the store, and nothing is fetched here",
@@ -243,7 +246,8 @@ void server_free(struct server *s)
 			log_warn("%s", e.msg);
 	mounts_join(s);
 	push_stop(s->push);
-	minder_stop(s); /* it may be wanting packages */
+	ahead_free(s->ahead); /* it and the minder may be wanting packages */
+	minder_stop(s);
 	if (s->fetch)
 		fetch_stop(s->fetch);
 	if (s->crew)
@@ -279,6 +283,20 @@ void server_free(struct server *s)
 
 /* ---- serving ---- */
 
+static int start_ahead(struct server *s, struct err *e)
+{
+	struct ahead_config c = {
+		.shown = s->shown,
+		.park = s->park,
+		.parcels = places_parcels(s->places),
+		.store_dir = store_dir(s->c.store),
+		.only_learn = s->c.prefetch == PREFETCH_NONE || !s->fetch || s->c.offline,
+	};
+
+	s->ahead = ahead_new(&c);
+	return s->ahead ? ahead_start(s->ahead, e) : err_set(e, -ENOMEM, "out of memory");
+}
+
 static int start_fetch(struct server *s, struct err *e)
 {
 	struct fetch_config c = {
@@ -306,6 +324,8 @@ int server_start(struct server *s, struct err *e)
 		r = park_start(s->park, e);
 	if (r == 0 && s->crew)
 		r = crew_start(s->crew, CREW_THREADS, e);
+	if (r == 0)
+		r = start_ahead(s, e);
 	for (unsigned i = 0; i < s->mount_count && r == 0; i++)
 		if (s->mounts[i].conn.session)
 			r = mounts_serve(&s->mounts[i], e);
@@ -449,6 +469,9 @@ void server_status(struct server *s, struct server_status *ret)
 		fetch_stats(s->fetch, &fetch);
 	ret->bytes_fetched = fetch.bytes;
 	ret->parked = park_count(s->park);
+	ret->parked_ms = park_waited_ms(s->park);
+	if (s->ahead)
+		ahead_stats(s->ahead, s->c.store, &ret->ahead);
 	ret->generation = atomic_load(&s->generation);
 	for (unsigned i = 0; i < s->mount_count; i++)
 		for (unsigned k = 0; k < SERVER_OPCODES; k++)

@@ -15,11 +15,12 @@
  *   server_free
  *
  * Threads: at most max(4, processors) for each mount's loop, one that runs each loop, one that ends
- * waits (fs/park.h), the minder that tells the kernel what changed and prefetches, on a read-only
- * mount the one that gives it files (fs/push.h), and fetch.h's. None of them takes signals, so
- * these come to the main's own thread. */
+ * waits (fs/park.h), one that thinks ahead (fs/ahead.h), the minder that tells the kernel what
+ * changed and prefetches, on a read-only mount the one that gives it files (fs/push.h), and
+ * fetch.h's. None of them takes signals, so these come to the main's own thread. */
 #pragma once
 #include "core/store.h"
+#include "fs/ahead.h"
 #include "fs/park.h"
 #include "lock/lock.h"
 #include "lock/select.h"
@@ -32,7 +33,8 @@ struct server;
 
 enum server_prefetch {
 	PREFETCH_NONE,       /* only what is touched */
-	PREFETCH_BACKGROUND, /* all of the lock, at low priority, once the mount answers */
+	PREFETCH_PREDICTED,  /* and what is likely to be touched next (fs/ahead.h) */
+	PREFETCH_BACKGROUND, /* and all of the lock, at low priority, once the mount answers */
 	PREFETCH_ALL,        /* the same, and server_wait_local() waits for it */
 };
 
@@ -126,7 +128,9 @@ struct server_status {
 	uint64_t bytes_fetched;                     /* from the network, by this daemon */
 	uint64_t messages[SERVER_OPCODES];          /* from the kernel, all mounts together */
 	uint32_t parked;                            /* requests that wait for a package now */
-	uint32_t generation;                        /* views shown so far, less one */
+	uint64_t parked_ms; /* how long requests have waited so far, one added to the other */
+	struct ahead_stats ahead;
+	uint32_t generation; /* views shown so far, less one */
 	uint32_t error_count;
 	struct park_error errors[PARK_ERRORS]; /* oldest first */
 };

@@ -1,6 +1,7 @@
 /* server_priv.h - a server from the inside; server*.c and minder.c only. */
 #pragma once
 #include "fetch/fetch.h"
+#include "fs/ahead.h"
 #include "fs/ops_priv.h"
 #include "fs/server.h"
 
@@ -23,6 +24,7 @@ struct server {
 	struct ops_server ops;
 	struct push *push;   /* NULL: not read-only */
 	struct fetch *fetch; /* NULL: nothing is fetched */
+	struct ahead *ahead;
 	bool *failed;        /* by graph node: not in the registry; minder only */
 
 	char **paths; /* of the mounts, relative to the project */

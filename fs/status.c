@@ -89,13 +89,17 @@ void status_json(struct buf *b, struct server *s, const struct status_facts *f)
 		 "\"packages\":{\"total\":%" PRIu32 ",\"local\":%" PRIu32 ",\"fetching\":%" PRIu32
 		 ",\"failed\":%" PRIu32 "},",
 		 st->packages, st->local, st->fetching, st->failed);
-	buf_addf(b, "\"offline_safe\":%s,\"bytes_fetched\":%" PRIu64 ",\"parked\":%" PRIu32 ",",
-		 st->offline_safe ? "true" : "false", st->bytes_fetched, st->parked);
+	buf_addf(b,
+		 "\"offline_safe\":%s,\"bytes_fetched\":%" PRIu64 ",\"parked\":%" PRIu32
+		 ",\"parked_ms\":%" PRIu64 ",",
+		 st->offline_safe ? "true" : "false", st->bytes_fetched, st->parked, st->parked_ms);
 	put_messages(b, st);
 	buf_addf(b,
-		 "\"rss_kb\":%ld,\"prediction\":{\"made\":0,\"used\":0},\"generation\":%" PRIu32
+		 "\"rss_kb\":%ld,\"prediction\":{\"made\":%" PRIu32 ",\"used\":%" PRIu32
+		 ",\"bytes\":%" PRIu64 ",\"bytes_in_vain\":%" PRIu64 "},\"generation\":%" PRIu32
 		 ",",
-		 rss_kb(), st->generation);
+		 rss_kb(), st->ahead.made, st->ahead.used, st->ahead.bytes, st->ahead.bytes_in_vain,
+		 st->generation);
 	put_errors(b, st);
 	buf_addstr(b, "}\n");
 }

@@ -458,6 +458,14 @@ void view_mark(const struct view *v, const struct parcel *src, bool *mark)
 			mark[v->tree->nodes[i].node] = true;
 }
 
+void view_node_parcels(const struct view *v, struct parcel **ret)
+{
+	memset(ret, 0, v->basis->graph->count * sizeof(struct parcel *));
+	for (uint32_t i = 0; i < v->tree->count; i++)
+		if (v->tree->nodes[i].kind == TREE_PACKAGE)
+			ret[v->tree->nodes[i].node] = v->nodes[i].place->parcel;
+}
+
 uint64_t view_root_ino(const struct view *v, uint32_t root)
 {
 	return view_ino(v->nodes[v->tree->roots[root].node].place->slot, 0);

@@ -106,6 +106,9 @@ struct basis *view_basis(const struct view *v);
 /* The distinct packages of the view. */
 struct parcel *const *view_parcels(const struct view *v, size_t *ret_count);
 
+/* ret[i] = the package of the graph's node i, NULL for those without; room for all nodes. */
+void view_node_parcels(const struct view *v, struct parcel **ret);
+
 /* mark[i] = true for the graph nodes i that are this package. */
 void view_mark(const struct view *v, const struct parcel *src, bool *mark);
 

@@ -104,8 +104,10 @@ static int node_attr(struct view *v, uint32_t node, bool listing, struct view_at
 static int open_or_wait(struct view *v, struct place *place, struct pkg **ret,
 			struct parcel **ret_wait, struct err *e)
 {
-	int r = place_open(v->places, place, ret, e);
+	int r;
 
+	parcel_touch(v->places->parcels, place->parcel, false);
+	r = place_open(v->places, place, ret, e);
 	if (r == -ENOENT || r == -EBADMSG) {
 		*ret_wait = place->parcel;
 		return VIEW_WAIT;
@@ -237,10 +239,12 @@ static int lookup_backing(struct view *v, uint32_t node, struct slice name, stru
 
 	if (n->backing == TREE_NONE)
 		return -ENOENT;
+	place = v->nodes[n->backing].place;
+	if (n->kind != TREE_DIR && !slice_eq(name, SLICE("node_modules")))
+		parcel_touch(v->places->parcels, place->parcel, false);
 	r = backing_dir(v, node, &pkg, &dir, e);
 	if (r < 0)
 		return r;
-	place = v->nodes[n->backing].place;
 	if (pkg)
 		return dir == DXP_NONE ? -ENOENT
 				       : blob_child(v, place, pkg_dxp(pkg), dir, name, ret);
@@ -364,6 +368,8 @@ static int list_node(struct lister *l, uint32_t node, struct parcel **ret_wait, 
 
 	if (r < 0)
 		return r;
+	if (n->backing != TREE_NONE && n->kind != TREE_DIR)
+		parcel_touch(l->v->places->parcels, l->v->nodes[n->backing].place->parcel, true);
 	if (n->backing != TREE_NONE && !pkg && n->kind != TREE_DIR) {
 		*ret_wait = l->v->nodes[n->backing].place->parcel;
 		return VIEW_WAIT;
@@ -389,6 +395,7 @@ static int list_blob(struct lister *l, struct place *place, uint64_t ino, struct
 		(void)emit_dots(l, ino, ino);
 		return 0;
 	}
+	parcel_touch(l->v->places->parcels, place->parcel, true);
 	r = open_or_wait(l->v, place, &pkg, ret_wait, e);
 	if (r)
 		return r;

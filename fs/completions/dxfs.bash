@@ -9,7 +9,7 @@ _dxfs() {
 	case $cur in
 	-*)
 		case ${COMP_WORDS[1]} in
-		mount) mapfile -t COMPREPLY < <(compgen -W '--foreground --lock= --store= --store-behind= --upper= --read-only --offline --prefetch=none --prefetch=background --prefetch=all --omit=dev --omit=optional --omit=peer --os= --cpu= --libc= --registry= --allow-other --force --fallback=export --verbose --help' -- "$cur") ;;
+		mount) mapfile -t COMPREPLY < <(compgen -W '--foreground --lock= --store= --store-behind= --upper= --read-only --offline --prefetch=none --prefetch=predicted --prefetch=background --prefetch=all --omit=dev --omit=optional --omit=peer --os= --cpu= --libc= --registry= --allow-other --force --fallback=export --verbose --help' -- "$cur") ;;
 		unmount) mapfile -t COMPREPLY < <(compgen -W '--lazy --help' -- "$cur") ;;
 		diff) mapfile -t COMPREPLY < <(compgen -W '--json --upper= --help' -- "$cur") ;;
 		patch) mapfile -t COMPREPLY < <(compgen -W '--stdout --store= --upper= --help' -- "$cur") ;;

@@ -9,6 +9,7 @@
 //            dx fetch, bun install, pnpm install, npm ci: wall time, own CPU (user and system, with
 //            children), the largest process's memory
 //   run      cold store, `dxfs mount`, first run of a program, to its end, against install-then-run
+//   predict  cold first runs without prediction, with the lock's edges, with what was learned
 //   real     `fetch` once, from the registry that npm is configured for
 // --tools: a folder whose node_modules/.bin has bun and pnpm. npm's cache must hold the packages of
 // tests/projects/{cra,vite,express} (npm ci there once). Disk: some 3 GB in $BENCH_DIR or $TMPDIR;
@@ -19,6 +20,7 @@ const os = require('os')
 const path = require('path')
 const { spawnSync } = require('child_process')
 const loopback = require('./loopback')
+const predict = require('./net_predict')
 
 const top = path.resolve(__dirname, '../..')
 const options = { bin: path.join(top, 'build/fs'), tools: '', runs: '3', rtt: '0,20,100', with: 'dx,bun,pnpm,npm' }
@@ -199,11 +201,15 @@ async function benchRun (registry) {
 async function main () {
   let registry
   try {
-    if (wanted('fetch') || wanted('run')) {
+    if (['fetch', 'run', 'predict'].some(wanted)) {
       registry = await loopback.start({ scratch, projects: ['cra', 'vite', 'express'].map(project), tests })
     }
     if (wanted('fetch')) await benchFetch(registry)
     if (wanted('run')) await benchRun(registry)
+    if (wanted('predict')) {
+      const net = { scratch, project, programs, newHome, timed, settle, prepare, median, show }
+      await predict.bench({ ...net, runs: Number(options.runs), dx: clients.dx.install[0], dxfs: path.resolve(options.bin, 'dxfs') }, registry)
+    }
     if (wanted('real')) benchReal()
   } finally {
     if (registry) registry.stop()

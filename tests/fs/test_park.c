@@ -32,12 +32,12 @@ static void on_resume(struct parked *p, int result)
 	(void)pthread_mutex_unlock(&w->mu);
 }
 
-static void on_want(void *arg, struct parcel *src, bool demand)
+static void on_want(void *arg, struct parcel *src, enum park_prio prio)
 {
 	struct wants *w = arg;
 
-	w->demand += demand;
-	w->background += !demand;
+	w->demand += prio == PARK_DEMAND;
+	w->background += prio == PARK_BACKGROUND;
 	if (w->answer_at_once != 1)
 		park_done(w->park, src, w->answer_at_once, "because", false);
 }
@@ -108,15 +108,15 @@ Test(park, a_demand_moves_a_background_fetch_forward_but_not_the_other_way)
 	struct parcel src = parcel("x");
 	struct waiter a = waiter(1);
 
-	park_want(p, &src);
-	park_want(p, &src);
+	park_want(p, &src, PARK_BACKGROUND);
+	park_want(p, &src, PARK_BACKGROUND);
 	cr_assert_eq(w.background, 1);
 	park_wait(p, &src, &a.p);
 	cr_assert_eq(w.demand, 1);
-	park_want(p, &src);
+	park_want(p, &src, PARK_BACKGROUND);
 	cr_assert_eq(w.background, 1);
 	park_done(p, &src, 0, NULL, false);
-	park_want(p, &src);
+	park_want(p, &src, PARK_BACKGROUND);
 	cr_assert_eq(w.background, 2);
 	park_stop(p);
 	park_free(p);

@@ -1,0 +1,38 @@
+/* foresight.h - what one mount will probably need next: the lock's edges and the model of
+ * predict.h, over the packages that the mount shows.
+ *
+ * The probability that B is touched soon after A is what was counted, begun with a guess from the
+ * lock: (count(A→B) + K guess) / (seen(A) + K), where the guess is FORESIGHT_EDGE for what A
+ * depends on, 0 for others, and K = FORESIGHT_WEIGHT. From the package that is touched the search
+ * goes on from the most probable one to those after it, with the product of the probabilities,
+ * down to FORESIGHT_LEAST. Only what something depends on that is touched or expected itself, or
+ * the project, can be next; that also says which version of a name is meant. Packages of types
+ * are never loaded.
+ *
+ * Not thread-safe. */
+#pragma once
+#include "fetch/predict.h"
+
+#define FORESIGHT_EDGE   0.5
+#define FORESIGHT_WEIGHT 0.25
+#define FORESIGHT_LEAST  0.4
+#define FORESIGHT_MAX    512u /* packages that one access makes it look at */
+
+struct foresight_pkg {
+	const char *name;
+	bool of_project;      /* the project or a workspace of it depends on it */
+	const uint32_t *deps; /* numbers of packages */
+	uint32_t dep_count;
+};
+
+struct foresight;
+
+/* `m` is consumed, also on failure; `pkgs` and what it points to are borrowed. -ENOMEM */
+int foresight_new(struct foresight **ret, struct predict *m, const struct foresight_pkg *pkgs,
+		  uint32_t count) must_check;
+void foresight_free(struct foresight *f); /* NULL is fine */
+
+/* A package is touched for the first time. The numbers of those that will probably be next, the
+ * most probable first, none that was touched or given before; at most FORESIGHT_MAX. Borrowed
+ * until the next call. */
+const uint32_t *foresight_touch(struct foresight *f, uint32_t pkg, uint32_t *ret_count);

@@ -1,0 +1,71 @@
+/* predict.h - which packages are likely to be touched after which: what mounts have seen so far.
+ *
+ * A Markov chain over package names. For each name it counts how often it was seen, and which names
+ * followed within the next PREDICT_WINDOW first accesses, and how often. Names and not versions,
+ * because what a tool does first is the same from version to version and from project to project.
+ *
+ * It is kept in <store>/predict, shared by all mounts, and bounded: PREDICT_NAMES_MAX names (the
+ * longest unseen go first), PREDICT_LINKS followers each (the rarest go first). Counts of a name
+ * are halved when they reach PREDICT_SEEN_MAX, so that new habits outweigh old ones. The file is a
+ * cache: one that is damaged or of another version is said so once, and made anew.
+ *
+ * The file, all integers little-endian:
+ *   0   "DXGUESS\0"      8
+ *   8   u32 version      4   1
+ *   12  u32 size         4   of the file
+ *   16  check           16   XXH3-128 of all bytes from 32 on
+ *   32  u32 names, links, text, clock   text: bytes; clock: counts how often something was learned
+ *   48  zero            16
+ *   64  names           24 each: u32 text offset, u32 first link, u16 text length, u16 links,
+ *                          u32 seen, u32 last (the clock when it was last seen), u32 zero
+ *       links            8 each: u32 name, u32 count; a name's run follows that of the name before
+ *       text                names, one behind the other, no NUL
+ * Counts are in sixteenths. */
+#pragma once
+#include "core/buf.h"
+#include "core/err.h"
+
+#define PREDICT_NAMES_MAX 8192u /* of real projects all tools together name some 3,000 */
+#define PREDICT_LINKS     32u
+#define PREDICT_WINDOW    24u
+#define PREDICT_ONE       16u /* a count of one */
+#define PREDICT_SEEN_MAX  (64u * PREDICT_ONE)
+#define PREDICT_NAME_MAX  255u
+#define PREDICT_LEARN_MAX 4096u /* accesses that one call learns from; a store has fewer */
+#define PREDICT_FILE_MAX  ((size_t)6 << 20) /* what the limits above allow, rounded up */
+#define PREDICT_NONE      UINT32_MAX
+
+struct predict;
+struct predict *predict_new(void) must_check; /* empty; NULL: out of memory */
+void predict_free(struct predict *m);         /* NULL is fine */
+
+/* The whole file's bytes, checked. -EBADMSG, -EPROTONOSUPPORT: a later version, -ENOMEM. */
+int predict_parse(struct predict **ret, struct slice bytes, struct err *e) must_check;
+int predict_render(const struct predict *m, struct buf *ret) must_check; /* -ENOMEM, -E2BIG */
+
+/* <dir>/predict; an empty one when there is none. As predict_parse; -EPERM: others may write it. */
+int predict_load(struct predict **ret, const char *dir, struct err *e) must_check;
+
+/* Learns from the order of first accesses; NULL separates what had nothing to do with one another.
+ * Accesses past PREDICT_LEARN_MAX are left out. -ENOMEM. */
+int predict_learn(struct predict *m, const char *const *names, size_t count) must_check;
+
+/* The same into the file, under a lock, so that daemons that write at once lose nothing of one
+ * another. A damaged file is replaced. The errors of the file system, also -EROFS and -EACCES for
+ * who may only read the store. */
+int predict_learn_file(const char *dir, const char *const *names, size_t count,
+		       struct err *e) must_check;
+
+/* ---- questions ---- */
+
+struct predict_link {
+	uint32_t to, count;
+};
+
+uint32_t predict_count(const struct predict *m);
+uint32_t predict_find(const struct predict *m, const char *name); /* PREDICT_NONE */
+const char *predict_name(const struct predict *m, uint32_t id);
+uint32_t predict_seen(const struct predict *m, uint32_t id);
+
+/* Borrowed until the next predict_learn. */
+const struct predict_link *predict_links(const struct predict *m, uint32_t id, uint32_t *ret_count);

@@ -1,0 +1,341 @@
+#include "fs/ahead.h"
+
+#include "core/log.h"
+#include "fetch/foresight.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <time.h>
+
+#define NONE UINT32_MAX
+
+/* The packages of a view, by number. */
+struct known {
+	struct view *view; /* a reference; NULL: nothing yet */
+	struct parcel **parcels;
+	struct foresight_pkg *pkgs;
+	uint32_t *deps;
+	uint32_t count;
+	struct foresight *foresight; /* NULL: nothing is missing, or it is not wanted */
+};
+
+struct ahead {
+	struct ahead_config c;
+	pthread_t thread;
+	bool started;
+	pthread_mutex_t mu;
+	pthread_cond_t news;
+	/* guarded by mu */
+	bool stop;
+	struct parcel **touched;
+	size_t touched_count, touched_cap;
+
+	/* the thread's */
+	struct known known;
+	const char *log[PREDICT_LEARN_MAX]; /* names, borrowed of parcels */
+	size_t log_count;
+};
+
+struct ahead *ahead_new(const struct ahead_config *c)
+{
+	struct ahead *a = calloc(1, sizeof *a);
+
+	if (!a)
+		return NULL;
+	a->c = *c;
+	(void)pthread_mutex_init(&a->mu, NULL);
+	(void)pthread_cond_init(&a->news, NULL);
+	return a;
+}
+
+/* parcels_on_touch(): on a thread of the loops. Out of memory: it goes unnoticed. */
+static void on_touch(void *arg, struct parcel *src)
+{
+	struct ahead *a = arg;
+
+	(void)pthread_mutex_lock(&a->mu);
+	if (a->touched_count == a->touched_cap) {
+		size_t cap = a->touched_cap ? a->touched_cap * 2 : 64;
+		struct parcel **grown = realloc(a->touched, cap * sizeof(struct parcel *));
+
+		if (grown) {
+			a->touched = grown;
+			a->touched_cap = cap;
+		}
+	}
+	if (a->touched_count < a->touched_cap)
+		a->touched[a->touched_count++] = src;
+	(void)pthread_cond_signal(&a->news);
+	(void)pthread_mutex_unlock(&a->mu);
+}
+
+/* ---- what the view shows ---- */
+
+static void known_release(struct known *k)
+{
+	foresight_free(k->foresight);
+	free(k->parcels);
+	free(k->pkgs);
+	free(k->deps);
+	view_unref(k->view);
+	*k = (struct known){ 0 };
+}
+
+static int by_address(const void *a, const void *b)
+{
+	const struct parcel *x = *(struct parcel *const *)a, *y = *(struct parcel *const *)b;
+
+	return (x > y) - (x < y);
+}
+
+static uint32_t number_of(const struct known *k, const struct parcel *src)
+{
+	struct parcel **at =
+		src ? bsearch(&src, k->parcels, k->count, sizeof(struct parcel *), by_address)
+		    : NULL;
+
+	return at ? (uint32_t)(at - k->parcels) : NONE;
+}
+
+/* What a program that loads the one is likely to load for it. */
+static bool is_needed(const struct graph_edge *edge)
+{
+	return edge->to != GRAPH_NONE &&
+	       (edge->type == EDGE_PROD || edge->type == EDGE_PEER || edge->type == EDGE_OPTIONAL);
+}
+
+/* A package's run of deps; the nodes that are the package are chained by `next`. */
+static void put_deps(struct known *k, const struct graph *g, const uint32_t *number,
+		     const uint32_t *first, const uint32_t *next, uint32_t *used)
+{
+	for (uint32_t i = 0; i < k->count; i++) {
+		k->pkgs[i].deps = k->deps + *used;
+		for (uint32_t n = first[i]; n != NONE; n = next[n]) {
+			const struct graph_node *node = &g->nodes[n];
+
+			for (uint32_t j = 0; j < node->edge_count; j++) {
+				const struct graph_edge *edge = &g->edges[node->first_edge + j];
+
+				if (is_needed(edge) && number[edge->to] != NONE)
+					k->deps[(*used)++] = number[edge->to];
+			}
+		}
+		k->pkgs[i].dep_count = (uint32_t)(k->deps + *used - k->pkgs[i].deps);
+	}
+}
+
+static int number_nodes(struct known *k, const struct graph *g)
+{
+	auto_free struct parcel **of = malloc(g->count * sizeof(struct parcel *));
+	auto_free uint32_t *number = malloc(g->count * sizeof *number);
+	auto_free uint32_t *next = malloc(g->count * sizeof *next);
+	auto_free uint32_t *first = malloc((k->count + 1) * sizeof *first);
+	uint32_t used = 0;
+
+	if (!of || !number || !next || !first)
+		return -ENOMEM;
+	memset(first, 0xff, (k->count + 1) * sizeof *first);
+	view_node_parcels(k->view, of);
+	for (uint32_t i = 0; i < g->count; i++) {
+		uint32_t at = number[i] = number_of(k, of[i]);
+
+		if (at == NONE)
+			continue;
+		next[i] = first[at];
+		first[at] = i;
+	}
+	put_deps(k, g, number, first, next, &used);
+	for (uint32_t i = 0; i < g->edge_count; i++)
+		if (g->nodes[g->edges[i].from].flags & NODE_TOP && g->edges[i].to != GRAPH_NONE &&
+		    number[g->edges[i].to] != NONE)
+			k->pkgs[number[g->edges[i].to]].of_project = true;
+	return 0;
+}
+
+static bool all_here(const struct ahead *a, const struct known *k)
+{
+	for (uint32_t i = 0; i < k->count; i++)
+		if (!parcel_here(a->c.parcels, k->parcels[i]))
+			return false;
+	return true;
+}
+
+static int foresee(struct ahead *a, struct known *k)
+{
+	struct predict *model = NULL;
+	struct err e = { 0 };
+	int r = predict_load(&model, a->c.store_dir, &e);
+
+	if (r < 0) {
+		log_warn("%s; predicting from the lock alone", e.msg);
+		model = predict_new();
+		r = model ? 0 : -ENOMEM;
+	}
+	return r < 0 ? r : foresight_new(&k->foresight, model, k->pkgs, k->count);
+}
+
+/* Takes over the reference. */
+static int known_make(struct ahead *a, struct known *k, struct view *v)
+{
+	const struct graph *g = basis_graph(view_basis(v));
+	struct parcel *const *parcels;
+	size_t count;
+
+	known_release(k);
+	k->view = v;
+	parcels = view_parcels(v, &count);
+	k->count = (uint32_t)count;
+	k->parcels = malloc((count + 1) * sizeof(struct parcel *));
+	k->pkgs = calloc(count + 1, sizeof *k->pkgs);
+	k->deps = malloc((g->edge_count + 1) * sizeof *k->deps);
+	if (!k->parcels || !k->pkgs || !k->deps)
+		return -ENOMEM;
+	memcpy(k->parcels, parcels, count * sizeof(struct parcel *));
+	qsort(k->parcels, count, sizeof(struct parcel *), by_address);
+	if (all_here(a, k))
+		return 0;
+	for (size_t i = 0; i < count; i++)
+		k->pkgs[i] = (struct foresight_pkg){ .name = k->parcels[i]->name };
+	return number_nodes(k, g) < 0 ? -ENOMEM : foresee(a, k);
+}
+
+static void want_what_follows(struct ahead *a, const struct parcel *src)
+{
+	struct known *k = &a->known;
+	struct view *v = view_get(a->c.shown);
+	const uint32_t *next;
+	uint32_t at, count;
+
+	if (v == k->view)
+		view_unref(v);
+	else if (known_make(a, k, v) < 0)
+		foresight_free(take(&k->foresight));
+	at = number_of(k, src);
+	if (!k->foresight || at == NONE)
+		return;
+	next = foresight_touch(k->foresight, at, &count);
+	for (uint32_t i = 0; i < count; i++) {
+		struct parcel *p = k->parcels[next[i]];
+
+		if (atomic_load(&p->touched) || parcel_here(a->c.parcels, p))
+			continue;
+		atomic_store(&p->predicted, true);
+		park_want(a->c.park, p, PARK_PREDICTED);
+	}
+}
+
+/* ---- learning ---- */
+
+static void learn(struct ahead *a)
+{
+	struct err e = { 0 };
+
+	if (a->log_count > 1 && predict_learn_file(a->c.store_dir, a->log, a->log_count, &e) < 0)
+		log_debug("nothing learned: %s", e.msg);
+	a->log_count = 0;
+}
+
+static void note(struct ahead *a, const struct parcel *src)
+{
+	if (a->log_count == PREDICT_LEARN_MAX)
+		learn(a);
+	if (src->name)
+		a->log[a->log_count++] = src->name;
+}
+
+/* ---- the thread ---- */
+
+/* Until something is touched, it has been quiet for long enough to learn, or it is the end (false).
+ */
+static bool next_batch(struct ahead *a, struct parcel ***ret, size_t *ret_count)
+{
+	struct timespec until;
+	bool go_on;
+	int r = 0;
+
+	(void)clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += AHEAD_QUIET_S;
+	(void)pthread_mutex_lock(&a->mu);
+	while (!a->touched_count && !a->stop && r != ETIMEDOUT)
+		r = a->log_count ? pthread_cond_timedwait(&a->news, &a->mu, &until)
+				 : pthread_cond_wait(&a->news, &a->mu);
+	*ret = take(&a->touched);
+	*ret_count = a->touched_count;
+	a->touched_count = a->touched_cap = 0;
+	go_on = *ret_count || !a->stop;
+	(void)pthread_mutex_unlock(&a->mu);
+	return go_on;
+}
+
+static void *run(void *arg)
+{
+	struct ahead *a = arg;
+	struct parcel **batch;
+	size_t count;
+
+	while (next_batch(a, &batch, &count)) {
+		if (!count)
+			learn(a);
+		for (size_t i = 0; i < count; i++) {
+			if (!a->c.only_learn)
+				want_what_follows(a, batch[i]);
+			note(a, batch[i]);
+		}
+		free(batch);
+	}
+	learn(a);
+	return NULL;
+}
+
+int ahead_start(struct ahead *a, struct err *e)
+{
+	sigset_t all, old;
+	int r;
+
+	parcels_on_touch(a->c.parcels, on_touch, a);
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
+	r = pthread_create(&a->thread, NULL, run, a);
+	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	a->started = r == 0;
+	return r == 0 ? 0 : err_set(e, -r, "cannot start a thread: %s", strerror(r));
+}
+
+void ahead_free(struct ahead *a)
+{
+	if (!a)
+		return;
+	(void)pthread_mutex_lock(&a->mu);
+	a->stop = true;
+	(void)pthread_cond_signal(&a->news);
+	(void)pthread_mutex_unlock(&a->mu);
+	if (a->started)
+		(void)pthread_join(a->thread, NULL);
+	known_release(&a->known);
+	free(a->touched);
+	(void)pthread_cond_destroy(&a->news);
+	(void)pthread_mutex_destroy(&a->mu);
+	free(a);
+}
+
+void ahead_stats(const struct ahead *a, struct store *s, struct ahead_stats *ret)
+{
+	struct view *v = view_get(a->c.shown);
+	size_t count;
+	struct parcel *const *parcels = view_parcels(v, &count);
+
+	*ret = (struct ahead_stats){ 0 };
+	for (size_t i = 0; i < count; i++) {
+		bool touched = atomic_load(&parcels[i]->touched);
+		uint64_t size;
+
+		if (!atomic_load(&parcels[i]->predicted))
+			continue;
+		size = store_size(s, &parcels[i]->key);
+		ret->made++;
+		ret->used += touched;
+		ret->bytes += size;
+		ret->bytes_in_vain += touched ? 0 : size;
+	}
+	view_unref(v);
+}
