@@ -1,7 +1,8 @@
 #include "fs/crew.h"
 
+#include "core/thread.h"
+
 #include <pthread.h>
-#include <signal.h>
 
 #define CREW_MAX 8
 
@@ -52,17 +53,13 @@ static void *work(void *arg)
 
 int crew_start(struct crew *c, unsigned threads, struct err *e)
 {
-	sigset_t all, old;
 	int r = 0;
 
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
 	while (r == 0 && c->count < threads && c->count < CREW_MAX) {
-		r = pthread_create(&c->threads[c->count], NULL, work, c);
+		r = thread_start(&c->threads[c->count], work, c, e);
 		c->count += r == 0;
 	}
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return r == 0 ? 0 : err_set(e, -r, "cannot start a thread: %s", strerror(r));
+	return r;
 }
 
 void crew_do(struct crew *c, struct job *j)

@@ -1,8 +1,8 @@
 #include "core/log.h"
+#include "core/thread.h"
 #include "fs/server_priv.h"
 
 #include <malloc.h>
-#include <signal.h>
 #include <time.h>
 
 /* So long after the last fetch the memory that unpacking took goes back to the system: a daemon
@@ -355,15 +355,10 @@ static void *run(void *arg)
 
 int minder_start(struct server *s, struct err *e)
 {
-	sigset_t all, old;
-	int r;
+	int r = thread_start(&s->minder, run, s, e);
 
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = pthread_create(&s->minder, NULL, run, s);
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
 	s->minding = r == 0;
-	return r == 0 ? 0 : err_set(e, -r, "cannot start a thread: %s", strerror(r));
+	return r;
 }
 
 void minder_stop(struct server *s)

@@ -1,6 +1,7 @@
 #include "fs/park.h"
 
 #include "core/log.h"
+#include "core/thread.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -383,15 +384,10 @@ static void *run(void *arg)
 
 int park_start(struct park *p, struct err *e)
 {
-	sigset_t all, old;
-	int r;
+	int r = thread_start(&p->thread, run, p, e);
 
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = pthread_create(&p->thread, NULL, run, p);
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
 	p->started = r == 0;
-	return r == 0 ? 0 : err_set(e, -r, "cannot start a thread: %s", strerror(r));
+	return r;
 }
 
 void park_stop(struct park *p)

@@ -1,13 +1,13 @@
 #include "fs/push.h"
 
+#include "core/thread.h"
+
 #include <fuse_lowlevel.h>
 #include <pthread.h>
-#include <signal.h>
 #include <sys/stat.h>
 
-#define FILE_MAX                                                                                   \
-	(128u << 10)  /* what the kernel asks for with one READ; more is its read-ahead's          \
-		       */
+/* What the kernel asks for with one READ; more is its read-ahead's. */
+#define FILE_MAX (128u << 10)
 #define JOBS_MAX 64   /* directories waited for; more readers than that have no use for it */
 #define LISTED   1024 /* directories remembered, a power of two */
 #define LEAD     2    /* the file that the reader has, and the one he is asking for */
@@ -158,15 +158,10 @@ static void *run(void *arg)
 
 int push_start(struct push *p, struct err *e)
 {
-	sigset_t all, old;
-	int r;
+	int r = thread_start(&p->thread, run, p, e);
 
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = pthread_create(&p->thread, NULL, run, p);
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
 	p->running = r == 0;
-	return r == 0 ? 0 : err_set(e, -r, "cannot start a thread: %s", strerror(r));
+	return r;
 }
 
 void push_stop(struct push *p)

@@ -1,13 +1,13 @@
 #include "fs/relock.h"
 
 #include "core/log.h"
+#include "core/thread.h"
 
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
@@ -179,7 +179,6 @@ static int watch(struct relock *r, struct err *e)
 int relock_start(struct relock **ret, const struct relock_config *c, struct err *e)
 {
 	struct relock *r = calloc(1, sizeof *r);
-	sigset_t all, old;
 	int result;
 
 	if (!r)
@@ -188,15 +187,9 @@ int relock_start(struct relock **ret, const struct relock_config *c, struct err 
 	(void)pthread_mutex_init(&r->mu, NULL);
 	(void)pthread_cond_init(&r->changed, NULL);
 	result = watch(r, e);
-	if (result == 0) {
-		(void)sigfillset(&all);
-		(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-		result = -pthread_create(&r->thread, NULL, run, r);
-		(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-		r->running = result == 0;
-		if (result < 0)
-			(void)err_set(e, result, "cannot start a thread: %s", strerror(-result));
-	}
+	if (result == 0)
+		result = thread_start(&r->thread, run, r, e);
+	r->running = result == 0;
 	if (result < 0)
 		relock_stop(r);
 	else

@@ -1,8 +1,8 @@
 /* The mounts of a server: node_modules, and those of other tops. */
 #include "core/log.h"
+#include "core/thread.h"
 #include "fs/server_priv.h"
 
-#include <signal.h>
 #include <stdio.h>
 
 /* A lock that changes may have packages below tops where the mount's first one had none. */
@@ -112,15 +112,10 @@ static void *run_loop(void *arg)
 
 int mounts_serve(struct mount *m, struct err *e)
 {
-	sigset_t all, old;
-	int r;
+	int r = thread_start(&m->thread, run_loop, m, e);
 
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = pthread_create(&m->thread, NULL, run_loop, m);
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
 	m->running = r == 0;
-	return r == 0 ? 0 : err_set(e, -r, "cannot start a thread: %s", strerror(r));
+	return r;
 }
 
 /* ---- another lock ---- */
