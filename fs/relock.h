@@ -10,9 +10,9 @@
 #include "fs/cmd_project.h"
 #include "fs/server.h"
 
+/* Somebody who writes all the time does not put it off for longer than the second. */
 #define RELOCK_QUIET_MS  100
-#define RELOCK_LATEST_MS 2000 /* somebody who writes all the time does not put it off for longer   \
-			       */
+#define RELOCK_LATEST_MS 2000
 
 struct relock_config {
 	struct server *server;
