@@ -48,7 +48,7 @@ static struct conn *conn_of(struct server *s, uint64_t root)
 }
 
 /* -ENOENT is success: the kernel did not know it. */
-static void tell(void *arg, uint64_t root, uint64_t dir, const char *name, size_t name_len)
+void minder_tell(void *arg, uint64_t root, uint64_t dir, const char *name, size_t name_len)
 {
 	struct conn *c = conn_of(arg, root);
 	uint64_t ino;
@@ -69,7 +69,7 @@ static void correct(struct server *s, struct parcel *src)
 	struct view *v = view_get(s->shown);
 	struct err e = { 0 };
 
-	if (view_corrections(v, src, tell, s, &e) < 0)
+	if (view_corrections(v, src, minder_tell, s, &e) < 0)
 		log_warn("%s: %s", src->name, e.msg);
 	view_unref(v);
 }
@@ -134,7 +134,7 @@ static void tell_change(void *arg, uint64_t root, uint64_t dir, const char *name
 	if (c && name && is_gone(t, dir, (struct slice){ (const uint8_t *)name, name_len }, &gone))
 		(void)fuse_lowlevel_notify_delete(c->session, ops_to_kernel(c, dir),
 						  ops_to_kernel(c, gone), name, name_len);
-	tell(t->s, root, dir, name, name_len);
+	minder_tell(t->s, root, dir, name, name_len);
 }
 
 /* Shows what is there now in place of what was, by the lock of `b`. */

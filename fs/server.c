@@ -394,6 +394,19 @@ int server_aside(struct server *s, struct buf *ret, struct err *e)
 	return with_upper(s, ret, e, changes_aside_json);
 }
 
+int server_reset(struct server *s, const char *path, uint64_t *ret_count, struct err *e)
+{
+	struct view *v;
+	int r;
+
+	if (!s->upper)
+		return err_set(e, -EROFS, "it is mounted read-only: nothing was written");
+	v = view_get(s->shown);
+	r = upper_reset(s->upper, v, path, minder_tell, s, ret_count, e);
+	view_unref(v);
+	return r;
+}
+
 /* ---- status ---- */
 
 static void count_packages(struct server *s, struct server_status *ret)

@@ -22,6 +22,7 @@
 #include "core/store.h"
 #include "fs/ahead.h"
 #include "fs/park.h"
+#include "fs/upper_care.h"
 #include "lock/lock.h"
 #include "lock/select.h"
 
@@ -117,6 +118,11 @@ void server_note_error(struct server *s, const char *what, const char *reason);
 /* What was written into the mounts, as fs/changes.h prints it; "[]" when they are read-only. */
 int server_changes(struct server *s, struct buf *ret, struct err *e) must_check;
 int server_aside(struct server *s, struct buf *ret, struct err *e) must_check;
+
+/* Takes back what was written at a path of the project and below, NULL: everything, as
+ * upper_reset(); when it returns the kernel knows. -EROFS: the mounts are read-only. Any thread but
+ * those that serve. */
+int server_reset(struct server *s, const char *path, uint64_t *ret_count, struct err *e) must_check;
 
 /* ---- status ---- */
 

@@ -78,5 +78,9 @@ void mounts_follow(struct server *s, const struct view *v);
 int minder_start(struct server *s, struct err *e) must_check;
 void minder_stop(struct server *s);
 
+/* A view_change_fn: takes it out of the kernel's caches. `arg` is the server. From a thread that
+ * answers no requests and holds nothing. */
+void minder_tell(void *arg, uint64_t root, uint64_t dir, const char *name, size_t name_len);
+
 /* News, from any thread. */
 void minder_come(struct server *s, struct parcel *src, bool missing);

@@ -251,7 +251,7 @@ static int copy_file(struct upper_call *c, const struct spot *s, const struct vi
 	fd = openat(c->u->fd, temp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
-	r = copy_bytes(c, s->ino, low->size < limit ? low->size : limit, fd);
+	r = copy_bytes(c, s->lower, low->size < limit ? low->size : limit, fd);
 	if (r == 0 && (fchmod(fd, low->mode & 07777) < 0 || futimens(fd, times) < 0))
 		r = -errno;
 	/* From the rename on it hides what the package has: a power cut must not leave it empty. */
@@ -273,7 +273,7 @@ static int copy_link(struct upper_call *c, const struct spot *s, const struct vi
 	struct timespec times[2] = { low_time(low), low_time(low) };
 	const char *text;
 	char temp[64];
-	int r = view_readlink(c->v, s->ino, &text, c->e);
+	int r = view_readlink(c->v, s->lower, &text, c->e);
 
 	if (r < 0)
 		return r;

@@ -136,6 +136,19 @@ void upper_changed(struct upper *u, uint64_t backing)
 	snap_unref(old);
 }
 
+void upper_changed_all(struct upper *u)
+{
+	struct snap *old[SNAPS];
+
+	(void)pthread_mutex_lock(&u->snaps_mu);
+	(void)atomic_fetch_add(&u->changes, 1);
+	memcpy(old, u->snaps, sizeof old);
+	memset(u->snaps, 0, sizeof u->snaps);
+	(void)pthread_mutex_unlock(&u->snaps_mu);
+	for (unsigned i = 0; i < SNAPS; i++)
+		snap_unref(old[i]);
+}
+
 void upper_changed_fd(struct upper *u, int dirfd)
 {
 	struct stat st;
@@ -321,7 +334,7 @@ static int list(struct merger *m, uint64_t cookie)
 	int r = 0;
 
 	if (m->spot->lower && cookie < COOKIE_UPPER) {
-		r = view_list(c->v, dir, cookie, emit_low, m, c->ret_wait, c->e);
+		r = view_list(c->v, m->spot->lower, cookie, emit_low, m, c->ret_wait, c->e);
 	} else if (!m->spot->lower) {
 		if (cookie < 1)
 			(void)emit_dots(m, ".", dir, 1);

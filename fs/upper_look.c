@@ -215,13 +215,15 @@ static struct unode *find_node(struct nodes *n, uint64_t dir, const char *name,
 	struct unode *node = has_names(ch) ? nodes_backed(n, ch->st.st_ino) : NULL;
 	const struct unode *low;
 
-	if (!node && ch->has_up)
+	*ret_low = false;
+	if (!node)
 		node = nodes_named(n, dir, name);
+	if (node && !ch->has_up)
+		return node->flags & UNODE_ALIAS ? node : NULL;
 	if (node && !(node->flags & UNODE_DIR) != !S_ISDIR(ch->st.st_mode)) {
 		nodes_unname(n, node); /* it was exchanged behind our back */
 		node = NULL;
 	}
-	*ret_low = false;
 	if (node || !is_lowers(ch))
 		return node;
 	low = nodes_get(n, ch->low.ino);
@@ -266,6 +268,10 @@ static int give_ino(struct nodes *n, uint64_t dir, const char *name, const struc
 		if (node) {
 			node->refs = 1;
 			r = nodes_name(n, node, dir, name);
+		}
+		if (node && is_lowers(ch)) {
+			node->lower = ch->low.ino;
+			node->flags |= UNODE_ALIAS;
 		}
 	} else {
 		node->refs++;
@@ -356,10 +362,11 @@ ssize_t upper_read(struct upper_call *c, uint64_t ino, void *buf, size_t n, uint
 {
 	bool is_cached;
 	ssize_t got;
-	int fd, r = upper_file(c, ino, false, &fd, &is_cached);
+	uint64_t lower = 0;
+	int fd, r = upper_file(c, ino, false, &fd, &is_cached, &lower);
 
 	if (r == -ENOENT)
-		return view_read(c->v, ino, buf, n, off, c->ret_wait, c->e);
+		return view_read(c->v, lower, buf, n, off, c->ret_wait, c->e);
 	if (r != 0)
 		return r == VIEW_WAIT ? -EAGAIN : r;
 	do {

@@ -122,7 +122,7 @@ int nodes_name(struct nodes *n, struct unode *u, uint64_t parent, const char *na
 	nodes_unname(n, u);
 	u->name = copy;
 	u->parent = parent;
-	u->flags &= ~(unsigned)(UNODE_INPLACE | UNODE_ORPHAN);
+	u->flags &= ~(unsigned)(UNODE_INPLACE | UNODE_ORPHAN | UNODE_ALIAS);
 	at = name_bucket(n, parent, name);
 	u->next_name = *at;
 	*at = u;

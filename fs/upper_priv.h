@@ -51,11 +51,14 @@ enum unode_flag {
 	UNODE_ORPHAN = 2,  /* no name leads to it any more */
 	UNODE_INPLACE = 4, /* of the lower, where the lower has it: no parent and name here */
 	UNODE_DIR = 8,
+	UNODE_ALIAS = 32, /* of the lower, whose own id is taken by what was moved or removed: after
+			     a reset both may be known. It lies where `lower` does; it has a name */
 	UNODE_SAVED = 16, /* an orphan that lies in orphans/ (what is not was never copied up) */
 };
 
 struct unode {
 	uint64_t ino, parent;
+	uint64_t lower; /* ALIAS, or an ORPHAN that was one: the lower's id; else 0 */
 	char *name;     /* NULL: INPLACE or ORPHAN */
 	uint64_t refs;  /* of the kernel's, as far as counted */
 	uint32_t kids;  /* nodes whose parent it is */
@@ -175,6 +178,8 @@ struct spot {
 };
 
 int spot_find(struct upper_call *c, uint64_t ino, struct spot *ret) must_check;
+/* The same, by the one who is moving names. */
+int spot_find_moving(struct upper_call *c, uint64_t ino, struct spot *ret) must_check;
 static inline bool spot_maybe(const struct spot *s)
 {
 	return s->known || atomic_load(&s->area->used);
@@ -190,11 +195,14 @@ int upper_openat(const struct upper *u, const char *path, int flags);
 int upper_stat(const struct upper *u, const char *path, struct stat *ret) must_check;
 /* The folder that a path's last name is in; *ret_name points into path. */
 int upper_open_parent(const struct upper *u, const char *path, const char **ret_name);
-/* A descriptor of a regular file of the upper, pinned. -ENOENT: it is not in the upper. */
-int upper_file(struct upper_call *c, uint64_t ino, bool writes, int *ret_fd,
-	       bool *ret_cached) must_check;
+/* A descriptor of a regular file of the upper, pinned. -ENOENT: it is not in the upper; *ret_lower
+ * is what it is in the view. */
+int upper_file(struct upper_call *c, uint64_t ino, bool writes, int *ret_fd, bool *ret_cached,
+	       uint64_t *ret_lower) must_check;
 void upper_file_done(struct upper *u, uint64_t ino, int fd, bool cached);
 void upper_file_keep(struct upper *u, uint64_t ino, int fd); /* takes fd */
+void upper_forget_files(struct upper *u);                    /* and all listings */
+void upper_changed_all(struct upper *u);
 void upper_file_drop(struct upper *u, uint64_t ino);
 int path_join(char ret[PATH_MAX], const char *dir, const char *name) must_check;
 
@@ -261,6 +269,9 @@ int upper_orphan(struct upper *u, uint64_t ino, uint32_t flags, const struct chi
 /* What stands in tree/ at the place of a package, set aside while that is there, goes out of sight.
  */
 int upper_bury_aside(struct upper_call *c, const struct spot *dir, const char *name) must_check;
+/* The name of a node goes, while its bytes stay for who has it open; between the same two. It does
+ * only directories, or only what is none. */
+int upper_orphan_by_id(struct upper *u, struct view *v, uint64_t ino, bool dirs) must_check;
 /* A line in `removed`; a package's folder that is set aside in its place goes out of sight first.
  */
 int upper_hide(struct upper_call *c, const struct spot *dir, const char *name,
@@ -275,3 +286,22 @@ void upper_changed(struct upper *u, uint64_t backing);
 void upper_changed_fd(struct upper *u, int dirfd);
 /* What a program gets of a failure of the upper's file system; the first of a kind is logged. */
 int upper_fault(struct upper *u, int r, const char *what);
+
+/* ---- by people's paths (upper_home.c, upper_reset.c) ---- */
+
+/* What the name of a folder in pkg/ says. */
+struct upper_home {
+	char *place;   /* owned; relative to the project */
+	char *version; /* in the same memory */
+};
+int upper_home(const struct upper *u, const char *folder, struct upper_home *ret) must_check;
+void upper_home_release(struct upper_home *h);
+bool upper_home_shown(struct view *v, const struct upper_home *h, const char *folder);
+
+/* A path of the lower, relative to the project: what it is, the directory that it is in (0: it is a
+ * root), the root of the mount. Never waits: VIEW_WAIT. */
+struct upper_low {
+	struct view_attr attr;
+	uint64_t dir, root;
+};
+int upper_lower_at(struct view *v, const char *path, struct upper_low *ret) must_check;

@@ -19,7 +19,7 @@ int upper_orphan(struct upper *u, uint64_t ino, uint32_t flags, const struct chi
 		node = nodes_add(n, ino, UNODE_BASE);
 	if (node) {
 		nodes_unname(n, node);
-		node->flags &= ~(unsigned)UNODE_INPLACE;
+		node->flags &= ~(unsigned)(UNODE_INPLACE | UNODE_ALIAS);
 		node->flags |= UNODE_ORPHAN | flags;
 		node->mode = child_mode(ch);
 		node->uid = ch->has_up ? ch->st.st_uid : u->uid;
@@ -94,6 +94,27 @@ int upper_is_empty(struct upper_call *c, uint64_t dir)
 	int r = upper_list(c, dir, 0, false, stop_at_name, &any);
 
 	return r ? r : any ? -ENOTEMPTY : 0;
+}
+
+int upper_orphan_by_id(struct upper *u, struct view *v, uint64_t ino, bool dirs)
+{
+	struct parcel *wait = NULL;
+	struct upper_call c = { .u = u, .v = v, .ret_wait = &wait };
+	struct child ch = { .has_up = true };
+	const char *name;
+	auto_close int dir = -1;
+	struct spot s;
+	int r = spot_find_moving(&c, ino, &s);
+
+	if (r != 0 || (s.flags & UNODE_ORPHAN) || !(s.flags & UNODE_DIR) == dirs)
+		return 0; /* in a folder that has gone already */
+	dir = upper_open_parent(u, s.path, &name);
+	if (dir < 0 || fstatat(dir, name, &ch.st, AT_SYMLINK_NOFOLLOW) < 0)
+		return 0;
+	if (S_ISDIR(ch.st.st_mode))
+		return upper_orphan(u, ino, UNODE_DIR, &ch);
+	r = upper_bury(u, dir, name, ino);
+	return r == 0 ? upper_orphan(u, ino, UNODE_SAVED, &ch) : r;
 }
 
 /* ---- unlink, rmdir ---- */
@@ -227,7 +248,7 @@ int upper_rmdir(struct upper_call *c, uint64_t dir, const char *name)
 		r = -ENOTDIR;
 	merged = r == 0 && m.ch.has_low && S_ISDIR(m.ch.low.mode);
 	if (merged)
-		r = upper_is_empty(c, m.ch.low.ino);
+		r = upper_is_empty(c, m.ino ? m.ino : m.ch.low.ino);
 	if (r == 0)
 		r = upper_make_dirs(c, dir, &m.spot, &m.dirfd);
 	if (r != 0)

@@ -36,6 +36,12 @@ static bool is_fixed(const struct end *x)
 	return x->ch.has_low && S_ISDIR(x->ch.low.mode);
 }
 
+/* What the kernel calls a thing of the lower. */
+static uint64_t lower_id(const struct end *x)
+{
+	return x->ino ? x->ino : x->ch.low.ino;
+}
+
 static int check(struct renaming *m, unsigned flags)
 {
 	const struct end *a = &m->from, *b = &m->to;
@@ -57,7 +63,7 @@ static int check(struct renaming *m, unsigned flags)
 		return 0;
 	if (dir != S_ISDIR(child_mode(&b->ch)))
 		return dir ? -ENOTDIR : -EISDIR;
-	r = dir && is_fixed(b) ? upper_is_empty(m->c, b->ch.low.ino) : 0;
+	r = dir && is_fixed(b) ? upper_is_empty(m->c, lower_id(b)) : 0;
 	return r;
 }
 
@@ -67,7 +73,7 @@ static int bring_up(struct upper_call *c, struct end *x)
 	int r = 0;
 
 	if (!x->ch.has_up)
-		r = upper_copy_up(c, x->ch.low.ino, UINT64_MAX);
+		r = upper_copy_up(c, lower_id(x), UINT64_MAX);
 	if (r == 0)
 		r = upper_make_dirs(c, x->dir, &x->spot, &x->dirfd);
 	return r;
@@ -89,7 +95,7 @@ static int open_way(struct upper_call *c, struct end *x)
 			r = -errno;
 		return r == 0 ? gone_add(&c->u->gone, c->u->fd, x->ch.path) : r;
 	}
-	r = upper_make_dirs(c, x->ch.low.ino, &s, &fd);
+	r = upper_make_dirs(c, lower_id(x), &s, &fd);
 	return r == 0 ? upper_hide(c, &x->spot, x->name, &x->ch) : r;
 }
 

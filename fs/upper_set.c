@@ -28,7 +28,7 @@ static int bring_up(struct upper_call *c, uint64_t ino, const struct upper_chang
 
 	if (r != -ENOENT || !s.lower)
 		return r;
-	r = view_attr(c->v, ino, &low, c->ret_wait, c->e);
+	r = view_attr(c->v, s.lower, &low, c->ret_wait, c->e);
 	if (r != 0)
 		return r;
 	if (is_same(ch, &low, c->u))
@@ -41,7 +41,8 @@ static int bring_up(struct upper_call *c, uint64_t ino, const struct upper_chang
 static int set_size(struct upper_call *c, uint64_t ino, off_t size)
 {
 	bool is_cached;
-	int fd, r = upper_file(c, ino, true, &fd, &is_cached);
+	uint64_t lower;
+	int fd, r = upper_file(c, ino, true, &fd, &is_cached, &lower);
 
 	if (r != 0)
 		return r;
@@ -109,12 +110,13 @@ int upper_setattr(struct upper_call *c, uint64_t ino, const struct upper_change 
 /* A file of the upper, copied up if it was not. */
 static int own_file(struct upper_call *c, uint64_t ino, int *ret_fd, bool *ret_cached)
 {
-	int r = upper_file(c, ino, true, ret_fd, ret_cached);
+	uint64_t lower;
+	int r = upper_file(c, ino, true, ret_fd, ret_cached, &lower);
 
 	if (r != -ENOENT)
 		return r;
 	r = upper_copy_up(c, ino, UINT64_MAX);
-	return r == 0 ? upper_file(c, ino, true, ret_fd, ret_cached) : r;
+	return r == 0 ? upper_file(c, ino, true, ret_fd, ret_cached, &lower) : r;
 }
 
 ssize_t upper_write(struct upper_call *c, uint64_t ino, const void *buf, size_t n, uint64_t off)
@@ -197,9 +199,10 @@ int upper_fsync(struct upper_call *c, uint64_t ino, bool data_only)
 		return -errno;
 	if (r == 0 && S_ISREG(st.st_mode)) {
 		bool is_cached;
+		uint64_t lower;
 		int file;
 
-		r = upper_file(c, ino, false, &file, &is_cached);
+		r = upper_file(c, ino, false, &file, &is_cached, &lower);
 		if (r != 0)
 			return r;
 		r = (data_only ? fdatasync(file) : fsync(file)) < 0 ? -errno : 0;

@@ -56,13 +56,13 @@ static int walk_up(struct upper *u, uint64_t ino, struct spot *ret, char *tail, 
 	char *at = tail + PATH_MAX - 1;
 
 	*at = '\0';
-	ret->lower = ino < UPPER_INO_FIRST ? ino : 0;
+	ret->lower = ino < UPPER_INO_FIRST ? ino : n ? n->lower : 0;
 	ret->flags = n ? n->flags : 0;
-	ret->known = n && !(n->flags & UNODE_INPLACE);
-	*ret_start = ino;
+	ret->known = n && !(n->flags & (UNODE_INPLACE | UNODE_ALIAS));
+	*ret_start = ret->lower;
 	if (!n)
 		return ino < UPPER_INO_FIRST ? 0 : -ESTALE;
-	if (n->flags & UNODE_INPLACE)
+	if (!ret->known)
 		return 0;
 	if (n->flags & UNODE_ORPHAN) {
 		*ret_start = 0;
@@ -73,6 +73,10 @@ static int walk_up(struct upper *u, uint64_t ino, struct spot *ret, char *tail, 
 	for (; n; n = nodes_get(&u->nodes, n->parent)) {
 		size_t len = n->name ? strlen(n->name) : 0;
 
+		if (n->flags & UNODE_ALIAS) {
+			*ret_start = n->lower;
+			break;
+		}
 		if (!len)
 			return -ENOENT; /* in a directory that was removed */
 		if ((size_t)(at - tail) < len + 1)
@@ -87,7 +91,7 @@ static int walk_up(struct upper *u, uint64_t ino, struct spot *ret, char *tail, 
 	return *ret_start < UPPER_INO_FIRST ? 0 : -ESTALE;
 }
 
-int spot_find(struct upper_call *c, uint64_t ino, struct spot *ret)
+static int find(struct upper_call *c, uint64_t ino, struct spot *ret, bool moving)
 {
 	struct nodes *n = &c->u->nodes;
 	char tail[PATH_MAX];
@@ -97,7 +101,7 @@ int spot_find(struct upper_call *c, uint64_t ino, struct spot *ret)
 	ret->ino = ino;
 	ret->area = NULL;
 	(void)pthread_mutex_lock(&n->mu);
-	while (n->moving)
+	while (n->moving && !moving)
 		(void)pthread_cond_wait(&n->settled, &n->mu);
 	ret->moves = n->moves;
 	r = walk_up(c->u, ino, ret, tail, &start);
@@ -108,6 +112,16 @@ int spot_find(struct upper_call *c, uint64_t ino, struct spot *ret)
 	if (r != 0 || !ret->known)
 		return r;
 	return path_join(ret->path, ret->path, tail);
+}
+
+int spot_find(struct upper_call *c, uint64_t ino, struct spot *ret)
+{
+	return find(c, ino, ret, false);
+}
+
+int spot_find_moving(struct upper_call *c, uint64_t ino, struct spot *ret)
+{
+	return find(c, ino, ret, true);
 }
 
 static bool still(struct upper *u, const struct spot *s)
@@ -274,6 +288,22 @@ void upper_file_drop(struct upper *u, uint64_t ino)
 		closep(&old[i]);
 }
 
+void upper_forget_files(struct upper *u)
+{
+	for (unsigned i = 0; i < FD_SETS; i++) {
+		for (unsigned k = 0; k < FD_WAYS; k++) {
+			uint64_t ino;
+
+			(void)pthread_mutex_lock(&u->fds_mu);
+			ino = u->fds[i][k].ino;
+			(void)pthread_mutex_unlock(&u->fds_mu);
+			if (ino)
+				upper_file_drop(u, ino);
+		}
+	}
+	upper_changed_all(u);
+}
+
 /* A program may write what it has open whatever the mode has become, or was when it was made (0444
  * is usual); for a user who is not root the file must lend us its mode for a moment. */
 static int open_lent(struct upper_call *c, uint64_t ino, bool writes, struct spot *s, int *ret_fd)
@@ -300,7 +330,8 @@ static int open_lent(struct upper_call *c, uint64_t ino, bool writes, struct spo
 	return r;
 }
 
-int upper_file(struct upper_call *c, uint64_t ino, bool writes, int *ret_fd, bool *ret_cached)
+int upper_file(struct upper_call *c, uint64_t ino, bool writes, int *ret_fd, bool *ret_cached,
+	       uint64_t *ret_lower)
 {
 	int fd = cached(c->u, ino, writes), r;
 	bool read_only = false;
@@ -318,6 +349,7 @@ int upper_file(struct upper_call *c, uint64_t ino, bool writes, int *ret_fd, boo
 	}
 	if (r == -EACCES)
 		r = open_lent(c, ino, true, &s, &fd);
+	*ret_lower = s.lower;
 	if (r != 0)
 		return r == -ENOENT && !s.lower ? -EIO : r;
 	*ret_cached = keep(c->u, ino, fd, !read_only, 1);
