@@ -216,14 +216,14 @@ static struct unode *find_node(struct nodes *n, uint64_t dir, const char *name,
 	const struct unode *low;
 
 	*ret_low = false;
-	if (!node)
-		node = nodes_named(n, dir, name);
-	if (node && !ch->has_up)
-		return node->flags & UNODE_ALIAS ? node : NULL;
+	if (!node && ch->has_up && !ch->own)
+		node = nodes_named(n, dir, name, 0);
 	if (node && !(node->flags & UNODE_DIR) != !S_ISDIR(ch->st.st_mode)) {
 		nodes_unname(n, node); /* it was exchanged behind our back */
 		node = NULL;
 	}
+	if (!node && ch->has_low)
+		node = nodes_named(n, dir, name, ch->low.ino);
 	if (node || !is_lowers(ch))
 		return node;
 	low = nodes_get(n, ch->low.ino);

@@ -54,14 +54,15 @@ struct unode *nodes_get(struct nodes *n, uint64_t ino)
 	return u;
 }
 
-struct unode *nodes_named(struct nodes *n, uint64_t parent, const char *name)
+struct unode *nodes_named(struct nodes *n, uint64_t parent, const char *name, uint64_t lower)
 {
 	struct unode *u;
 
 	if (atomic_load(&n->count) == 0)
 		return NULL;
 	u = *name_bucket(n, parent, name);
-	while (u && (u->parent != parent || strcmp(u->name, name) != 0))
+	while (u && (u->parent != parent || (u->flags & UNODE_ALIAS ? u->lower : 0) != lower ||
+		     strcmp(u->name, name) != 0))
 		u = u->next_name;
 	return u;
 }

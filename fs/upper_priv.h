@@ -234,8 +234,9 @@ void upper_stat_up(struct stat *st, uint64_t ino, const struct view_attr *low, u
 
 void nodes_init(struct nodes *n);
 void nodes_release(struct nodes *n);
-struct unode *nodes_get(struct nodes *n, uint64_t ino);                              /* under mu */
-struct unode *nodes_named(struct nodes *n, uint64_t parent, const char *name);       /* under mu */
+struct unode *nodes_get(struct nodes *n, uint64_t ino); /* under mu */
+/* Under mu: what the upper has by a name (lower 0), or the alias of a thing of the lower. */
+struct unode *nodes_named(struct nodes *n, uint64_t parent, const char *name, uint64_t lower);
 struct unode *nodes_backed(struct nodes *n, uint64_t backing);                       /* under mu */
 struct unode *nodes_add(struct nodes *n, uint64_t ino, uint32_t flags) must_check;   /* under mu */
 int nodes_name(struct nodes *n, struct unode *u, uint64_t parent, const char *name); /* under mu */
