@@ -40,7 +40,7 @@ typedef int walk_fn(void *arg, const char *path, const char *name);
 
 static int walk_files(int at, const char *folder, walk_fn *fn, void *arg)
 {
-	DIR *d;
+	DIR *d = NULL;
 	int r = list_folder(at, folder, &d);
 
 	if (r < 0)
@@ -59,7 +59,7 @@ static int walk_files(int at, const char *folder, walk_fn *fn, void *arg)
 
 static int walk_half(int at, const char *half, walk_fn *fn, void *arg)
 {
-	DIR *d;
+	DIR *d = NULL;
 	int r = list_folder(at, half, &d);
 
 	if (r < 0)
@@ -78,7 +78,7 @@ static int walk_half(int at, const char *half, walk_fn *fn, void *arg)
 
 int volume_walk(const struct volume *v, walk_fn *fn, void *arg, struct err *e)
 {
-	DIR *d;
+	DIR *d = NULL;
 	int r = list_folder(v->dir, ".", &d);
 
 	if (r < 0)
@@ -96,7 +96,7 @@ int volume_walk(const struct volume *v, walk_fn *fn, void *arg, struct err *e)
 int count_folder(int dir, const char *name, uint64_t *ret)
 {
 	uint64_t n = 0;
-	DIR *d;
+	DIR *d = NULL;
 	int r = list_folder(dir, name, &d);
 
 	if (r < 0)

@@ -38,7 +38,7 @@
 	X(url_set)
 
 struct curl_functions {
-#define CURL_MEMBER(name) __typeof__(&curl_##name) name;
+#define CURL_MEMBER(name) __typeof__(&curl_##name) name; /* NOLINT: no expression */
 	CURL_FUNCTIONS(CURL_MEMBER)
 #undef CURL_MEMBER
 };

@@ -210,7 +210,7 @@ static void *leave_run(void *arg)
 static int leave_start(struct leave **ret, const char *dir, bool lazy, struct err *e)
 {
 	struct leave *l = calloc(1, sizeof *l);
-	pthread_t thread;
+	pthread_t thread = 0;
 	int r;
 
 	if (!l)

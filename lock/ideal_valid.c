@@ -342,10 +342,9 @@ bool ideal_valid(struct ideal *d, struct iedge *edge)
 		edge->state = STATE_MISSING;
 	} else if (iedge_is_peer(edge) && edge->from == to->parent && !ideal_is_top(edge->from)) {
 		edge->state = STATE_PEER_LOCAL;
-	} else if (!ideal_satisfies(d, to, edge)) {
-		edge->state = STATE_INVALID;
-	} else if (edge->rule && to->rule && to->edge_count &&
-		   !specific(d, edge->rule, to->rule, &ignored)) {
+	} else if (!ideal_satisfies(d, to, edge) ||
+		   (edge->rule && to->rule && to->edge_count &&
+		    !specific(d, edge->rule, to->rule, &ignored))) {
 		edge->state = STATE_INVALID;
 	} else {
 		edge->state = STATE_OK;

@@ -312,8 +312,7 @@ static int convert_entry(struct v1 *v, const char *path, const char *name, const
 	int r;
 
 	*ret_below = path;
-	if (!known || s.type != SPEC_DIRECTORY)
-	entry.requires = json_get(old, "requires");
+	entry.requires = known && s.type == SPEC_DIRECTORY ? NULL : json_get(old, "requires");
 	r = add_entry(v, entry);
 	if (r < 0)
 		return r;

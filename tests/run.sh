@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # run.sh [STEP...] - everything that must hold, on a Debian 12 machine; installs what is missing.
-# Steps, all if none is named: gcc clang asan tsan format shell e2e crafted registry.
+# Steps, all if none is named: gcc clang asan tsan format shell tidy e2e crafted registry.
 #   gcc       build/ with --werror, suites unit, check, tools, oracle (npm's own code) and fuzz
 #             (the corpora, replayed)
 #   clang, asan, tsan   the same tests built by clang, by gcc with ASan and UBSan, by clang with TSan
-#   format    clang-format;  shell: shellcheck over all scripts
+#   format    clang-format;  shell: shellcheck over all scripts;  tidy: clang-tidy (.clang-tidy)
 #   e2e       tests/e2e as root and as an ordinary user, who is made (and removed) if need be
 #   crafted   the oracle over the crafted projects, as root and as the ordinary user
 #   registry  tests/registry/projects.sh and tools.sh, from a real registry; skipped where none answers
@@ -19,7 +19,7 @@ set -u -o pipefail
 umask 022
 exec </dev/null
 cd "$(dirname "$0")/.." || exit 1
-steps=${*:-gcc clang asan tsan format shell e2e crafted registry}
+steps=${*:-gcc clang asan tsan format shell tidy e2e crafted registry}
 scratch=$(mktemp -d /tmp/dxfs-run.XXXXXX) || exit 1
 mkdir -m 1777 "$scratch/tmp" && chmod 755 "$scratch" || exit 1
 # The mark by which cleanup finds what a step has started.
@@ -90,7 +90,7 @@ tally_log() {
 
 install_missing() {
 	local p missing=()
-	for p in gcc g++ clang clang-format shellcheck meson ninja-build pkg-config git curl openssl procps fuse3 \
+	for p in gcc g++ clang clang-format clang-tidy shellcheck meson ninja-build pkg-config git curl openssl procps fuse3 \
 		libfuse3-dev libxxhash-dev libssl-dev libcjson-dev libcurl4-openssl-dev libdeflate-dev zlib1g-dev \
 		libcadical-dev libcriterion-dev libmicrohttpd-dev ca-certificates; do
 		dpkg-query -W -f '${db:Status-Abbrev}' "$p" 2>/dev/null | grep -q '^ii' || missing+=("$p")
@@ -220,6 +220,19 @@ step_shell() {
 	fi
 }
 
+# What meson would compile with clang; nothing is built.
+step_tidy() {
+	local log=$scratch/tidy.log
+	if CC=clang attended env PATH="$machine_path" meson setup "$scratch/tidy" >"$log" 2>&1 &&
+		sources 'core/*.c' 'lock/*.c' 'fetch/*.c' 'fs/*.c' |
+		xargs -P "$(nproc)" -n 4 clang-tidy -quiet -p "$scratch/tidy" >"$log" 2>>"$scratch/tidy.err"; then
+		tally tidy 1 0 0
+	else
+		grep -A3 -E '(error|warning):' "$log" || tail -20 "$log" "$scratch/tidy.err"
+		tally tidy 0 1 0
+	fi
+}
+
 # What an ordinary user needs, in a place that he can reach.
 make_kit() {
 	kit=$scratch/kit
@@ -303,6 +316,7 @@ mounting() {
 }
 
 other_builds() {
+	! wanted tidy || step_tidy
 	! wanted clang || CC=clang build_and_test clang build-clang "unit fuzz"
 	! wanted asan || CC=gcc build_and_test asan build-asan "unit tools fuzz" -Db_sanitize=address,undefined -Db_lundef=false
 	! wanted tsan || CC=clang build_and_test tsan build-tsan unit -Db_sanitize=thread -Db_lundef=false
