@@ -66,5 +66,6 @@ int cmd_mount(int argc, char **argv);
 int cmd_unmount(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_diff(int argc, char **argv);
+int cmd_reset(int argc, char **argv);
 int cmd_patch(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);

@@ -4,6 +4,7 @@
 #include "fs/cmd_mount_priv.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -26,6 +27,21 @@ static int stop(struct mounting *m, struct err *e)
 	return r < 0 ? r : 0;
 }
 
+/* "reset" or "reset PATH". What was reset of packages whose scripts had failed is there again. */
+static int reset(struct mounting *m, struct slice request, struct buf *out, struct err *e)
+{
+	auto_free char *line = strndup((const char *)request.ptr, request.len);
+	const char *path = line ? strchr(line, ' ') : NULL;
+	uint64_t count = 0;
+	int r = line ? server_reset(m->server, path ? path + 1 : NULL, &count, e)
+		     : err_set(e, -ENOMEM, "out of memory");
+
+	if (r == 0)
+		r = server_scripts(m->server, e);
+	buf_addf(out, "%" PRIu64 "\n", count);
+	return r;
+}
+
 static int answer(void *arg, struct slice request, struct buf *out, struct err *e)
 {
 	struct mounting *m = arg;
@@ -42,6 +58,9 @@ static int answer(void *arg, struct slice request, struct buf *out, struct err *
 		return server_unmount(m->server, true, e) < 0 ? -EIO : 0;
 	if (slice_eq(request, SLICE("diff")))
 		return server_changes(m->server, out, e);
+	if (slice_eq(request, SLICE("reset")) ||
+	    (request.len > 6 && memcmp(request.ptr, "reset ", 6) == 0))
+		return reset(m, request, out, e);
 	if (slice_eq(request, SLICE("scripts")))
 		return server_scripts(m->server, e);
 	if (slice_eq(request, SLICE("relock")))

@@ -4,7 +4,8 @@
  *   request       one line, at most 4 KiB: "ping", "status", "stop" (unmount and end; an error if
  *                 it is in use), "stop lazy" (detach, end when the last program lets go), "scripts"
  *                 (look anew whose install scripts failed), "relock" (look at the lock now), "diff"
- *                 (fs/changes.h)
+ *                 (fs/changes.h), "reset" and "reset PATH" (relative to the project; the answer is
+ *                 how many changes were taken back)
  *   answer        "ok\n" or "error SENTENCE\n", then, where there is more (status, diff: JSON),
  *                 that, until the daemon closes
  *

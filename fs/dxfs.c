@@ -8,6 +8,7 @@ static const struct cmd commands[] = {
 	{ "umount", cmd_unmount, NULL },
 	{ "status", cmd_status, "what mounts are doing" },
 	{ "diff", cmd_diff, "what was written into a mount" },
+	{ "reset", cmd_reset, "take back what was written" },
 	{ "patch", cmd_patch, "make a patch of what was changed in a package" },
 	{ "doctor", cmd_doctor, "what this machine allows, what is missing" },
 	{ 0 },

@@ -6,7 +6,10 @@
  * are what the lock's `resolved` URL says, for a tarball's own package.json can say anything. Where
  * the lock has no URL (npm's omit-lockfile-registry-resolved), the name is what its dependents ask
  * for, and the version is unknown: then a key with versions denies, but does not allow. A no beats
- * a yes, an alias as a key is nobody's, and what came inside another's tarball is never allowed. */
+ * a yes, an alias as a key is nobody's, and what came inside another's tarball is never allowed.
+ *
+ * One thing is wider than npm's: the path of a tarball may be relative to the project in a key,
+ * where npm knows it by its absolute path only. */
 #pragma once
 #include "lock/graph.h"
 
