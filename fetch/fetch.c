@@ -1,9 +1,9 @@
 #include "fetch/fetch.h"
 
+#include "core/thread.h"
 #include "fetch/fetch_priv.h"
 
 #include <malloc.h>
-#include <signal.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -450,22 +450,17 @@ static unsigned worker_count(const struct fetch_config *c)
 static int start_threads(struct fetch *f, struct err *e)
 {
 	unsigned want = worker_count(&f->c) + 1;
-	sigset_t all, old;
-	int r;
+	int r = thread_start(&f->dispatcher, dispatcher, f, e);
 
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = pthread_create(&f->dispatcher, NULL, dispatcher, f);
 	f->dispatching = r == 0;
 	while (r == 0 && f->worker_count < want) {
 		struct fetch_worker *w = &f->workers[f->worker_count];
 
 		*w = (struct fetch_worker){ .f = f, .demand_only = f->worker_count == 0 };
-		r = pthread_create(&w->thread, NULL, worker, w);
+		r = thread_start(&w->thread, worker, w, e);
 		f->worker_count += r == 0;
 	}
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return r ? err_set(e, -r, "threads for fetching: %s", strerror(r)) : 0;
+	return r;
 }
 
 int fetch_start(struct fetch **ret, const struct fetch_config *c, struct err *e)

@@ -1,8 +1,8 @@
 #include "fetch/http.h"
 
+#include "core/thread.h"
 #include "fetch/http_priv.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <sys/random.h>
 #include <time.h>
@@ -188,7 +188,6 @@ static void init_curl(void)
 
 static int begin(struct http *h, struct err *e)
 {
-	sigset_t all, old;
 	int r = tls_load(h, e);
 
 	if (r < 0)
@@ -203,12 +202,7 @@ static int begin(struct http *h, struct err *e)
 	if (getrandom(&h->random, sizeof h->random, GRND_NONBLOCK) != sizeof h->random)
 		h->random = (uint64_t)http_now_ms();
 	h->random |= 1;
-	/* Signals are for the program's own threads. */
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = pthread_create(&h->thread, NULL, network, h);
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return r ? err_set(e, -r, "a thread for the network: %s", strerror(r)) : 0;
+	return thread_start(&h->thread, network, h, e);
 }
 
 int http_start(struct http **ret, const struct http_config *c, struct err *e)

@@ -492,8 +492,3 @@ void server_status(struct server *s, struct server_status *ret)
 								 memory_order_relaxed);
 	ret->error_count = park_errors(s->park, ret->errors);
 }
-
-const char *server_opcode_name(unsigned opcode)
-{
-	return conn_opcode_name(opcode);
-}

@@ -141,6 +141,3 @@ struct server_status {
 	struct park_error errors[PARK_ERRORS]; /* oldest first */
 };
 void server_status(struct server *s, struct server_status *ret);
-
-/* "LOOKUP", "GETATTR" ...; NULL for a number that the protocol does not use. */
-const char *server_opcode_name(unsigned opcode);

@@ -1,5 +1,6 @@
 #include "fs/status.h"
 
+#include "fs/conn.h"
 #include "fs/ctl.h"
 #include "fs/server.h"
 #include "lock/json.h"
@@ -36,7 +37,7 @@ static void put_messages(struct buf *b, const struct server_status *st)
 
 	buf_addstr(b, "\"messages\":{");
 	for (unsigned i = 0; i < SERVER_OPCODES; i++) {
-		const char *name = server_opcode_name(i);
+		const char *name = conn_opcode_name(i);
 
 		if (st->messages[i] == 0)
 			continue;
