@@ -25,7 +25,7 @@ struct server {
 	struct push *push;   /* NULL: not read-only */
 	struct fetch *fetch; /* NULL: nothing is fetched */
 	struct ahead *ahead;
-	bool *failed;        /* by graph node: not in the registry; minder only */
+	bool *failed; /* by graph node: not in the registry; minder only */
 
 	char **paths; /* of the mounts, relative to the project */
 	struct mount *mounts;

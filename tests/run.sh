@@ -90,7 +90,7 @@ tally_log() {
 
 install_missing() {
 	local p missing=()
-	for p in gcc g++ clang clang-format clang-tidy shellcheck meson ninja-build pkg-config git curl openssl procps fuse3 \
+	for p in gcc g++ clang libclang-rt-dev clang-format clang-tidy shellcheck meson ninja-build pkg-config git curl openssl procps fuse3 \
 		libfuse3-dev libxxhash-dev libssl-dev libcjson-dev libcurl4-openssl-dev libdeflate-dev zlib1g-dev \
 		libcadical-dev libcriterion-dev libmicrohttpd-dev ca-certificates; do
 		dpkg-query -W -f '${db:Status-Abbrev}' "$p" 2>/dev/null | grep -q '^ii' || missing+=("$p")
