@@ -40,27 +40,41 @@ static struct timespec low_time(const struct view_attr *a)
 	};
 }
 
+static int put_at(struct upper *u, const char *temp, int dir, const char *name)
+{
+	int r = renameat2(u->fd, temp, dir, name, RENAME_NOREPLACE) < 0 ? -errno : 0;
+
+	if (r == -EINVAL) /* a file system that cannot promise it: we alone write here */
+		r = renameat(u->fd, temp, dir, name) < 0 ? -errno : 0;
+	return r;
+}
+
 int upper_put(struct upper *u, const char *temp, const char *path)
 {
 	const char *name;
 	auto_close int dir = upper_open_parent(u, path, &name);
 	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT } };
+	char self[64];
 	struct stat st;
-	int r = 0;
+	int r;
 
 	if (dir < 0)
 		return dir;
 	if (fstat(dir, &st) < 0)
 		return -errno;
 	times[1] = st.st_mtim;
-	if (renameat2(u->fd, temp, dir, name, RENAME_NOREPLACE) < 0)
-		r = -errno;
-	if (r == -EINVAL) /* a file system that cannot promise it: we alone write here */
-		r = renameat(u->fd, temp, dir, name) < 0 ? -errno : 0;
+	(void)snprintf(self, sizeof self, "/proc/self/fd/%d", dir);
+	r = put_at(u, temp, dir, name);
+	if (r == -EACCES) {
+		/* A file may be written where no name may be made. */
+		(void)pthread_mutex_lock(&u->mode_mu);
+		if (chmod(self, (st.st_mode & 07777) | 0300) == 0) {
+			r = put_at(u, temp, dir, name);
+			(void)chmod(self, st.st_mode & 07777);
+		}
+		(void)pthread_mutex_unlock(&u->mode_mu);
+	}
 	if (r == 0) {
-		char self[64];
-
-		(void)snprintf(self, sizeof self, "/proc/self/fd/%d", dir);
 		(void)utimensat(AT_FDCWD, self, times, 0);
 		upper_changed(u, st.st_ino);
 	}

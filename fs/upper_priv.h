@@ -155,7 +155,8 @@ struct upper {
 	unsigned next_snap;
 	atomic_uint_fast64_t changes; /* counts what makes a snap old */
 
-	pthread_mutex_t mode_mu; /* held while a file's mode is lent to be opened */
+	pthread_mutex_t
+		mode_mu; /* held while a mode is lent to open a file, or to put one into a folder */
 };
 
 /* The folder's name in pkg/ of a package; *ret_long (if not NULL) the key when that was too long.

@@ -11,7 +11,7 @@ mount_again() {
 ! mountpoint -q ./node_modules && ! grep -q " $PWD/node_modules " /proc/self/mountinfo || "$DXFS_BIN/dxfs" unmount ./node_modules
 if [ "$1" = fresh ]; then
 	for d in "$T/upper" "$T/plain"; do
-		[ ! -d "$d" ] || find "$d" -type d ! -perm -700 -exec chmod u+rwx {} +
+		[ ! -d "$d" ] || chmod -R u+rwX "$d"
 		rm -rf "$d"
 	done
 	mkdir "$T/plain"

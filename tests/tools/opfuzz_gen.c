@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* ---- strings ---- */
 
@@ -190,6 +191,15 @@ static uint32_t some_mode(struct gen *g)
 	return PICK(g, modes);
 }
 
+/* Of what is or may be a folder. The daemon has the user's rights: a folder that its owner may not
+ * enter it cannot look into either, while ext4 would still list the names. */
+static uint32_t folder_mode(struct gen *g)
+{
+	static const uint32_t modes[] = { 0755, 0755, 0700, 0711, 0555, 0500, 0311, 01777 };
+
+	return geteuid() == 0 ? some_mode(g) : PICK(g, modes);
+}
+
 static const char *link_text(struct gen *g)
 {
 	static const char *const texts[] = { "n0", "n1", "nowhere", ".", "index.js", "n2/n0" };
@@ -224,7 +234,7 @@ static struct op make_op(struct gen *g)
 	case OP_MKDIR:
 	case OP_CHMOD:
 	case OP_FCHMOD:
-		o.y = some_mode(g);
+		o.y = folder_mode(g);
 		break;
 	case OP_MKNOD:
 		o.y = some_mode(g) | PICK(g, types);
@@ -270,7 +280,7 @@ static struct op make_first(struct gen *g, size_t i)
 	if (i == 2) {
 		o.kind = OP_MKDIR;
 		o.path = g->set[2];
-		o.y = some_mode(g);
+		o.y = folder_mode(g);
 	} else if (i == 4) {
 		o.kind = OP_PWRITE;
 		o.slot = 1;
