@@ -162,6 +162,9 @@ static int sync_at(const struct upper *u, const char *path, int flags, bool data
 {
 	auto_close int fd = path[0] ? upper_openat(u, path, flags) : dup(u->fd);
 
+	/* A folder whose mode keeps us out: all that is on the disk, then. */
+	if (path[0] && fd == -EACCES)
+		return syncfs(u->fd) < 0 ? -errno : 0;
 	if (fd < 0)
 		return path[0] ? fd : -errno;
 	return (data_only ? fdatasync(fd) : fsync(fd)) < 0 ? -errno : 0;
