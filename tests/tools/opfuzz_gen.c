@@ -192,10 +192,10 @@ static uint32_t some_mode(struct gen *g)
 }
 
 /* Of what is or may be a folder. The daemon has the user's rights: a folder that its owner may not
- * enter it cannot look into either, while ext4 would still list the names. */
+ * enter or list it cannot look into either, while ext4 would say whether it is empty. */
 static uint32_t folder_mode(struct gen *g)
 {
-	static const uint32_t modes[] = { 0755, 0755, 0700, 0711, 0555, 0500, 0311, 01777 };
+	static const uint32_t modes[] = { 0755, 0755, 0700, 0711, 0555, 0500, 0511, 01777 };
 
 	return geteuid() == 0 ? some_mode(g) : PICK(g, modes);
 }
