@@ -54,6 +54,9 @@ static void print_items(const cJSON *list, bool aside)
 
 static int list_offline(const struct cmd_upper *at, struct buf *ret, struct err *e)
 {
+	const struct cmd_project_options po = { .dir = at->project_dir,
+						.cache_dir = at->state.dir };
+	const struct store_options so = { 0 };
 	auto_cmd_view struct cmd_view view = CMD_VIEW_INIT;
 	struct err why = { 0 };
 	struct upper *u = NULL;
@@ -63,7 +66,7 @@ static int list_offline(const struct cmd_upper *at, struct buf *ret, struct err 
 		buf_addstr(ret, "[]\n");
 		return buf_error(ret);
 	}
-	if (r == 0 && cmd_view_open(&view, at->project_dir, &at->state, &why) < 0)
+	if (r == 0 && cmd_view_open(&view, &po, &so, &at->state, false, &why) < 0)
 		(void)fprintf(stderr, "dxfs diff: without what a mount would show: %s\n", why.msg);
 	if (r == 0)
 		r = changes_json(ret, u, view.view, e);

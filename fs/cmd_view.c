@@ -11,13 +11,14 @@ static int key_of(void *arg, const struct graph_node *n, struct digest *ret, str
 	return fetch_key(p->npmrc, p->project.dir, n, ret, e);
 }
 
-static int open_places(struct cmd_view *v, const struct state *s, struct err *e)
+static int open_places(struct cmd_view *v, const struct state *s, bool fleeting, struct err *e)
 {
 	const struct npmrc *rc = v->project.npmrc;
 	mode_t mask = umask(022);
 	struct places_config c = {
 		.store = v->store,
 		.state_dir = s->dir,
+		.fleeting = fleeting,
 		.project_dirfd = v->project.project.dirfd,
 		.bin_links = npmrc_bool(rc, "bin-links", true),
 		.omit_resolved = npmrc_bool(rc, "omit-lockfile-registry-resolved", false),
@@ -30,14 +31,35 @@ static int open_places(struct cmd_view *v, const struct state *s, struct err *e)
 	return places_open(&v->places, &c, e);
 }
 
-int cmd_view_open(struct cmd_view *ret, const char *project_dir, const struct state *s,
+static int make_view(struct cmd_view *v, struct basis *b, struct err *e)
+{
+	auto_free bool *present = calloc(basis_graph(b)->count, sizeof *present);
+	struct view *fresh;
+	int r = present ? select_nodes(basis_graph(b), &v->project.select, present, e)
+			: err_set(e, -ENOMEM, "out of memory");
+
+	if (r >= 0)
+		r = view_new(&fresh, v->places, b, present, e);
+	if (r < 0)
+		return r;
+	view_unref(v->view);
+	v->view = fresh;
+	return 0;
+}
+
+int cmd_view_again(struct cmd_view *v, const bool *failed, struct err *e)
+{
+	v->project.select.failed = failed;
+	return make_view(v, view_basis(v->view), e);
+}
+
+int cmd_view_open(struct cmd_view *ret, const struct cmd_project_options *po,
+		  const struct store_options *so, const struct state *s, bool fleeting,
 		  struct err *e)
 {
-	struct cmd_project_options po = { .dir = project_dir, .cache_dir = s->dir };
-	auto_free bool *present = NULL;
 	struct lock *lock = NULL;
 	struct basis *basis = NULL;
-	int r = cmd_project_open(&ret->project, &po, e);
+	int r = cmd_project_open(&ret->project, po, e);
 
 	if (r == 0)
 		r = cmd_project_lock(&ret->project, &lock, e);
@@ -46,15 +68,11 @@ int cmd_view_open(struct cmd_view *ret, const char *project_dir, const struct st
 	if (r < 0)
 		return r;
 	cmd_project_select(&ret->project);
-	present = calloc(basis_graph(basis)->count, sizeof *present);
-	r = present ? select_nodes(basis_graph(basis), &ret->project.select, present, e)
-		    : err_set(e, -ENOMEM, "out of memory");
-	if (r >= 0)
-		r = store_open(&ret->store, &(struct store_options){ 0 }, e);
+	r = store_open(&ret->store, so, e);
 	if (r == 0)
-		r = open_places(ret, s, e);
+		r = open_places(ret, s, fleeting, e);
 	if (r == 0)
-		r = view_new(&ret->view, ret->places, basis, present, e);
+		r = make_view(ret, basis, e);
 	basis_unref(basis);
 	return r;
 }

@@ -2,6 +2,7 @@
 
 #include "core/buf.h"
 #include "core/file.h"
+#include "core/thread.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -230,7 +231,7 @@ static void work_together(struct job *j, unsigned threads)
 	auto_free pthread_t *others = calloc(threads, sizeof *others);
 	unsigned n = 0;
 
-	while (others && n + 1 < threads && pthread_create(&others[n], NULL, work, j) == 0)
+	while (others && n + 1 < threads && thread_start(&others[n], work, j, NULL) == 0)
 		n++;
 	(void)work(j);
 	while (n > 0)

@@ -2,18 +2,19 @@
 
 #include "core/file.h"
 #include "fetch/fetch.h"
+#include "fs/cmd_view.h"
+#include "fs/progress.h"
 #include "fs/state.h"
 
 #include <fcntl.h>
-#include <inttypes.h>
 #include <libgen.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <time.h>
 
-#define PROGRESS_MS 200 /* between two looks at the progress on a terminal */
-#define THREADS_MAX 16  /* more only wait for the file system's locks */
+#define LOOK_MS     (1000 / PROGRESS_PER_S)
+#define THREADS_MAX 16 /* more only wait for the file system's locks */
 
 struct exporting {
 	const struct export_request *q;
@@ -21,12 +22,8 @@ struct exporting {
 
 	char *target; /* owned: absolute */
 	mode_t umask;
-	struct cmd_project project;
 	struct state state;
-	struct store *store;
-	struct places *places;
-	struct basis *basis;
-	struct view *view;
+	struct cmd_view v;
 
 	/* Bringing what is missing. */
 	struct fetch *fetch;
@@ -46,7 +43,7 @@ struct exporting {
 static void one_done(void *arg, const struct digest *key, int result, const char *why)
 {
 	struct exporting *x = arg;
-	struct parcel *src = parcels_find(places_parcels(x->places), key);
+	struct parcel *src = parcels_find(places_parcels(x->v.places), key);
 
 	(void)pthread_mutex_lock(&x->mu);
 	x->done++;
@@ -60,34 +57,35 @@ static void one_done(void *arg, const struct digest *key, int result, const char
 
 static void wait_all(struct exporting *x)
 {
-	bool terminal = isatty(STDERR_FILENO);
+	struct progress progress = { .to = stderr };
+	struct fetch_stats st;
 
 	(void)pthread_mutex_lock(&x->mu);
 	while (x->done < x->wanted) {
 		struct timespec until;
 
 		(void)clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_nsec += PROGRESS_MS * 1000000L;
+		until.tv_nsec += LOOK_MS * 1000000L;
 		until.tv_sec += until.tv_nsec / 1000000000;
 		until.tv_nsec %= 1000000000;
 		(void)pthread_cond_timedwait(&x->changed, &x->mu, &until);
-		if (terminal)
-			(void)fprintf(stderr, "\r%" PRIu32 " of %" PRIu32 " packages fetched%s",
-				      x->done, x->wanted, x->done == x->wanted ? "\n" : "");
+		fetch_stats(x->fetch, &st);
+		progress_show(&progress, x->done, x->wanted, st.bytes);
 	}
+	progress_hide(&progress);
 	(void)pthread_mutex_unlock(&x->mu);
 }
 
 static int bring(struct exporting *x, struct err *e)
 {
-	struct fetch_config c = { .store = x->store,
-				  .npmrc = x->project.npmrc,
-				  .project_dir = x->project.project.dir,
-				  .offline = x->project.offline,
+	struct fetch_config c = { .store = x->v.store,
+				  .npmrc = x->v.project.npmrc,
+				  .project_dir = x->v.project.project.dir,
+				  .offline = x->v.project.offline,
 				  .done = one_done,
 				  .done_arg = x };
 	size_t n;
-	struct parcel *const *list = view_parcels(x->view, &n);
+	struct parcel *const *list = view_parcels(x->v.view, &n);
 	int r;
 
 	x->lost = calloc(n + 1, sizeof *x->lost);
@@ -101,7 +99,7 @@ static int bring(struct exporting *x, struct err *e)
 				       .resolved = list[i]->resolved,
 				       .integrity = list[i]->integrity };
 
-		if (parcel_here(places_parcels(x->places), list[i]))
+		if (parcel_here(places_parcels(x->v.places), list[i]))
 			continue;
 		(void)pthread_mutex_lock(&x->mu);
 		x->wanted++;
@@ -117,99 +115,37 @@ static int bring(struct exporting *x, struct err *e)
 
 /* ---- the view ---- */
 
-static int key_of(void *arg, const struct graph_node *n, struct digest *ret, struct err *e)
-{
-	const struct exporting *x = arg;
-
-	return fetch_key(x->project.npmrc, x->project.project.dir, n, ret, e);
-}
-
-static int make_view(struct exporting *x, struct err *e)
-{
-	size_t count = basis_graph(x->basis)->count;
-	auto_free bool *present = calloc(count, sizeof *present);
-	struct view *v;
-	int r;
-
-	if (!present)
-		return err_set(e, -ENOMEM, "out of memory");
-	r = select_nodes(basis_graph(x->basis), &x->project.select, present, e);
-	if (r == 0)
-		r = view_new(&v, x->places, x->basis, present, e);
-	if (r < 0)
-		return r;
-	view_unref(x->view);
-	x->view = v;
-	return 0;
-}
-
 /* Packages that cannot be had go with their optional set, as with npm. */
 static int leave_out(struct exporting *x, struct err *e)
 {
 	if (x->lost_count == 0)
 		return 0;
-	x->failed = calloc(basis_graph(x->basis)->count, sizeof *x->failed);
+	x->failed = calloc(basis_graph(view_basis(x->v.view))->count, sizeof *x->failed);
 	if (!x->failed)
 		return err_set(e, -ENOMEM, "out of memory");
 	for (uint32_t i = 0; i < x->lost_count; i++) {
-		view_mark(x->view, x->lost[i], x->failed);
+		view_mark(x->v.view, x->lost[i], x->failed);
 		(void)fprintf(stderr, "dx export: %s@%s is optional and cannot be had: left out\n",
 			      x->lost[i]->name, x->lost[i]->version ? x->lost[i]->version : "");
 	}
-	x->project.select.failed = x->failed;
-	return make_view(x, e);
+	return cmd_view_again(&x->v, x->failed, e);
 }
 
-static int open_places(struct exporting *x, struct err *e)
+/* The state is what a mount of the project has: the pins are the project's, wherever it goes. */
+static int open_all(struct exporting *x, struct err *e)
 {
-	const struct npmrc *rc = x->project.npmrc;
-	struct places_config c = {
-		.store = x->store,
-		.state_dir = x->state.dir,
-		.fleeting = true,
-		.project_dirfd = x->project.project.dirfd,
-		.bin_links = npmrc_bool(rc, "bin-links", true),
-		.omit_resolved = npmrc_bool(rc, "omit-lockfile-registry-resolved", false),
-		.key = key_of,
-		.key_arg = x,
-		.modes = { .umask = x->umask,
-			   .npm_umask = npmrc_umask(rc),
-			   .setuid = geteuid() == 0 },
-	};
-
-	return places_open(&x->places, &c, e);
-}
-
-/* What a mount of the project would have to know: the pins are the project's, wherever it goes. */
-static int open_state(struct exporting *x, struct err *e)
-{
+	auto_project struct project p = PROJECT_INIT;
 	auto_free char *mountpoint = NULL;
+	int r = project_open(&p, x->q->project.dir ? x->q->project.dir : ".", e);
 
-	if (asprintf(&mountpoint, "%s/node_modules", x->project.project.dir) < 0) {
+	if (r < 0)
+		return r;
+	if (asprintf(&mountpoint, "%s/node_modules", p.dir) < 0) {
 		mountpoint = NULL;
 		return err_set(e, -ENOMEM, "out of memory");
 	}
-	return state_open(&x->state, mountpoint, true, e);
-}
-
-static int open_all(struct exporting *x, struct err *e)
-{
-	struct lock *lock = NULL;
-	int r = cmd_project_open(&x->project, &x->q->project, e);
-
-	if (r == 0)
-		r = open_state(x, e);
-	if (r < 0)
-		return r;
-	cmd_project_select(&x->project);
-	r = cmd_project_lock(&x->project, &lock, e);
-	if (r == 0)
-		r = basis_new(&x->basis, lock, e);
-	if (r == 0)
-		r = store_open(&x->store, &x->q->store, e);
-	if (r == 0)
-		r = open_places(x, e);
-	return r == 0 ? make_view(x, e) : r;
+	r = state_open(&x->state, mountpoint, true, e);
+	return r == 0 ? cmd_view_open(&x->v, &x->q->project, &x->q->store, &x->state, true, e) : r;
 }
 
 /* ---- where to ---- */
@@ -238,7 +174,7 @@ static int find_target(struct exporting *x, struct err *e)
 /* The folder that is there shows this lock: so its hidden lockfile says. */
 static bool stands(const struct exporting *x)
 {
-	uint64_t root = view_root_ino(x->view, 0);
+	uint64_t root = view_root_ino(x->v.view, 0);
 	auto_free char *path = NULL, *have = NULL, *want = NULL;
 	struct view_attr a;
 	struct parcel *wait;
@@ -248,11 +184,11 @@ static bool stands(const struct exporting *x)
 		path = NULL;
 		return false;
 	}
-	if (view_lookup(x->view, root, SLICE(".package-lock.json"), &a, &wait, NULL) != 0 ||
+	if (view_lookup(x->v.view, root, SLICE(".package-lock.json"), &a, &wait, NULL) != 0 ||
 	    file_read_all(AT_FDCWD, path, a.size + 1, &have, &len, NULL) < 0 || len != a.size)
 		return false;
 	want = malloc(len + 1);
-	return want && view_read(x->view, a.ino, want, len, 0, &wait, NULL) == (ssize_t)len &&
+	return want && view_read(x->v.view, a.ino, want, len, 0, &wait, NULL) == (ssize_t)len &&
 	       memcmp(have, want, len) == 0;
 }
 
@@ -275,20 +211,16 @@ static int run(struct exporting *x, struct err *e)
 	if (r < 0)
 		return r;
 	(void)umask(0);
-	r = export_view(x->view, x->target, threads, x->counts, e);
+	r = export_view(x->v.view, x->target, threads, x->counts, e);
 	(void)umask(x->umask);
 	return r;
 }
 
 static void release(struct exporting *x)
 {
-	view_unref(x->view);
-	basis_unref(x->basis);
-	places_close(x->places);
 	fetch_stop(x->fetch);
-	store_close(x->store);
+	cmd_view_release(&x->v);
 	state_release(&x->state);
-	cmd_project_release(&x->project);
 	free(x->failed);
 	free(x->lost);
 	free(x->target);
@@ -298,7 +230,7 @@ int export_run(const struct export_request *q, struct export_counts *counts, str
 {
 	struct exporting x = { .q = q,
 			       .counts = counts,
-			       .project = CMD_PROJECT_INIT,
+			       .v = CMD_VIEW_INIT,
 			       .state = STATE_INIT,
 			       .mu = PTHREAD_MUTEX_INITIALIZER,
 			       .changed = PTHREAD_COND_INITIALIZER };
