@@ -90,6 +90,9 @@ static int reset_live(const struct cmd_upper *at, const char *path, uint64_t *co
 static int reset_offline(const struct cmd_upper *at, const char *path, uint64_t *count,
 			 struct err *e)
 {
+	const struct cmd_project_options po = { .dir = at->project_dir,
+						.cache_dir = at->state.dir };
+	const struct store_options so = { 0 };
 	auto_cmd_view struct cmd_view view = CMD_VIEW_INIT;
 	struct upper_config c = {
 		.dir = at->upper,
@@ -102,7 +105,7 @@ static int reset_offline(const struct cmd_upper *at, const char *path, uint64_t 
 
 	/* Which version of a package stands there decides only where one is named. */
 	if (path)
-		r = cmd_view_open(&view, at->project_dir, &at->state, e);
+		r = cmd_view_open(&view, &po, &so, &at->state, false, e);
 	if (r == 0)
 		r = upper_open(&u, &c, NULL, e);
 	if (r == 0)
