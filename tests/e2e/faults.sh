@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# timeout: 300
+# timeout: 600
 # dx fetch of 400 packages from a registry of which one answer in twenty is wrong, from one that is
 # gone for a while, and with a dx fetch that is killed again and again.
 #   FAULTS_SEED    the plan                               (any)
