@@ -97,6 +97,16 @@ static void link_out(struct park *p, struct parked *r)
 	p->waited_ms += (uint64_t)(now_ms() + p->c.deadline_ms - r->deadline_ms);
 }
 
+/* One whose caller is gone or has waited for too long. */
+static void give_up(struct park *p, struct parked *r)
+{
+	struct parcel *src = r->parcel;
+
+	link_out(p, r);
+	if (!src->waiting && src->wanted == PARK_DEMAND && p->c.drop)
+		src->wanted = p->c.drop(p->c.arg, src) ? 0 : PARK_BACKGROUND;
+}
+
 /* What has been taken out is chained by next_of_parcel. */
 static void resume_all(struct parked *list, int result)
 {
@@ -298,7 +308,7 @@ static struct parked *take_dying(struct park *p)
 			found = found || pids[i] == r->pid;
 		if (!found)
 			continue;
-		link_out(p, r);
+		give_up(p, r);
 		r->next_of_parcel = list;
 		list = r;
 	}
@@ -334,7 +344,7 @@ static struct parked *take_late(struct park *p)
 		next = r->next;
 		if (r->deadline_ms > now)
 			continue;
-		link_out(p, r);
+		give_up(p, r);
 		r->next_of_parcel = list;
 		list = r;
 	}

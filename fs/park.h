@@ -39,6 +39,10 @@ struct park_config {
 	/* Brings the package: fetch_want(), or a test. Called without locks; may call park_done()
 	 * before it returns. */
 	void (*want)(void *arg, struct parcel *src, enum park_prio prio);
+	/* Nobody waits for it any more. True: it was forgotten, there will be no park_done().
+	 * False: it is on its way nevertheless, or still wanted. Called with the park's mutex held:
+	 * it may call nothing of the park. NULL: what is wanted stays wanted. */
+	bool (*drop)(void *arg, struct parcel *src);
 	void *arg;
 	unsigned deadline_ms, tick_ms; /* 0: PARK_DEADLINE_MS, PARK_TICK_MS */
 };

@@ -36,19 +36,24 @@ static void on_done(void *arg, const struct digest *key, int result, const char 
 	minder_come(s, src, left_out);
 }
 
-static void on_want(void *arg, struct parcel *src, enum park_prio prio)
+static struct fetch_pkg fetch_pkg_of(const struct parcel *src)
 {
-	static const enum fetch_prio of[] = { [PARK_BACKGROUND] = FETCH_BACKGROUND,
-					      [PARK_PREDICTED] = FETCH_GUESS,
-					      [PARK_DEMAND] = FETCH_DEMAND };
-	struct server *s = arg;
-	struct fetch_pkg pkg = {
+	return (struct fetch_pkg){
 		.key = src->key,
 		.name = src->name,
 		.version = src->version,
 		.resolved = src->resolved,
 		.integrity = src->integrity,
 	};
+}
+
+static void on_want(void *arg, struct parcel *src, enum park_prio prio)
+{
+	static const enum fetch_prio of[] = { [PARK_BACKGROUND] = FETCH_BACKGROUND,
+					      [PARK_PREDICTED] = FETCH_GUESS,
+					      [PARK_DEMAND] = FETCH_DEMAND };
+	const struct fetch_pkg pkg = fetch_pkg_of(src);
+	struct server *s = arg;
 	char why[256];
 
 	if (s->fetch) {
@@ -58,6 +63,17 @@ static void on_want(void *arg, struct parcel *src, enum park_prio prio)
 	snprintf(why, sizeof why, "%s@%s is not in the store, and nothing is fetched here",
 		 src->name, src->version ? src->version : "?");
 	on_done(s, &src->key, -ENETUNREACH, why);
+}
+
+/* Where the whole lock is to come, it comes with the rest. */
+static bool on_drop(void *arg, struct parcel *src)
+{
+	const struct fetch_pkg pkg = fetch_pkg_of(src);
+	struct server *s = arg;
+
+	if (s->fetch && s->c.prefetch != PREFETCH_NONE)
+		fetch_want(s->fetch, &pkg, FETCH_BACKGROUND);
+	return s->fetch && fetch_drop(s->fetch, &src->key, FETCH_DEMAND);
 }
 
 /* ---- making ---- */
@@ -171,6 +187,7 @@ static int build(struct server *s, struct lock *lock, struct err *e)
 {
 	struct park_config park = {
 		.want = on_want,
+		.drop = on_drop,
 		.arg = s,
 	};
 	struct basis *b = NULL;

@@ -17,7 +17,7 @@ struct waiter {
 
 struct wants {
 	struct park *park;
-	int demand, background;
+	int demand, background, dropped;
 	int answer_at_once; /* 1: no; else the result */
 };
 
@@ -326,5 +326,41 @@ Test(park, a_crowd_of_marked_requests_hides_nobody)
 		cr_assert_eq(crowd[i].result, -EIO);
 	(void)kill(child, SIGKILL);
 	(void)waitpid(child, NULL, 0);
+	park_free(p);
+}
+
+static bool on_drop(void *arg, struct parcel *src)
+{
+	struct wants *w = arg;
+
+	(void)src;
+	return ++w->dropped == 1;
+}
+
+Test(park, what_nobody_waits_for_any_more_is_not_wanted_any_more)
+{
+	struct wants w = { .answer_at_once = 1 };
+	struct park_config c = {
+		.want = on_want, .drop = on_drop, .arg = &w, .deadline_ms = 300, .tick_ms = 5
+	};
+	struct park *p = park_new(&c);
+	struct parcel src = parcel("x");
+	struct err e = { 0 };
+
+	cr_assert(p != NULL);
+	w.park = p;
+	cr_assert_eq(park_start(p, &e), 0);
+	for (int round = 1; round <= 3; round++) {
+		struct waiter a = waiter(0), b = waiter(0);
+
+		park_wait(p, &src, &a.p);
+		park_wait(p, &src, &b.p);
+		cr_assert_eq(wait_for(&a), -EIO);
+		cr_assert_eq(wait_for(&b), -EIO);
+		cr_expect_eq(w.dropped, round, "for the last of them only");
+		cr_expect_eq(w.demand, round, "each time it is asked for again");
+		cr_expect_eq(park_on_its_way(p, &src), round > 1);
+	}
+	park_stop(p);
 	park_free(p);
 }
