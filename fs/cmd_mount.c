@@ -136,7 +136,8 @@ void mount_release(struct mounting *m)
 	server_free(m->server);
 	store_close(m->store);
 	cmd_project_release(&m->project);
-	state_release(&m->state);
+	state_release(&m->state); /* who unmounts waits until here */
+	relock_free(m->relock);
 	free(m->project_dir);
 	free(m->lock_file);
 	free(m->upper_dir);

@@ -191,7 +191,7 @@ int relock_start(struct relock **ret, const struct relock_config *c, struct err 
 		result = thread_start(&r->thread, run, r, e);
 	r->running = result == 0;
 	if (result < 0)
-		relock_stop(r);
+		relock_free(r);
 	else
 		*ret = r;
 	return result;
@@ -233,6 +233,13 @@ void relock_stop(struct relock *r)
 		wake(r);
 		(void)pthread_join(r->thread, NULL);
 	}
+	r->running = false;
+}
+
+void relock_free(struct relock *r)
+{
+	if (!r)
+		return;
 	closep(&r->inotify);
 	closep(&r->wake);
 	free(r->lock_name);

@@ -22,7 +22,11 @@ struct relock_config {
 
 struct relock;
 int relock_start(struct relock **ret, const struct relock_config *c, struct err *e) must_check;
-void relock_stop(struct relock *r); /* NULL is fine */
+void relock_stop(struct relock *r); /* nothing is followed any more; NULL is fine */
+
+/* After relock_stop. The kernel takes up to 200 ms to close an inotify descriptor: nobody should
+ * be waiting. NULL is fine. */
+void relock_free(struct relock *r);
 
 /* Looks now, and waits until the mount shows the lock that stands there: 0, or why it does not
  * (the lock that is shown stays). Any thread. */
