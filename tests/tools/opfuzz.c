@@ -254,7 +254,7 @@ static void report_failure(struct fuzz *z, struct op *ops, size_t count, bool ag
 	if (run_list_of(z, ops, count, again, &done) == 0) {
 		printf("these %zu operations do not fail a second time; the last of them:\n",
 		       count);
-		for (size_t i = count > 60 ? count - 60 : 0; i < count; i++)
+		for (size_t i = count > 30 ? count - 30 : 0; i < count; i++)
 			op_print(stdout, &ops[i]);
 		return;
 	}
