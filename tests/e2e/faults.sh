@@ -66,8 +66,8 @@ whole "the registry was gone"
 # Killed at moments that nobody chose: what has come is whole, and the rest comes.
 rm -rf "$T/store"
 kills=0
+fault "kind=delay&ms=20"
 for _ in $(seq "${FAULTS_KILLS:-12}"); do
-	fault "kind=delay&ms=20"
 	"$DXFS_BIN/dx" fetch >/dev/null 2>&1 &
 	pid=$!
 	before=$(blobs) more=$((RANDOM % 60))
