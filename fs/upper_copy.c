@@ -40,7 +40,7 @@ static struct timespec low_time(const struct view_attr *a)
 	};
 }
 
-static int put_at(struct upper *u, const char *temp, int dir, const char *name)
+int upper_rename_new(const struct upper *u, const char *temp, int dir, const char *name)
 {
 	int r = renameat2(u->fd, temp, dir, name, RENAME_NOREPLACE) < 0 ? -errno : 0;
 
@@ -64,12 +64,12 @@ int upper_put(struct upper *u, const char *temp, const char *path)
 		return -errno;
 	times[1] = st.st_mtim;
 	(void)snprintf(self, sizeof self, "/proc/self/fd/%d", dir);
-	r = put_at(u, temp, dir, name);
+	r = upper_rename_new(u, temp, dir, name);
 	if (r == -EACCES) {
 		/* A file may be written where no name may be made. */
 		(void)pthread_mutex_lock(&u->mode_mu);
 		if (chmod(self, (st.st_mode & 07777) | 0300) == 0) {
-			r = put_at(u, temp, dir, name);
+			r = upper_rename_new(u, temp, dir, name);
 			(void)chmod(self, st.st_mode & 07777);
 		}
 		(void)pthread_mutex_unlock(&u->mode_mu);

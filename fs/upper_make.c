@@ -86,8 +86,8 @@ static int make_by_temp(struct making *m, int *ret_fd)
 		return -errno;
 	upper_temp(u, temp);
 	r = make_ready(m, temp, &dir, ret_fd);
-	if (r == 0 && renameat2(u->fd, temp, m->dirfd, m->name, RENAME_NOREPLACE) < 0)
-		r = -errno;
+	if (r == 0)
+		r = upper_rename_new(u, temp, m->dirfd, m->name);
 	if (r < 0)
 		(void)unlinkat(u->fd, temp, S_ISDIR(m->mode) ? AT_REMOVEDIR : 0);
 	return r;

@@ -256,7 +256,9 @@ int upper_make_dirs(struct upper_call *c, uint64_t dir, struct spot *ret, int *r
 int upper_copy_up(struct upper_call *c, uint64_t ino, uint64_t limit) must_check;
 /* A new name in tmp/, relative to the upper. */
 void upper_temp(struct upper *u, char ret[64]);
-/* Renames a finished thing out of tmp/ to where nothing is, leaving its folder's times. */
+/* Renames a finished thing out of tmp/, never over anything. */
+int upper_rename_new(const struct upper *u, const char *temp, int dir, const char *name) must_check;
+/* The same to where nothing is, leaving its folder's times. */
 int upper_put(struct upper *u, const char *temp, const char *path) must_check;
 void upper_orphan_path(uint64_t ino, char ret[64]);
 /* A name of the upper goes out of sight, into orphans/, where its node finds it while the kernel

@@ -121,8 +121,6 @@ static void teardown(void)
 	(void)nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-TestSuite(upper, .init = setup, .fini = teardown);
-
 /* ---- asking, by paths below the project ---- */
 
 static struct upper_call call(void)
@@ -317,7 +315,7 @@ static int reset(const char *path, uint64_t *ret_count)
 
 /* ---- what is shown ---- */
 
-Test(upper, shows_the_packages_where_nothing_was_written)
+Test(upper, shows_the_packages_where_nothing_was_written, .init = setup, .fini = teardown)
 {
 	cr_assert_str_eq(names_in("node_modules"), ".package-lock.json @s p ");
 	cr_assert_str_eq(names_in("node_modules/p"), "index.js lib node_modules ");
@@ -325,7 +323,7 @@ Test(upper, shows_the_packages_where_nothing_was_written)
 	cr_assert_str_eq(difference(), "");
 }
 
-Test(upper, keeps_what_was_written_over_closing_and_opening)
+Test(upper, keeps_what_was_written_over_closing_and_opening, .init = setup, .fini = teardown)
 {
 	cr_assert_eq(make("node_modules/.cache", S_IFDIR | 0755), 0);
 	cr_assert_eq(put("node_modules/.cache/x", "made"), 0);
@@ -341,7 +339,7 @@ Test(upper, keeps_what_was_written_over_closing_and_opening)
 	}
 }
 
-Test(upper, keeps_the_id_and_mode_of_a_file_that_is_copied_up)
+Test(upper, keeps_the_id_and_mode_of_a_file_that_is_copied_up, .init = setup, .fini = teardown)
 {
 	struct upper_entry before, after;
 
@@ -353,7 +351,8 @@ Test(upper, keeps_the_id_and_mode_of_a_file_that_is_copied_up)
 	cr_assert_eq(after.st.st_size, 7);
 }
 
-Test(upper, leaves_the_times_of_a_folder_in_which_something_is_copied_up)
+Test(upper, leaves_the_times_of_a_folder_in_which_something_is_copied_up, .init = setup,
+     .fini = teardown)
 {
 	struct upper_entry before, after;
 
@@ -364,7 +363,8 @@ Test(upper, leaves_the_times_of_a_folder_in_which_something_is_copied_up)
 	cr_assert_eq(after.st.st_mtim.tv_nsec, before.st.st_mtim.tv_nsec);
 }
 
-Test(upper, shows_nothing_of_the_package_in_a_folder_made_where_one_was_removed)
+Test(upper, shows_nothing_of_the_package_in_a_folder_made_where_one_was_removed, .init = setup,
+     .fini = teardown)
 {
 	cr_assert_eq(gone("node_modules/p/lib/a.js"), 0);
 	cr_assert_eq(gone("node_modules/p/lib"), 0);
@@ -378,7 +378,7 @@ Test(upper, shows_nothing_of_the_package_in_a_folder_made_where_one_was_removed)
 
 /* ---- changing names ---- */
 
-Test(upper, refuses_what_a_file_system_refuses)
+Test(upper, refuses_what_a_file_system_refuses, .init = setup, .fini = teardown)
 {
 	cr_assert_eq(make("node_modules/p", S_IFDIR | 0755), -EEXIST);
 	cr_assert_eq(make("node_modules/p/index.js", S_IFREG | 0644), -EEXIST);
@@ -389,7 +389,7 @@ Test(upper, refuses_what_a_file_system_refuses)
 	cr_assert_str_eq(difference(), "");
 }
 
-Test(upper, moves_files_of_packages_and_folders_of_its_own)
+Test(upper, moves_files_of_packages_and_folders_of_its_own, .init = setup, .fini = teardown)
 {
 	cr_assert_eq(moved("node_modules/p/index.js", "node_modules/@s/r/index.js"), 0);
 	cr_assert_eq(make("node_modules/.a", S_IFDIR | 0755), 0);
@@ -404,7 +404,8 @@ Test(upper, moves_files_of_packages_and_folders_of_its_own)
 	}
 }
 
-Test(upper, reads_and_writes_an_unlinked_file_until_it_is_forgotten)
+Test(upper, reads_and_writes_an_unlinked_file_until_it_is_forgotten, .init = setup,
+     .fini = teardown)
 {
 	struct upper_call c = call();
 	struct upper_entry entry;
@@ -427,7 +428,7 @@ Test(upper, reads_and_writes_an_unlinked_file_until_it_is_forgotten)
 	cr_assert_str_eq(says("node_modules/p/index.js"), "new");
 }
 
-Test(upper, gives_all_names_of_a_file_one_id)
+Test(upper, gives_all_names_of_a_file_one_id, .init = setup, .fini = teardown)
 {
 	struct upper_call c = call();
 	struct upper_entry one, two;
@@ -446,7 +447,7 @@ Test(upper, gives_all_names_of_a_file_one_id)
 	cr_assert_str_eq(says("node_modules/p/lib/hard"), "1.0.0");
 }
 
-Test(upper, lists_on_from_where_it_was_while_names_go)
+Test(upper, lists_on_from_where_it_was_while_names_go, .init = setup, .fini = teardown)
 {
 	struct upper_call c = call();
 	char path[64];
@@ -478,7 +479,7 @@ Test(upper, lists_on_from_where_it_was_while_names_go)
 
 /* ---- versions ---- */
 
-Test(upper, sets_changes_of_a_package_aside_with_its_version)
+Test(upper, sets_changes_of_a_package_aside_with_its_version, .init = setup, .fini = teardown)
 {
 	cr_assert_eq(put("node_modules/p/index.js", "patched"), 0);
 	cr_assert_eq(gone("node_modules/p/lib/a.js"), 0);
@@ -508,7 +509,7 @@ static void empty(const char *package)
 	cr_assert_eq(gone(package), 0);
 }
 
-Test(upper, removes_one_version_of_a_package_and_not_another)
+Test(upper, removes_one_version_of_a_package_and_not_another, .init = setup, .fini = teardown)
 {
 	empty("node_modules/p/node_modules/q");
 	cr_assert_eq(gone("node_modules/p/node_modules"), 0);
@@ -527,7 +528,7 @@ Test(upper, removes_one_version_of_a_package_and_not_another)
 
 /* ---- taking back ---- */
 
-Test(upper, takes_back_one_path)
+Test(upper, takes_back_one_path, .init = setup, .fini = teardown)
 {
 	uint64_t count;
 
@@ -548,7 +549,7 @@ Test(upper, takes_back_one_path)
 	cr_assert_str_eq(difference(), "");
 }
 
-Test(upper, takes_back_everything_and_goes_on)
+Test(upper, takes_back_everything_and_goes_on, .init = setup, .fini = teardown)
 {
 	struct upper_call c = call();
 	struct upper_entry open_file;
@@ -571,7 +572,7 @@ Test(upper, takes_back_everything_and_goes_on)
 	cr_assert_str_eq(difference(), "R node_modules/@s/r/lib/a.js\n");
 }
 
-Test(upper, does_not_take_back_a_name_in_a_folder_that_was_removed)
+Test(upper, does_not_take_back_a_name_in_a_folder_that_was_removed, .init = setup, .fini = teardown)
 {
 	uint64_t count;
 
@@ -584,7 +585,7 @@ Test(upper, does_not_take_back_a_name_in_a_folder_that_was_removed)
 
 /* ---- its folder ---- */
 
-Test(upper, is_used_by_one_at_a_time_but_others_may_look)
+Test(upper, is_used_by_one_at_a_time_but_others_may_look, .init = setup, .fini = teardown)
 {
 	struct upper *mine = upper, *looking = NULL;
 	struct diff d = { 0 };
@@ -599,7 +600,7 @@ Test(upper, is_used_by_one_at_a_time_but_others_may_look)
 	cr_assert_str_eq(says("node_modules/p/index.js"), "patched");
 }
 
-Test(upper, of_another_project_is_set_aside)
+Test(upper, of_another_project_is_set_aside, .init = setup, .fini = teardown)
 {
 	struct upper_config c = { .dir = upper_path, .project_dir = "/", .umask = 022 };
 	char *aside = NULL, want[128];
@@ -613,7 +614,7 @@ Test(upper, of_another_project_is_set_aside)
 	free(aside);
 }
 
-Test(upper, forgets_a_line_that_a_power_cut_tore)
+Test(upper, forgets_a_line_that_a_power_cut_tore, .init = setup, .fini = teardown)
 {
 	char path[128];
 	int fd;
