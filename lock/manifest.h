@@ -13,7 +13,9 @@
 
 /* Reads them all into the graph, after graph_index() and before graph_edges(): root's fields,
  * overrides and JSON style, NODE_WORKSPACE, lost_workspaces, and the fields of all tops inside the
- * project that a link leads to. Where root has no package.json, the lock's entry stays. */
+ * project that a link leads to. As for npm, what is linked of those is what the lock has for bins,
+ * if package.json has any today, of its own or in directories.bin. Where root has no package.json,
+ * the lock's entry stays. */
 int manifest_project(struct graph *g, int dirfd, struct err *e) must_check;
 
 /* The folders that `patterns` (a package.json's "workspaces": a list, or an object with a list

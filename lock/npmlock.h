@@ -27,8 +27,9 @@ int npmlock_parse(struct graph **ret, struct slice text, const struct npmlock_op
 
 /* The whole: reads the lock in the project folder `dirfd`, reads package.json of root, of its
  * workspaces and of link targets inside the project (manifest.h), then graph_edges, graph_flags,
- * graph_check. -ENOENT: no lock there. -ESTALE: the lock does not fit package.json.
- * -EOPNOTSUPP: a package brings a shrinkwrap of its own that the lock does not list. A caller that
+ * graph_check. -ENOENT: no lock there. -ESTALE: the lock does not fit package.json, or is of
+ * version 1 and lacks a version (of a git dependency, say). -EOPNOTSUPP: a package brings a
+ * shrinkwrap of its own, and the lock does not list below it what that names. A caller that
  * fingerprints hashes package.json of root and of every NODE_TOP whose path does not start with
  * "../". */
 int npmlock_read(struct graph **ret, int dirfd, const struct npmlock_options *o,
