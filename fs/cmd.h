@@ -58,6 +58,7 @@ int cmd_ls(int argc, char **argv);
 int cmd_why(int argc, char **argv);
 int cmd_export(int argc, char **argv);
 int cmd_fetch(int argc, char **argv);
+int cmd_verify(int argc, char **argv);
 int cmd_rebuild(int argc, char **argv);
 int cmd_store(int argc, char **argv);
 

@@ -5,6 +5,7 @@ static const struct cmd commands[] = {
 	{ "ls", cmd_ls, "the tree of dependencies" },
 	{ "why", cmd_why, "who asks for a package" },
 	{ "fetch", cmd_fetch, "bring every package that the lock names into the store" },
+	{ "verify", cmd_verify, "check the registry's signatures of what the lock names" },
 	{ "export", cmd_export, "write the tree as real files" },
 	{ "rebuild", cmd_rebuild, "run the install scripts that the project allows" },
 	{ "store", cmd_store, "verify, gc, ls, stats: care of the store" },

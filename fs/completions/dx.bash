@@ -3,7 +3,7 @@ _dx() {
 	local cur=${COMP_WORDS[COMP_CWORD]}
 	COMPREPLY=()
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		mapfile -t COMPREPLY < <(compgen -W 'lock ls why fetch export rebuild store semver --help --version' -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W 'lock ls why fetch verify export rebuild store semver --help --version' -- "$cur")
 		return
 	fi
 	case ${COMP_WORDS[1]} in
@@ -12,6 +12,7 @@ _dx() {
 	why)
 		[ -d node_modules ] && mapfile -t COMPREPLY < <(cd node_modules && compgen -d -- "$cur")
 		;;
+	verify) mapfile -t COMPREPLY < <(compgen -W '--json --registry= --help' -- "$cur") ;;
 	fetch) mapfile -t COMPREPLY < <(compgen -W '--json --offline --store= --registry= --help' -- "$cur") ;;
 	rebuild)
 		mapfile -t COMPREPLY < <(compgen -W '--dry-run --registry= --help' -- "$cur")

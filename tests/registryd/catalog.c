@@ -272,7 +272,7 @@ static cJSON *make_tags(const struct catalog *c, const struct version *v, unsign
 static char *make_doc(const struct catalog *c, const struct version *v, unsigned n, bool brief)
 {
 	auto_json cJSON *doc = cJSON_CreateObject();
-	cJSON *versions;
+	cJSON *versions, *times = brief ? NULL : cJSON_CreateObject();
 
 	if (!brief)
 		cJSON_AddStringToObject(doc, "_id", v->name);
@@ -284,7 +284,11 @@ static char *make_doc(const struct catalog *c, const struct version *v, unsigned
 
 		cJSON_AddItemToObject(versions, v[i].number,
 				      brief ? brief_version(m) : cJSON_Duplicate(m, 1));
+		if (times && json_str(m, "_time"))
+			cJSON_AddStringToObject(times, v[i].number, json_str(m, "_time"));
 	}
+	if (times)
+		cJSON_AddItemToObject(doc, "time", times);
 	return cJSON_PrintUnformatted(doc);
 }
 

@@ -3,6 +3,7 @@
  *   GET /<name>, /@scope/<name>, /@scope%2f<name>   the packument (ETag; brief if asked for)
  *   GET /<name>/-/<base>-<version>.tgz              the tarball (Range: bytes=N- too)
  *   GET /-/files/<path>                             any file of the folder, as it is
+ *   GET /-/npm/v1/keys                              the folder's keys.json
  *   GET /-/ping                                     {}
  *   GET /-/log, DELETE /-/log                       the request log; forget it
  *   GET /-/inflight                                 paths that were asked for and not yet answered
