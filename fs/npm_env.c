@@ -16,7 +16,7 @@ static const char ask[] = "/usr/bin/env -0";
 
 /* ---- what npm says ---- */
 
-static int start_npm(pid_t *ret, const char *dir, int out)
+static int start_npm(pid_t *ret, const char *dir, int out, int err_out)
 {
 	char *const argv[] = { (char *)"npm", (char *)"exec", (char *)"--call", (char *)ask, NULL };
 	posix_spawn_file_actions_t fa;
@@ -25,6 +25,7 @@ static int start_npm(pid_t *ret, const char *dir, int out)
 	(void)posix_spawn_file_actions_init(&fa);
 	(void)posix_spawn_file_actions_addopen(&fa, 0, "/dev/null", O_RDONLY, 0);
 	(void)posix_spawn_file_actions_adddup2(&fa, out, 1);
+	(void)posix_spawn_file_actions_adddup2(&fa, err_out, 2);
 	(void)posix_spawn_file_actions_addchdir_np(&fa, dir);
 	r = posix_spawnp(ret, "npm", &fa, NULL, argv, environ);
 	(void)posix_spawn_file_actions_destroy(&fa);
@@ -44,7 +45,7 @@ static void read_all(int fd, struct buf *b)
 	}
 }
 
-static int ask_npm(struct buf *answer, const char *dir, struct err *e)
+static int ask_npm(struct buf *answer, const char *dir, int err_out, struct err *e)
 {
 	auto_close int in = -1, out = -1;
 	int fds[2], r, status = 0;
@@ -54,7 +55,7 @@ static int ask_npm(struct buf *answer, const char *dir, struct err *e)
 		return err_set(e, -errno, "a pipe: %s", strerror(errno));
 	in = fds[0];
 	out = fds[1];
-	r = start_npm(&pid, dir, out);
+	r = start_npm(&pid, dir, out, err_out);
 	if (r < 0)
 		return err_set(e, r == -ENOENT ? -EOPNOTSUPP : r,
 			       "install scripts need npm (its settings, its node-gyp): %s",
@@ -111,12 +112,12 @@ static const char *path_behind_bins(const char *path, const char *dir)
 	return path;
 }
 
-int npm_env_load(struct npm_env *ret, const char *project_dir, struct err *e)
+int npm_env_load(struct npm_env *ret, const char *project_dir, int err_out, struct err *e)
 {
 	auto_buf struct buf answer = BUF_INIT(ENV_MAX);
 	struct npm_env env = { 0 };
 	size_t count = 0, kept = 0;
-	int r = ask_npm(&answer, project_dir, e);
+	int r = ask_npm(&answer, project_dir, err_out, e);
 
 	if (r < 0)
 		return r;
@@ -160,6 +161,7 @@ struct vars {
 	struct arena *arena;
 	char **items;
 	size_t count, cap;
+	bool failed; /* out of memory */
 };
 
 static void add(struct vars *v, const char *name, const char *value)
@@ -168,6 +170,7 @@ static void add(struct vars *v, const char *name, const char *value)
 		size_t cap = v->cap * 2;
 		char **grown = realloc(v->items, cap * sizeof *grown);
 
+		v->failed |= !grown;
 		if (!grown)
 			return;
 		v->items = grown;
@@ -295,8 +298,8 @@ int npm_env_script(const struct npm_env *env, const char *project_dir,
 	add(&v, "npm_lifecycle_event", event);
 	add(&v, "npm_lifecycle_script", script);
 	v.items[v.count] = NULL;
-	if (r == 0 && arena_error(a) < 0)
-		r = err_set(e, arena_error(a), "out of memory");
+	if (r == 0 && (v.failed || arena_error(a) < 0))
+		r = err_set(e, -ENOMEM, "out of memory");
 	if (r < 0)
 		free(v.items);
 	else

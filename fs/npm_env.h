@@ -15,8 +15,10 @@ struct npm_env {
 			   */
 };
 
-/* Runs npm, which takes a third of a second. -EOPNOTSUPP: there is none. */
-int npm_env_load(struct npm_env *ret, const char *project_dir, struct err *e) must_check;
+/* Runs npm, which takes a third of a second; what it warns of goes to `err_out`. -EOPNOTSUPP: there
+ * is none. */
+int npm_env_load(struct npm_env *ret, const char *project_dir, int err_out,
+		 struct err *e) must_check;
 void npm_env_release(struct npm_env *env);
 
 /* The value, or NULL. */

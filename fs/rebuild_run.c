@@ -62,10 +62,10 @@ static void show_tail(const struct rebuild *b, off_t from)
 /* A package whose turn it is. */
 struct turn {
 	const struct graph_node *node;
-	const char *name; /* "esbuild@0.25.0" */
-	const char *dir;  /* absolute */
-	const struct npm_env *env;
-	uint32_t number; /* of the plan's, from 1 */
+	const char *name;    /* "esbuild@0.25.0" */
+	const char *dir;     /* absolute */
+	struct npm_env *env; /* asked for before the first script */
+	uint32_t number;     /* of the plan's, from 1 */
 };
 
 static double seconds_since(const struct timespec *start)
@@ -94,16 +94,21 @@ static int run_script(struct rebuild *b, const struct turn *t, enum script_event
 {
 	auto_arena struct arena arena = ARENA_INIT(ENV_MEMORY_MAX);
 	const char *name = script_event_name(event);
-	const char *shell = npm_env_get(t->env, "npm_config_script_shell");
+	const char *shell;
 	bool foreground = npmrc_bool(b->project.npmrc, "foreground-scripts", false);
 	auto_free char **env = NULL;
 	struct timespec start;
 	off_t from;
-	int r = npm_env_script(t->env, b->project.project.dir, t->node, t->dir, name, command,
-			       &arena, &env, e);
+	int r = 0;
 
+	if (!t->env->base)
+		r = npm_env_load(t->env, b->project.project.dir, b->log_fd, e);
+	if (r == 0)
+		r = npm_env_script(t->env, b->project.project.dir, t->node, t->dir, name, command,
+				   &arena, &env, e);
 	if (r < 0)
 		return r;
+	shell = npm_env_get(t->env, "npm_config_script_shell");
 	(void)fprintf(stderr, "[%u/%u] %s %s: %s\n", t->number, b->count, t->name, name, command);
 	(void)dprintf(b->log_fd, "> %s %s\n> %s\n", t->name, name, command);
 	from = lseek(b->log_fd, 0, SEEK_END);
@@ -196,7 +201,7 @@ static int run_package(struct rebuild *b, struct turn *t, struct err *e)
 	return r == 1 ? built_set(b->upper, id, BUILT_RAN, e) == 0 ? 1 : e->code : r;
 }
 
-static int run_node(struct rebuild *b, uint32_t i, const struct npm_env *env, struct err *e)
+static int run_node(struct rebuild *b, uint32_t i, struct npm_env *env, struct err *e)
 {
 	auto_buf struct buf name = BUF_INIT(GRAPH_PATH_MAX);
 	auto_free char *text = NULL, *dir = NULL;
@@ -220,8 +225,6 @@ int rebuild_run(struct rebuild *b, struct err *e)
 
 	if (b->count > 0)
 		r = open_log(b, e);
-	if (r == 0 && b->count > 0)
-		r = npm_env_load(&env, b->project.project.dir, e);
 	for (uint32_t i = 0; i < b->count && r >= 0; i++) {
 		r = run_node(b, i, &env, e);
 		ran += r == 1;

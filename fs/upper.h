@@ -18,9 +18,11 @@
  *                         for a whole package, "tree/node_modules/.bin/tsc"), one a line, '\n' and
  *                         '\\' in names escaped with a backslash; appended to. A last line without
  *                         its newline (power cut) does not count
- *     names               the keys that are longer than a file name may be: lines "~<32 hex>
- * <key>"; pkg/ then has ~<32 hex> tmp/, orphans/      files being copied up; files unlinked that
- * somebody still has open. Both are emptied when the upper is opened
+ *     names               the keys that are longer than a file name may be: lines
+ *                         "~<32 hex> <key>"; pkg/ then has ~<32 hex>
+ *     scripts             whose install scripts have run (fs/built.h)
+ *     tmp/, orphans/      files being copied up; files unlinked that somebody still has open. Both
+ *                         are emptied when the upper is opened
  *
  * What a name shows: if it is not in `removed`, the lower's, and over it the upper's: two
  * directories merge, otherwise the upper hides the lower. If it is in `removed`, the upper's alone:
@@ -33,8 +35,8 @@
  *   unlink, rmdir  the line in `removed` (the name stays as it was while the upper has it), then
  *                  unlink(2) or rmdir(2)
  *   copy-up        a whole file in tmp/ with mode, owner and times, fsynced, then rename(2)
- *   rename         copy-up of the source, the lines in `removed` (which change nothing that is
- * seen), then rename(2)
+ *   rename         copy-up of the source, the lines in `removed` (which change nothing that
+ *                  is seen), then rename(2)
  *
  * A relock needs nothing: other packages have other keys, so what was changed in foo 1 is set aside
  * while foo 2 stands there, and is back with foo 1. Nothing is walked when an upper is opened: the

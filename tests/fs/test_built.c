@@ -1,5 +1,6 @@
 #include "core/file.h"
 #include "fs/built.h"
+#include "tests/lib/fault.h"
 #include "tests/lib/test.h"
 
 #include <fcntl.h>
@@ -100,4 +101,18 @@ Test(built, no_id_adds_a_line_of_its_own, .init = make_dir, .fini = remove_dir)
 {
 	cr_assert_eq(built_set(dir, "node_modules/x\nran " A, BUILT_RAN, NULL), 0);
 	cr_expect_eq(state(A), BUILT_NOT);
+}
+
+Test(built, what_fails_leaves_the_old_lines, .init = make_dir, .fini = remove_dir)
+{
+	write_text("ran " A "\n");
+	fault_each(({
+			   int r = built_set(dir, AB, BUILT_RAN, NULL);
+
+			   fault_at = 0; /* looking is not to fail */
+			   cr_assert_eq(state(A), BUILT_RAN);
+			   r;
+		   }),
+		   -fault_errno);
+	cr_expect_eq(state(AB), BUILT_RAN);
 }
