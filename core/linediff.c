@@ -131,9 +131,10 @@ static void trace(const struct side *a, const struct side *b, size_t from, int n
 }
 
 /* Marks what differs in a[from .. from+n) and b[from .. from+m): false if it is too much. */
-static bool search(const struct side *a, const struct side *b, size_t from, int n, int m, int *rows)
+static bool search(const struct side *a, const struct side *b, size_t from, int n, int m, int *rows,
+		   int most)
 {
-	for (int d = 0; d <= COST_MAX; d++) {
+	for (int d = 0; d <= most; d++) {
 		int *row = row_of(rows, d);
 		const int *before = d > 0 ? row_of(rows, d - 1) : NULL;
 
@@ -162,10 +163,12 @@ static int mark(const struct side *a, const struct side *b)
 		b_end--;
 	}
 	if (a_end > from && b_end > from) {
-		rows = malloc((size_t)(COST_MAX + 1) * (COST_MAX + 2) / 2 * sizeof *rows);
+		size_t all = a_end - from + b_end - from, most = all < COST_MAX ? all : COST_MAX;
+
+		rows = malloc((most + 1) * (most + 2) / 2 * sizeof *rows);
 		if (!rows)
 			return -ENOMEM;
-		if (search(a, b, from, (int)(a_end - from), (int)(b_end - from), rows))
+		if (search(a, b, from, (int)(a_end - from), (int)(b_end - from), rows, (int)most))
 			return 0;
 	}
 	memset(a->changed + from, 1, a_end - from);
