@@ -596,6 +596,27 @@ static bool all_zero(const uint8_t *p, size_t n)
 	return n == 0 || (p[0] == 0 && memcmp(p, p + 1, n - 1) == 0);
 }
 
+/* The next piece of the payload that is due; `whole`: there is no other. */
+static int walk_payload(struct walk *w, const uint8_t *p, size_t len, bool whole, bool last,
+			struct err *e)
+{
+	const struct extent *x = &w->x[w->at_extent];
+	struct hash128 hash;
+
+	if (!whole)
+		hasher_add(w->payload, p, len);
+	if (!last)
+		return 0;
+	hash = whole ? hash128(p, len) : hasher_end(w->payload);
+	if (memcmp(hash.b, x->hash, sizeof hash.b) != 0)
+		return err_set(e, -EBADMSG, "the payload at %llu does not match its hash",
+			       (unsigned long long)x->at);
+	if (!whole)
+		hasher_reset(w->payload);
+	w->at_extent++;
+	return 0;
+}
+
 /* Bytes [at, at+n) of the file that lie past the index: payloads and padding in turn. */
 static int walk_payloads(struct walk *w, const uint8_t *p, uint64_t at, size_t n, struct err *e)
 {
@@ -609,18 +630,10 @@ static int walk_payloads(struct walk *w, const uint8_t *p, uint64_t at, size_t n
 				return err_set(e, -EBADMSG, "padding at %llu is not zero",
 					       (unsigned long long)at);
 		} else {
-			hasher_add(w->payload, p, len);
-			if (at + len == until) {
-				struct hash128 hash = hasher_end(w->payload);
+			int r = walk_payload(w, p, len, len == x->size, at + len == until, e);
 
-				if (memcmp(hash.b, x->hash, sizeof hash.b) != 0)
-					return err_set(e, -EBADMSG,
-						       "the payload at %llu does not match its "
-						       "hash",
-						       (unsigned long long)x->at);
-				hasher_reset(w->payload);
-				w->at_extent++;
-			}
+			if (r < 0)
+				return r;
 		}
 		p += len;
 		at += len;

@@ -9,19 +9,31 @@
 
 /* ---- walking ---- */
 
-static int list_folder(int at, const char *name, DIR **ret)
+#define WALK_BUFFER 16384 /* of one folder: some 300 blobs */
+
+/* fn for each name of a folder. A store has as many folders as blobs: readdir(3) asks the kernel
+ * two more questions for each. */
+static int each_name(int at, const char *folder, int (*fn)(void *arg, int fd, const char *name),
+		     void *arg)
 {
-	int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	auto_close int fd = openat(at, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	_Alignas(struct dirent64) char buf[WALK_BUFFER];
+	int r = 0;
+	ssize_t n;
 
-	if (!d) {
-		int r = -errno;
+	if (fd < 0)
+		return -errno;
+	while (r == 0 && (n = getdents64(fd, buf, sizeof buf)) != 0) {
+		if (n < 0)
+			return -errno;
+		for (ssize_t i = 0; r == 0 && i < n;) {
+			const struct dirent64 *de = (const void *)(buf + i);
 
-		closep(&fd);
-		return r;
+			r = fn(arg, fd, de->d_name);
+			i += de->d_reclen;
+		}
 	}
-	*ret = d;
-	return 0;
+	return r;
 }
 
 static bool is_hex_pair(const char *name)
@@ -38,72 +50,75 @@ static bool is_blob_name(const char *name)
 
 typedef int walk_fn(void *arg, const char *path, const char *name);
 
-static int walk_files(int at, const char *folder, walk_fn *fn, void *arg)
+struct walk {
+	walk_fn *fn;
+	void *arg;
+	char folder[8]; /* "ab", "ab/cd" */
+};
+
+static int walk_blob(void *arg, int fd, const char *name)
 {
-	DIR *d = NULL;
-	int r = list_folder(at, folder, &d);
+	const struct walk *w = arg;
+	char path[80];
 
-	if (r < 0)
-		return r == -ENOENT || r == -ENOTDIR ? 0 : r;
-	for (struct dirent *de; r == 0 && (de = readdir(d));) {
-		char path[80];
-
-		if (!is_blob_name(de->d_name))
-			continue;
-		(void)snprintf(path, sizeof path, "%s/%.63s", folder, de->d_name);
-		r = fn(arg, path, de->d_name);
-	}
-	closedir(d);
-	return r;
+	(void)fd;
+	if (!is_blob_name(name))
+		return 0;
+	(void)snprintf(path, sizeof path, "%s/%.63s", w->folder, name);
+	return w->fn(w->arg, path, name);
 }
 
-static int walk_half(int at, const char *half, walk_fn *fn, void *arg)
+static int walk_quarter(void *arg, int fd, const char *name)
 {
-	DIR *d = NULL;
-	int r = list_folder(at, half, &d);
+	struct walk *w = arg;
+	int r;
 
-	if (r < 0)
-		return r == -ENOENT || r == -ENOTDIR ? 0 : r;
-	for (struct dirent *de; r == 0 && (de = readdir(d));) {
-		char path[8];
+	if (!is_hex_pair(name))
+		return 0;
+	(void)snprintf(w->folder + 2, sizeof w->folder - 2, "/%.2s", name);
+	r = each_name(fd, name, walk_blob, w);
+	return r == -ENOENT || r == -ENOTDIR ? 0 : r;
+}
 
-		if (!is_hex_pair(de->d_name))
-			continue;
-		(void)snprintf(path, sizeof path, "%.2s/%.2s", half, de->d_name);
-		r = walk_files(at, path, fn, arg);
-	}
-	closedir(d);
-	return r;
+static int walk_half(void *arg, int fd, const char *name)
+{
+	struct walk *w = arg;
+	int r;
+
+	if (!is_hex_pair(name))
+		return 0;
+	(void)snprintf(w->folder, sizeof w->folder, "%.2s", name);
+	r = each_name(fd, name, walk_quarter, w);
+	return r == -ENOENT || r == -ENOTDIR ? 0 : r;
 }
 
 int volume_walk(const struct volume *v, walk_fn *fn, void *arg, struct err *e)
 {
-	DIR *d = NULL;
-	int r = list_folder(v->dir, ".", &d);
+	struct walk w = { .fn = fn, .arg = arg };
+	int r = each_name(v->dir, ".", walk_half, &w);
 
-	if (r < 0)
-		return err_set(e, r, "cannot list the store %s: %s", v->path, strerror(-r));
-	for (struct dirent *de; r == 0 && (de = readdir(d));)
-		if (is_hex_pair(de->d_name))
-			r = walk_half(v->dir, de->d_name, fn, arg);
-	closedir(d);
 	if (r < 0)
 		return err_set(e, r, "cannot list the blobs of the store %s: %s", v->path,
 			       strerror(-r));
 	return r;
 }
 
+static int count_one(void *arg, int fd, const char *name)
+{
+	uint64_t *n = arg;
+
+	(void)fd;
+	*n += name[0] != '.';
+	return 0;
+}
+
 int count_folder(int dir, const char *name, uint64_t *ret)
 {
 	uint64_t n = 0;
-	DIR *d = NULL;
-	int r = list_folder(dir, name, &d);
+	int r = each_name(dir, name, count_one, &n);
 
-	if (r < 0)
-		return r == -ENOENT ? (*ret = 0, 0) : r;
-	for (struct dirent *de; (de = readdir(d));)
-		n += de->d_name[0] != '.';
-	closedir(d);
+	if (r < 0 && r != -ENOENT)
+		return r;
 	*ret = n;
 	return 0;
 }
@@ -188,6 +203,7 @@ struct verify {
 	struct store *s;
 	struct volume *v;
 	char (*paths)[80]; /* owned */
+	bool *sound;       /* by path: it was; each by the thread that has it; owned */
 	size_t count, cap;
 	_Atomic size_t next;
 
@@ -268,7 +284,7 @@ static int adopt(struct verify *w, struct hash128 content, const struct dxp *p, 
 	return volume_record(w->s, w->v, &rec, e);
 }
 
-static int verify_blob(struct verify *w, const char *path, struct err *e)
+static int verify_blob(struct verify *w, const char *path, bool *ret_sound, struct err *e)
 {
 	auto_close int fd = -1;
 	struct hash128 content;
@@ -297,6 +313,7 @@ static int verify_blob(struct verify *w, const char *path, struct err *e)
 		return 0;
 	}
 	if (r == 0) {
+		*ret_sound = true;
 		pthread_mutex_lock(&w->mu);
 		w->result.blobs++;
 		w->result.bytes += dxp_size(p);
@@ -314,7 +331,7 @@ static void *verify_some(void *arg)
 
 	while ((i = atomic_fetch_add(&w->next, 1)) < w->count) {
 		struct err e = { 0 };
-		int r = verify_blob(w, w->paths[i], &e);
+		int r = verify_blob(w, w->paths[i], &w->sound[i], &e);
 
 		if (r == 0)
 			continue;
@@ -328,11 +345,33 @@ static void *verify_some(void *arg)
 	return NULL;
 }
 
-/* Records whose blob has gone: by hand, by quarantine, by a power cut. */
+static int by_content(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct hash128));
+}
+
+/* The contents of the blobs that were found sound, sorted. */
+static struct hash128 *sound_ones(const struct verify *w, size_t *ret_count)
+{
+	struct hash128 *list = malloc((w->count + 1) * sizeof *list);
+	size_t n = 0;
+
+	for (size_t i = 0; list && i < w->count; i++)
+		if (w->sound[i] && path_content(w->paths[i], &list[n]))
+			n++;
+	if (list)
+		qsort(list, n, sizeof *list, by_content);
+	*ret_count = n;
+	return list;
+}
+
+/* Records whose blob has gone: by hand, by quarantine, by a power cut. Only those that this run has
+ * not seen are asked for; without memory to know them, all are. */
 static int drop_orphans(struct verify *w, struct err *e)
 {
 	auto_free struct record *records = NULL;
-	size_t count = 0;
+	size_t count = 0, sound_count;
+	auto_free struct hash128 *sound = sound_ones(w, &sound_count);
 	int r = volume_records(w->s, w->v, &records, &count, e);
 
 	for (size_t i = 0; r == 0 && i < count; i++) {
@@ -341,6 +380,8 @@ static int drop_orphans(struct verify *w, struct err *e)
 		char path[BLOB_PATH_LEN];
 		struct stat st;
 
+		if (sound && bsearch(&content, sound, sound_count, sizeof content, by_content))
+			continue;
 		blob_path(content, path);
 		if (fstatat(w->v->dir, path, &st, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT)
 			continue;
@@ -371,12 +412,16 @@ int store_verify(struct store *s, unsigned threads,
 
 	(void)pthread_mutex_init(&w.mu, NULL);
 	r = volume_walk(w.v, collect, &w, e);
+	w.sound = calloc(w.count + 1, sizeof *w.sound);
+	if (r == 0 && !w.sound)
+		r = err_set(e, -ENOMEM, "out of memory");
 	if (r == 0)
 		run_threads(&w, threads);
-	free(w.paths);
 	(void)pthread_mutex_destroy(&w.mu);
 	if (r == 0)
 		r = drop_orphans(&w, e);
+	free(w.paths);
+	free(w.sound);
 	if (r == 0 && w.first.code)
 		r = err_set(e, w.first.code, "%s", w.first.msg);
 	if (r == 0)
