@@ -13,12 +13,11 @@
  * With --kills A must be a mount: the process whose number is in FILE (`fresh` and `again` write
  * it) is killed N times, each time a random while after the start of a sequence. When A answers no
  * more, it is mounted again, and must be what B is before the operation that got no answer, or what
- * B is after it: every operation happened or did not. Shared mappings are left out, for what was
- * written into one has no moment at which it happens, and writes are small, for a write that is
- * killed may stop between two pages, on any file system.
+ * B is after it: every operation happened or did not. Left out are shared mappings, for what was
+ * written into one has no moment at which it happens, and list-while, which is several operations;
+ * and writes are small, for a write that is killed may stop between two pages, on any file system.
  *
- * status 0 alike, 1 different, 2 usage or the command
- * failed. */
+ * Exit status 0 alike, 1 different, 2 usage or the command failed. */
 #include "opfuzz.h"
 
 #include <errno.h>

@@ -297,7 +297,7 @@ void gen_sequence(struct gen *g, struct op *to, size_t count)
 	choose_paths(g);
 	for (size_t i = 0; i < count; i++) {
 		to[i] = i < first ? make_first(g, i) : make_op(g);
-		if (g->for_kills && to[i].kind >= OP_MAP && to[i].kind <= OP_UNMAP)
+		if (g->for_kills && to[i].kind >= OP_LISTWHILE && to[i].kind <= OP_UNMAP)
 			to[i].kind = OP_FSTAT;
 		if (g->for_kills && (to[i].kind == OP_WRITE || to[i].kind == OP_PWRITE))
 			to[i].y %= 512;
