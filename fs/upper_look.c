@@ -111,7 +111,7 @@ int upper_getattr(struct upper_call *c, uint64_t ino, struct stat *ret)
 		return upper_fault(c->u, -EIO, "a file that was there is not any more");
 	bool up = r == 0;
 
-	r = view_attr(c->v, ino, &low, c->ret_wait, c->e);
+	r = view_attr(c->v, s.lower, &low, c->ret_wait, c->e);
 	if (r != 0)
 		return r;
 	if (up) {
@@ -119,6 +119,7 @@ int upper_getattr(struct upper_call *c, uint64_t ino, struct stat *ret)
 		*ret = st;
 	} else {
 		upper_stat_low(c->u, &low, ret);
+		ret->st_ino = ino;
 		if (s.flags & UNODE_ORPHAN)
 			ret->st_nlink = 0;
 	}

@@ -572,6 +572,43 @@ Test(upper, takes_back_everything_and_goes_on, .init = setup, .fini = teardown)
 	cr_assert_str_eq(difference(), "R node_modules/@s/r/lib/a.js\n");
 }
 
+/* Somebody stands in a folder and has a file open, which are removed and come back: both are known
+ * to the kernel twice then, by the ids that they had and by new ones. */
+Test(upper, gives_what_comes_back_another_id_while_the_old_one_is_known, .init = setup,
+     .fini = teardown)
+{
+	struct upper_call c = call();
+	struct upper_entry folder_was, file_was, folder_is, file_is;
+	struct stat st;
+	uint64_t count;
+	char text[8] = "";
+
+	cr_assert_eq(find("node_modules/@s/r/lib", &folder_was), 0);
+	cr_assert_eq(find("node_modules/@s/r/lib/a.js", &file_was), 0);
+	empty("node_modules/@s/r");
+	cr_assert_eq(reset(NULL, &count), 0);
+	cr_assert_eq(find("node_modules/@s/r/lib", &folder_is), 0);
+	cr_assert_eq(find("node_modules/@s/r/lib/a.js", &file_is), 0);
+	cr_assert_neq(folder_is.ino, folder_was.ino);
+	cr_assert_neq(file_is.ino, file_was.ino);
+	cr_assert_str_eq(names_in("node_modules/@s/r/lib"), "a.js ");
+	cr_assert_eq(upper_getattr(&c, file_is.ino, &st), 0);
+	cr_assert_eq(st.st_ino, file_is.ino);
+	cr_assert_eq(st.st_nlink, 1);
+	cr_assert_eq(upper_getattr(&c, file_was.ino, &st), 0);
+	cr_assert_eq(st.st_nlink, 0);
+	cr_assert_eq(upper_write(&c, file_is.ino, "6", 1, 0), 1);
+	cr_assert_eq(upper_read(&c, file_was.ino, text, 5, 0), 5);
+	cr_assert_str_eq(text, "5.0.0");
+	cr_assert_str_eq(says("node_modules/@s/r/lib/a.js"), "6.0.0");
+	cr_assert_eq(moved("node_modules/@s/r/lib/a.js", "node_modules/@s/r/lib/b.js"), 0);
+	cr_assert_str_eq(names_in("node_modules/@s/r/lib"), "b.js ");
+	cr_assert_eq(gone("node_modules/@s/r/lib/b.js"), 0);
+	cr_assert_eq(gone("node_modules/@s/r/lib"), 0);
+	again();
+	cr_assert_str_eq(names_in("node_modules/@s/r"), "index.js ");
+}
+
 Test(upper, does_not_take_back_a_name_in_a_folder_that_was_removed, .init = setup, .fini = teardown)
 {
 	uint64_t count;
