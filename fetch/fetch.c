@@ -1,19 +1,11 @@
 #include "fetch/fetch.h"
 
+#include "core/clock.h"
 #include "core/thread.h"
 #include "fetch/fetch_priv.h"
 
 #include <malloc.h>
 #include <stdio.h>
-#include <time.h>
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 static void lock(struct fetch *f)
 {

@@ -5,15 +5,6 @@
 
 #include <stdio.h>
 #include <sys/random.h>
-#include <time.h>
-
-int64_t http_now_ms(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 /* ---- what other threads ask ---- */
 
@@ -132,7 +123,7 @@ static void *network(void *arg)
 	struct http *h = arg;
 
 	while (!take_inbox(h)) {
-		int64_t now = http_now_ms();
+		int64_t now = now_ms();
 		unsigned ended;
 		int running;
 
@@ -141,7 +132,7 @@ static void *network(void *arg)
 		sched_start(h, now);
 		(void)curl_multi_perform(h->multi, &running);
 		ended = read_messages(h);
-		now = http_now_ms();
+		now = now_ms();
 		ended += sched_deadlines(h, now);
 		/* What has ended made room: no waiting before that is used. */
 		(void)curl_multi_poll(h->multi, NULL, 0, ended ? 0 : sched_timer(h, now), NULL);
@@ -200,7 +191,7 @@ static int begin(struct http *h, struct err *e)
 	(void)curl_multi_setopt(h->multi, CURLMOPT_MAX_CONCURRENT_STREAMS, (long)HTTP_STREAMS);
 	(void)curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, (long)h->sockets + 16);
 	if (getrandom(&h->random, sizeof h->random, GRND_NONBLOCK) != sizeof h->random)
-		h->random = (uint64_t)http_now_ms();
+		h->random = (uint64_t)now_ms();
 	h->random |= 1;
 	return thread_start(&h->thread, network, h, e);
 }

@@ -46,7 +46,7 @@ struct http_host *http_host_get(struct http *h, const struct url *u)
 
 void http_host_put(struct http *h, struct http_host *x)
 {
-	if (!x || --x->calls > 0 || x->not_before_ms > http_now_ms())
+	if (!x || --x->calls > 0 || x->not_before_ms > now_ms())
 		return;
 	for (struct http_host **p = &h->hosts; *p; p = &(*p)->next) {
 		if (*p != x)
@@ -95,7 +95,7 @@ void call_enqueue(struct http_call *c, bool front)
 	struct http_list *l = &c->host->queue[c->rq.prio];
 
 	if (!l->first)
-		c->host->served_ms[c->rq.prio] = http_now_ms();
+		c->host->served_ms[c->rq.prio] = now_ms();
 	c->state = CALL_QUEUED;
 	http_list_add(l, c, front);
 	atomic_fetch_add(&c->h->stat_queued, 1);
@@ -356,7 +356,7 @@ void call_settle(struct http_call *c, CURLcode code)
 		redirect(c);
 		break;
 	case VERDICT_RETRY:
-		try_again(c, http_now_ms());
+		try_again(c, now_ms());
 		break;
 	}
 }

@@ -2,6 +2,7 @@
  * (what becomes of one call), http_transfer.c (one attempt with libcurl) and http_body.c (what
  * came). Everything here belongs to the network thread unless said. */
 #pragma once
+#include "core/clock.h"
 #include "fetch/curl.h"
 #include "fetch/http.h"
 #include "fetch/url.h"
@@ -113,8 +114,6 @@ struct http {
 	atomic_uint_fast64_t bytes, requests, retried;
 	atomic_uint stat_active, stat_queued;
 };
-
-int64_t http_now_ms(void);
 
 /* http_call.c: a call's way through its states. Each of these may free it, but call_leave(),
  * call_pause() and call_enqueue(). */

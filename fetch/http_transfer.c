@@ -121,7 +121,7 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg)
 	struct http_call *c = arg;
 	struct slice line = { (const uint8_t *)p, size * n };
 
-	c->last_byte_ms = http_now_ms();
+	c->last_byte_ms = now_ms();
 	if (line.len > 5 && memcmp(p, "HTTP/", 5) == 0)
 		answer_release(&c->answer);
 	c->answer.header_bytes += line.len;
@@ -210,7 +210,7 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
 {
 	struct http_call *c = arg;
 
-	c->last_byte_ms = http_now_ms();
+	c->last_byte_ms = now_ms();
 	if (!c->answer.begun)
 		c->error = begin_body(c);
 	if (!c->error && c->answer.status != 200 && c->answer.status != 206)

@@ -1,5 +1,6 @@
 #include "fetch/pack.h"
 
+#include "core/clock.h"
 #include "core/file.h"
 #include "fetch/url.h"
 
@@ -13,18 +14,9 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #define OUTPUT_MAX 65536 /* bytes of npm's talk that are kept for the sentence */
 #define LOOK_MS    200   /* how often `stop` is looked at */
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 static void remove_folder(const char *dir)
 {

@@ -1,3 +1,4 @@
+#include "core/clock.h"
 #include "core/hash.h"
 #include "fetch/fetch.h"
 #include "fs/cmd.h"
@@ -14,7 +15,6 @@
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #define LOOK_MS      (1000 / PROGRESS_PER_S)
 #define EVENT_MS     1000 /* between two progress events of --json */
@@ -47,14 +47,6 @@ struct fetching {
 	int64_t started_ms;
 	int signal; /* that ended it; 0: none */
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 /* ---- one package ---- */
 

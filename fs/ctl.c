@@ -1,5 +1,6 @@
 #include "fs/ctl.h"
 
+#include "core/clock.h"
 #include "core/file.h"
 
 #include <fcntl.h>
@@ -10,7 +11,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <time.h>
 
 #define CTL_CLIENT_MS 5000 /* a client that says nothing for so long is dropped */
 
@@ -166,14 +166,6 @@ void ctl_close(struct ctl *c)
 	if (c->wake_fd >= 0)
 		(void)close(c->wake_fd);
 	free(c);
-}
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
 static int read_answer(int fd, unsigned timeout_ms, struct buf *answer)

@@ -1,5 +1,6 @@
 #include "fs/park.h"
 
+#include "core/clock.h"
 #include "core/log.h"
 #include "core/thread.h"
 
@@ -26,14 +27,6 @@ struct park {
 	struct park_error errors[PARK_ERRORS];
 	unsigned error_count, error_next;
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 struct park *park_new(const struct park_config *c)
 {

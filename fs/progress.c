@@ -1,9 +1,10 @@
 #include "fs/progress.h"
 
+#include "core/clock.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
 #define COLUMNS_USUAL 80
@@ -11,14 +12,6 @@
 #define BAR_MAX       40
 #define SAMPLE_MS     500
 #define SETTLE_MS     2000 /* before that an estimate is a guess */
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 /* ---- the line ---- */
 

@@ -1,5 +1,6 @@
 #include "fs/relock.h"
 
+#include "core/clock.h"
 #include "core/log.h"
 #include "core/thread.h"
 
@@ -11,7 +12,6 @@
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
-#include <time.h>
 
 #define CHANGES (IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE)
 
@@ -97,14 +97,6 @@ static bool touched(struct relock *r)
 		}
 	}
 	return yes;
-}
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
 static bool stopped(struct relock *r, bool *ret_asked)

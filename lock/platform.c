@@ -1,5 +1,6 @@
 #include "lock/platform.h"
 
+#include "core/clock.h"
 #include "core/file.h"
 #include "lock/semver.h"
 
@@ -12,7 +13,6 @@
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #define LDD_PATH        "/usr/bin/ldd"
 #define LDD_MAX         (4 << 20) /* a script of 5 KiB, or musl's loader of some 600 KiB */
@@ -90,14 +90,6 @@ static bool is_node_itself(const char *path)
 	return real && strncmp(strrchr(real, '/') + 1, "node", 4) == 0 && fd >= 0 &&
 	       file_pread_all(fd, magic, sizeof magic, 0) == 0 &&
 	       memcmp(magic, "\177ELF", sizeof magic) == 0;
-}
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
 /* Reads until the end of the stream, the limit or the deadline. */

@@ -279,16 +279,30 @@ Test(fetch, fifty_wants_are_one_download_and_one_answer)
 	sample_release(&s[0]);
 }
 
-Test(fetch, a_later_want_moves_a_package_forward)
+/* Six packages, "a" to "f", behind a gate. */
+static void begin_gated(struct gate *g, struct sample s[6])
 {
 	static const char *const names[] = { "a", "b", "c", "d", "e", "f" };
-	struct sample s[6];
-	struct gate g = GATE;
 
 	for (unsigned i = 0; i < 6; i++)
 		sample_make(&s[i], names[i], names[i]);
-	g.samples = s;
-	BEGIN(gated, &g, .workers = 2);
+	g->samples = s;
+	BEGIN(gated, g, .workers = 2);
+}
+
+static void end_gated(struct sample s[6])
+{
+	end();
+	for (unsigned i = 0; i < 6; i++)
+		sample_release(&s[i]);
+}
+
+Test(fetch, a_later_want_moves_a_package_forward)
+{
+	struct sample s[6];
+	struct gate g = GATE;
+
+	begin_gated(&g, s);
 	/* Of four connections three may be used in the background; one is kept for demand. */
 	for (unsigned i = 0; i < 5; i++)
 		fetch_want(fetch, pkg(&s[i]), FETCH_BACKGROUND);
@@ -301,21 +315,15 @@ Test(fetch, a_later_want_moves_a_package_forward)
 	await(6);
 	for (unsigned i = 0; i < 6; i++)
 		cr_assert_eq(answers[i].result, 0);
-	end();
-	for (unsigned i = 0; i < 6; i++)
-		sample_release(&s[i]);
+	end_gated(s);
 }
 
 Test(fetch, what_nobody_wants_any_more_is_dropped_unless_it_was_started)
 {
-	static const char *const names[] = { "a", "b", "c", "d", "e", "f" };
 	struct sample s[6];
 	struct gate g = GATE;
 
-	for (unsigned i = 0; i < 6; i++)
-		sample_make(&s[i], names[i], names[i]);
-	g.samples = s;
-	BEGIN(gated, &g, .workers = 2);
+	begin_gated(&g, s);
 	for (unsigned i = 0; i < 6; i++)
 		fetch_want(fetch, pkg(&s[i]), FETCH_BACKGROUND);
 	fetch_want(fetch, pkg(&s[4]), FETCH_GUESS);
@@ -333,21 +341,15 @@ Test(fetch, what_nobody_wants_any_more_is_dropped_unless_it_was_started)
 	fetch_want(fetch, pkg(&s[5]), FETCH_DEMAND);
 	await(6);
 	cr_assert_eq(answers[5].result, 0);
-	end();
-	for (unsigned i = 0; i < 6; i++)
-		sample_release(&s[i]);
+	end_gated(s);
 }
 
 Test(fetch, stopping_cancels_what_is_under_way)
 {
-	static const char *const names[] = { "a", "b", "c", "d", "e", "f" };
 	struct sample s[6];
 	struct gate g = GATE;
 
-	for (unsigned i = 0; i < 6; i++)
-		sample_make(&s[i], names[i], names[i]);
-	g.samples = s;
-	BEGIN(gated, &g, .workers = 2);
+	begin_gated(&g, s);
 	for (unsigned i = 0; i < 6; i++)
 		fetch_want(fetch, pkg(&s[i]), FETCH_DEMAND);
 	gate_await(&g, 4);
@@ -357,9 +359,7 @@ Test(fetch, stopping_cancels_what_is_under_way)
 	for (unsigned i = 0; i < 6; i++)
 		cr_assert_eq(answers[i].result, -ECANCELED);
 	gate_open(&g);
-	end();
-	for (unsigned i = 0; i < 6; i++)
-		sample_release(&s[i]);
+	end_gated(s);
 }
 
 /* ---- wrong bytes ---- */

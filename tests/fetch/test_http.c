@@ -1,3 +1,4 @@
+#include "core/clock.h"
 #include "fetch/http.h"
 #include "tests/lib/httpd.h"
 #include "tests/lib/test.h"
@@ -367,14 +368,6 @@ static void too_many(void *arg, struct httpd_conn *c, const struct httpd_request
 		httpd_reply(c, 429, "Retry-After: 1\r\n", NULL, 0);
 	else
 		httpd_reply(c, 200, NULL, "ok", 2);
-}
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
 Test(http, retry_after_is_honoured_within_reason)
