@@ -1,4 +1,3 @@
-#include "core/file.h"
 #include "fs/upper_care.h"
 #include "fs/upper_priv.h"
 
@@ -29,26 +28,28 @@ struct each {
 	size_t folder_count, folder_cap;
 	struct upper_item *items;
 	size_t count, cap;
-	char *names; /* of long keys */
 };
 
 static void each_release(struct each *x)
 {
 	free(x->folders);
 	free(x->items);
-	free(x->names);
 	arena_release(&x->arena);
 }
 
 /* ---- the lower ---- */
 
+static enum low low_of(int r)
+{
+	return r == 0 ? LOW_HAS : r == -ENOENT || r == -ENOTDIR ? LOW_LACKS : LOW_UNKNOWN;
+}
+
 static enum low low_child(const struct each *x, uint64_t dir, struct slice name,
 			  struct view_attr *ret)
 {
 	struct parcel *wait;
-	int r = view_lookup(x->v, dir, name, ret, &wait, NULL);
 
-	return r == 0 ? LOW_HAS : r == -ENOENT || r == -ENOTDIR ? LOW_LACKS : LOW_UNKNOWN;
+	return low_of(view_lookup(x->v, dir, name, ret, &wait, NULL));
 }
 
 static enum low low_below(const struct each *x, uint64_t ino, const char *path,
@@ -67,28 +68,24 @@ static enum low low_below(const struct each *x, uint64_t ino, const char *path,
 	return LOW_HAS;
 }
 
-/* The folder that is mounted on which a path of the project lies, or that it leads to. */
-static enum low low_root(const struct each *x, const char *path, uint64_t *ret_ino,
-			 const char **ret_rest)
+/* A folder of the project: what is mounted on it, if it is not a folder above such. */
+static enum low low_root(const struct each *x, const char *path, uint64_t *ret_ino)
 {
 	const struct tree *t = view_tree(x->v);
 	enum low low = LOW_LACKS;
-	size_t best = 0, len = strlen(path);
+	size_t len = strlen(path);
 
 	for (uint32_t i = 0; i < t->root_count; i++) {
 		const char *root = t->roots[i].path;
-		size_t n = strlen(root);
 
-		if (n > len && strncmp(root, path, len) == 0 && (len == 0 || root[len] == '/') &&
-		    low == LOW_LACKS)
-			low = LOW_ABOVE;
-		if (n < best || n > len || strncmp(root, path, n) != 0 ||
-		    (path[n] != '/' && path[n] != '\0'))
+		if (strncmp(root, path, len) != 0)
 			continue;
-		best = n;
-		low = LOW_HAS;
+		if (root[len] == '/')
+			low = LOW_ABOVE;
+		if (root[len] != '\0')
+			continue;
 		*ret_ino = view_root_ino(x->v, i);
-		*ret_rest = path + n + (path[n] == '/');
+		return LOW_HAS;
 	}
 	return low;
 }
@@ -96,14 +93,12 @@ static enum low low_root(const struct each *x, const char *path, uint64_t *ret_i
 /* A path of the project. */
 static enum low low_path(const struct each *x, const char *path, struct view_attr *ret)
 {
-	const char *rest;
-	uint64_t ino;
-	enum low low;
+	struct upper_low low;
+	int r = x->v ? upper_lower_at(x->v, path, &low) : VIEW_WAIT;
 
-	if (!x->v)
-		return LOW_UNKNOWN;
-	low = low_root(x, path, &ino, &rest);
-	return low == LOW_HAS ? low_below(x, ino, rest, ret) : low;
+	if (r == 0)
+		*ret = low.attr;
+	return low_of(r);
 }
 
 static const struct place *package_at(const struct each *x, uint64_t ino)
@@ -115,71 +110,25 @@ static const struct place *package_at(const struct each *x, uint64_t ino)
 
 /* ---- packages by their keys ---- */
 
-static const char *long_key(const struct each *x, const char *key)
-{
-	size_t n = strlen(key);
-
-	for (const char *line = x->names; line && *line; line = strchr(line, '\n')) {
-		line += *line == '\n';
-		if (strncmp(line, key, n) == 0 && line[n] == ' ')
-			return line + n + 1;
-	}
-	return NULL;
-}
-
-static char *decoded(struct each *x, const char *s, size_t len)
-{
-	char *out = arena_strndup(&x->arena, s, len), *to = out;
-
-	for (const char *c = out; c && *c; c++) {
-		if (strncmp(c, "%2B", 3) == 0 || strncmp(c, "%25", 3) == 0) {
-			*to++ = c[2] == 'B' ? '+' : '%';
-			c += 2;
-		} else {
-			*to++ = *c == '+' ? '/' : *c;
-		}
-	}
-	if (to)
-		*to = '\0';
-	return out;
-}
-
-/* "<place>@<version>~<digits>"; one that is not so (nobody wrote it) is nobody's. */
-static int read_key(struct each *x, struct folder *f)
-{
-	const char *key = f->key[0] == '~' ? long_key(x, f->key) : f->key;
-	size_t len = key ? strcspn(key, "\n") : 0;
-	const char *tilde = key ? memrchr(key, '~', len) : NULL;
-	const char *at = tilde ? memrchr(key, '@', (size_t)(tilde - key)) : NULL;
-
-	f->place = at ? decoded(x, key, (size_t)(at - key)) : f->key;
-	f->version = at ? decoded(x, at + 1, (size_t)(tilde - at - 1)) : "";
-	return f->place && f->version ? 0 : -ENOMEM;
-}
-
+/* What nobody of ours has written is nobody's. */
 static int place_folder(struct each *x, struct folder *f)
 {
-	const struct place *package;
+	struct upper_home home = { 0 };
 	struct view_attr attr;
-	char key[NAME_MAX + 1];
-	int r = read_key(x, f);
+	bool known = upper_home(x->u, f->key, &home) == 0;
 
+	f->place = known ? arena_strdup(&x->arena, home.place) : f->key;
+	f->version = known ? arena_strdup(&x->arena, home.version) : "";
 	f->low = LOW_UNKNOWN;
-	if (r < 0 || !x->v)
-		return r;
-	f->aside = true;
-	if (low_path(x, f->place, &attr) != LOW_HAS)
-		return 0;
-	package = package_at(x, attr.ino);
-	if (!package)
-		return 0;
-	r = upper_key(package, key, NULL);
-	if (r == 0 && strcmp(key, f->key) == 0) {
-		f->low = LOW_HAS;
+	f->aside = x->v && !(known && upper_home_shown(x->v, &home, f->key));
+	upper_home_release(&home);
+	if (!f->place || !f->version)
+		return -ENOMEM;
+	if (x->v && !f->aside)
+		f->low = low_path(x, f->place, &attr);
+	if (f->low == LOW_HAS)
 		f->ino = attr.ino;
-		f->aside = false;
-	}
-	return r;
+	return 0;
 }
 
 static int by_key(const void *a, const void *b)
@@ -217,10 +166,9 @@ static int find_folders(struct each *x, struct err *e)
 	int fd = openat(x->u->fd, "pkg", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	const struct dirent *entry;
-	size_t n = 0, len;
-	int r = file_read_all(x->u->fd, "names", UPPER_TEXT_MAX, &x->names, &len, e);
+	size_t n = 0;
+	int r = 0;
 
-	r = r == -ENOENT ? 0 : r;
 	if (!d)
 		closep(&fd);
 	while (r == 0 && d && (entry = readdir(d)))
@@ -313,8 +261,7 @@ static enum low low_at(const struct each *x, const struct folder *f, const FTSEN
 {
 	uintptr_t up = flags_of(at->fts_parent);
 	enum low low = up & WALK_LOW;
-	const char *rest;
-	uint64_t ino;
+	uint64_t ino = 0;
 
 	*aside = up & WALK_ASIDE;
 	if (low == LOW_HAS) {
@@ -327,7 +274,7 @@ static enum low low_at(const struct each *x, const struct folder *f, const FTSEN
 			low = *aside ? LOW_UNKNOWN : LOW_LACKS;
 		}
 	} else if (low == LOW_ABOVE && !f->place) {
-		low = low_root(x, upper + 5, &ino, &rest);
+		low = low_root(x, upper + 5, &ino);
 		if (low == LOW_HAS)
 			*attr = (struct view_attr){ .ino = ino, .mode = S_IFDIR };
 		*aside = low == LOW_LACKS; /* nothing is mounted there */
