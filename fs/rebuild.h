@@ -12,13 +12,12 @@
 #pragma once
 #include "fs/built.h"
 #include "fs/cmd_project.h"
-#include "fs/state.h"
+#include "fs/cmd_upper.h"
 #include "lock/allow.h"
 
 struct rebuild {
 	struct cmd_project project;
-	struct state state; /* of the mount */
-	char *upper;        /* its upper's folder; owned */
+	struct cmd_upper at; /* the mount, which is live */
 	struct lock *lock;
 	struct graph *graph;
 	enum allow_answer *answers; /* by node */
@@ -30,7 +29,7 @@ struct rebuild {
 };
 #define REBUILD_INIT                                                                               \
 	{                                                                                          \
-		.project = CMD_PROJECT_INIT, .state = STATE_INIT, .log_fd = -1                     \
+		.project = CMD_PROJECT_INIT, .at = CMD_UPPER_INIT, .log_fd = -1                    \
 	}
 
 /* The project of the current folder and its mount. -ENOENT: it is not mounted; -EROFS. `b` must

@@ -1,6 +1,5 @@
 #include "core/file.h"
 #include "fetch/fetch.h"
-#include "fs/ctl.h"
 #include "fs/rebuild.h"
 
 #include <fcntl.h>
@@ -8,40 +7,26 @@
 #include <strings.h>
 #include <sys/stat.h>
 
-#define STATUS_WAIT_MS 5000
-#define NAMED_MAX      10 /* packages that are named in a sentence */
+#define NAMED_MAX 10 /* packages that are named in a sentence */
 
 /* ---- the project and its mount ---- */
 
 static int find_mount(struct rebuild *b, struct err *e)
 {
-	auto_free char *dir = NULL, *text = NULL;
-	auto_json cJSON *status = NULL;
-	const char *upper;
+	auto_free char *dir = NULL;
 	int r;
 
 	if (asprintf(&dir, "%s/node_modules", b->project.project.dir) < 0) {
 		dir = NULL;
 		return err_set(e, -ENOMEM, "out of memory");
 	}
-	r = state_open(&b->state, dir, false, e);
-	if (r == 0)
-		r = ctl_ask(b->state.dirfd, "status", STATUS_WAIT_MS, &text, e);
-	if (r == -ENOENT || r == -ECONNREFUSED)
+	r = cmd_upper_find(&b->at, dir, NULL, e);
+	if (r == -ENOENT || (r == 0 && !b->at.live))
 		return err_set(e, -ENOENT,
 			       "%s is not mounted; scripts run in a mount: `dxfs mount "
 			       "node_modules`, or `npm rebuild` in a folder that npm wrote",
 			       dir);
-	if (r == 0)
-		r = json_parse(&status, slice_str(text), e);
-	if (r < 0)
-		return r;
-	upper = json_str(status, "upper");
-	if (!upper)
-		return err_set(e, -EROFS,
-			       "%s is mounted for reading only; mount it without --read-only", dir);
-	b->upper = strdup(upper);
-	return b->upper ? 0 : err_set(e, -ENOMEM, "out of memory");
+	return r;
 }
 
 int rebuild_open(struct rebuild *b, const struct cmd_project_options *o, struct err *e)
@@ -53,7 +38,7 @@ int rebuild_open(struct rebuild *b, const struct cmd_project_options *o, struct 
 	if (r == 0)
 		r = cmd_project_graph(&b->project, &b->lock, &b->graph, e);
 	if (r == 0)
-		r = built_read(&b->built, b->upper, e);
+		r = built_read(&b->built, b->at.upper, e);
 	return r;
 }
 
@@ -66,8 +51,7 @@ void rebuild_release(struct rebuild *b)
 	built_release(&b->built);
 	graph_free(b->graph);
 	lock_close(b->lock);
-	free(b->upper);
-	state_release(&b->state);
+	cmd_upper_release(&b->at);
 	cmd_project_release(&b->project);
 	*b = (struct rebuild)REBUILD_INIT;
 }

@@ -20,14 +20,15 @@
 
 static int open_log(struct rebuild *b, struct err *e)
 {
-	b->log_path = state_path(&b->state, "rebuild.log");
+	b->log_path = state_path(&b->at.state, "rebuild.log");
 	if (!b->log_path)
 		return err_set(e, -ENOMEM, "out of memory");
 	b->log_fd = open(b->log_path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (b->log_fd < 0)
 		return err_set(e, -errno, "%s: %s", b->log_path, strerror(errno));
 	if (flock(b->log_fd, LOCK_EX | LOCK_NB) < 0)
-		return err_set(e, -EBUSY, "another `dx rebuild` runs in %s", b->state.mountpoint);
+		return err_set(e, -EBUSY, "another `dx rebuild` runs in %s",
+			       b->at.state.mountpoint);
 	if (ftruncate(b->log_fd, 0) < 0)
 		return err_set(e, -errno, "%s: %s", b->log_path, strerror(errno));
 	return 0;
@@ -134,7 +135,7 @@ static int tell_daemon(const struct rebuild *b, struct err *e)
 {
 	auto_free char *answer = NULL;
 
-	return ctl_ask(b->state.dirfd, "scripts", DAEMON_WAIT_MS, &answer, e);
+	return ctl_ask(b->at.state.dirfd, "scripts", DAEMON_WAIT_MS, &answer, e);
 }
 
 /* npm leaves an optional package whose script fails away, with all that only it needs. */
@@ -143,7 +144,7 @@ static int leave_out(const struct rebuild *b, const struct turn *t, const char *
 	int r;
 
 	(void)fprintf(stderr, "dx rebuild: %s\n", e->msg);
-	r = built_set(b->upper, id, BUILT_FAILED, e);
+	r = built_set(b->at.upper, id, BUILT_FAILED, e);
 	if (r == 0)
 		r = tell_daemon(b, e);
 	if (r == 0)
@@ -183,7 +184,7 @@ static int run_package(struct rebuild *b, struct turn *t, struct err *e)
 	int r = id ? 0 : e->code;
 
 	if (r == 0 && built_state(&b->built, id) == BUILT_FAILED) {
-		r = built_set(b->upper, id, BUILT_NOT, e);
+		r = built_set(b->at.upper, id, BUILT_NOT, e);
 		if (r == 0)
 			r = tell_daemon(b, e);
 	}
@@ -198,7 +199,7 @@ static int run_package(struct rebuild *b, struct turn *t, struct err *e)
 	r = run_all(b, t, &s, e);
 	if (r == -EREMOTEIO && t->node->flags & NODE_OPTIONAL)
 		return leave_out(b, t, id, e);
-	return r == 1 ? built_set(b->upper, id, BUILT_RAN, e) == 0 ? 1 : e->code : r;
+	return r == 1 ? built_set(b->at.upper, id, BUILT_RAN, e) == 0 ? 1 : e->code : r;
 }
 
 static int run_node(struct rebuild *b, uint32_t i, struct npm_env *env, struct err *e)
