@@ -35,6 +35,20 @@ no_more "messages of a second miss" miss
 fails 1 touch node_modules/x
 unmount_it
 
+# A writable mount: the second walk asks for the attributes of what was read, once each, the third
+# for nothing; with something written too.
+counted() { status "Object.entries(s.messages).filter(([k]) => $1).reduce((a, [, n]) => a + n, 0)"; }
+others='!/FORGET|GETATTR/i.test(k)' attributes='/GETATTR/i.test(k)'
 mount_it
+mkdir node_modules/.cache
+for i in 1 2 3 4 5; do echo $i >node_modules/.cache/$i; done
+echo changed >>node_modules/tar-many/d1/e1/f1.js
 walk
+was=$(dropped) before=$(counted "$others") asked=$(counted "$attributes")
+walk
+if [ "$was" = "$(dropped)" ]; then
+	same "messages of the second walk that are not for attributes" "$before" "$(counted "$others")"
+	asked=$(($(counted "$attributes") - asked)) there=$(find node_modules | wc -l)
+	[ $asked -le "$there" ] || fail "the second walk asked $asked times for the attributes of $there files and folders"
+fi
 no_more "messages of a walk after the second, writable" walk
