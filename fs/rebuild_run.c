@@ -155,6 +155,12 @@ static int leave_out(const struct rebuild *b, const struct turn *t, const char *
 	return r;
 }
 
+/* A lock of version 1 does not say who has scripts. */
+static bool is_flagged(const struct rebuild *b, const struct graph_node *n)
+{
+	return n->flags & NODE_HAS_SCRIPT || b->graph->lockfile_version == 1;
+}
+
 static int check_version(const struct turn *t, const struct scripts *s, struct err *e)
 {
 	if (!s->version || !t->node->version || strcmp(s->version, t->node->version) == 0)
@@ -178,7 +184,6 @@ static int run_all(struct rebuild *b, const struct turn *t, const struct scripts
 /* 1: something ran. */
 static int run_package(struct rebuild *b, struct turn *t, struct err *e)
 {
-	bool flagged = t->node->flags & NODE_HAS_SCRIPT;
 	auto_free char *id = rebuild_id(b, (uint32_t)(t->node - b->graph->nodes), e);
 	auto_scripts struct scripts s = { 0 };
 	int r = id ? 0 : e->code;
@@ -189,7 +194,7 @@ static int run_package(struct rebuild *b, struct turn *t, struct err *e)
 			r = tell_daemon(b, e);
 	}
 	if (r == 0)
-		r = scripts_read(&s, t->dir, flagged, e);
+		r = scripts_read(&s, t->dir, is_flagged(b, t->node), e);
 	if (r == -ENOENT && t->node->flags & NODE_OPTIONAL)
 		return 0; /* it went with another one's optional set */
 	if (r == 0)
@@ -251,7 +256,7 @@ int rebuild_show(struct rebuild *b, struct err *e)
 			dir = NULL;
 			return err_set(e, -ENOMEM, "out of memory");
 		}
-		r = scripts_read(&s, dir, n->flags & NODE_HAS_SCRIPT, e);
+		r = scripts_read(&s, dir, is_flagged(b, n), e);
 		for (unsigned k = 0; k < SCRIPT_EVENTS && r == 0; k++) {
 			size_t line = out.len;
 

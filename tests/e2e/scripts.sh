@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # dx rebuild: which scripts run, when, in which environment, and what is left of one that fails.
+# timeout: 300
 . "$(dirname "$0")/lib.sh"
 command -v npm >/dev/null || skip "npm is not installed; scripts run in its environment"
 start_registry
@@ -111,4 +112,11 @@ dx rebuild 2>"$T/err" || fail "allow-scripts in .npmrc: $(cat "$T/err")"
 [ -e node_modules/scr-first/log.txt ] || fail "allow-scripts in .npmrc did not allow it"
 echo 'strict-allow-scripts=true' >>.npmrc
 fails 1 dx rebuild
+unmount_it
+
+# ---- a lock of version 1 does not say who has scripts: package.json does ----
+project scripts-v1
+mount_it
+dx rebuild 2>"$T/err" || fail "lockfileVersion 1: $(cat "$T/err")"
+[ -e node_modules/scr-first/env ] || fail "lockfileVersion 1: nothing ran: $(cat "$T/err")"
 unmount_it
