@@ -3,6 +3,7 @@
 #include "core/file.h"
 #include "core/hash.h"
 #include "core/log.h"
+#include "core/sri.h"
 #include "fetch/http.h"
 #include "fetch/source.h"
 
@@ -313,10 +314,26 @@ static void slot_free(struct slot *s)
 	free(s);
 }
 
+/* NULL: nothing is kept. */
+static char *cache_path(const struct metadata *m, const char *url)
+{
+	auto_buf struct buf key = BUF_INIT((size_t)1 << 20);
+	char hex[2 * sizeof((struct digest *)0)->bytes + 1], *path;
+	struct digest d;
+
+	buf_add(&key, url, strlen(url) + 1);
+	source_trust(&key, m->rc, url);
+	/* a project's settings are in it: nobody may find others with the same digest */
+	if (!m->dir || buf_error(&key) < 0 || digest_of(&d, DIGEST_SHA256, key.data, key.len) < 0)
+		return NULL;
+	for (unsigned i = 0; i < d.len; i++)
+		(void)snprintf(hex + 2 * (size_t)i, 3, "%02x", d.bytes[i]);
+	return asprintf(&path, "%s/%s", m->dir, hex) < 0 ? NULL : path;
+}
+
 static struct slot *slot_new(struct metadata *m, const char *name)
 {
 	struct slot *s = calloc(1, sizeof *s);
-	char hex[HASH128_HEX_LEN + 1];
 	int r;
 
 	if (!s)
@@ -326,11 +343,8 @@ static struct slot *slot_new(struct metadata *m, const char *name)
 	r = npmrc_registry_for(m->rc, name, &s->registry, &s->e);
 	if (r == 0)
 		r = source_packument(&s->url, s->registry, name, &s->e);
-	if (r == 0 && m->dir) {
-		hash128_hex(hash128(s->url, strlen(s->url)), hex);
-		if (asprintf(&s->path, "%s/%s", m->dir, hex) < 0)
-			s->path = NULL;
-	}
+	if (r == 0)
+		s->path = cache_path(m, s->url);
 	if (!s->name) {
 		slot_free(s);
 		return NULL;

@@ -329,8 +329,7 @@ int source_of(struct source *ret, const struct npmrc *rc, const char *project_di
 	return 0;
 }
 
-/* Who may answer for a URL: what a project's .npmrc says of that is the project's own risk. */
-static void add_trust(struct buf *b, const struct npmrc *rc, const char *url)
+void source_trust(struct buf *b, const struct npmrc *rc, const char *url)
 {
 	const char *const *ca, *text[] = { npmrc_proxy_for(rc, url), npmrc_get(rc, "cafile"),
 					   npmrc_bool(rc, "strict-ssl", true) ? "" : "any" };
@@ -381,7 +380,7 @@ int fetch_key(const struct npmrc *rc, const char *project_dir, const struct grap
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
 		buf_add(&b, parts[i] ? parts[i] : "", parts[i] ? strlen(parts[i]) + 1 : 1);
 	if (src.kind == SOURCE_URL)
-		add_trust(&b, rc, src.what);
+		source_trust(&b, rc, src.what);
 	else if (src.kind == SOURCE_FILE)
 		add_file(&b, src.what);
 	r = buf_error(&b);

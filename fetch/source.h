@@ -30,6 +30,11 @@ int source_of(struct source *ret, const struct npmrc *rc, const char *project_di
 void source_release(struct source *s);
 #define auto_source cleanup(source_release)
 
+/* Adds to a key by which answers of this URL are kept what of the settings decides who may give
+ * them (proxy, CAs, strict-ssl): what a project's .npmrc says of that is the project's own risk,
+ * and must not reach others that share the store. */
+void source_trust(struct buf *b, const struct npmrc *rc, const char *url);
+
 /* The same replacement for a URL that a packument gave; the caller frees *ret. */
 int source_rewrite(char **ret, const struct npmrc *rc, const char *url, struct err *e) must_check;
 
