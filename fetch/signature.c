@@ -184,7 +184,8 @@ static bool same_sha1(const struct digest *d, const char *hex)
 	return strcasecmp(text, hex) == 0;
 }
 
-/* What the registry signed is its own integrity; the lock's must be of the same bytes. */
+/* What the registry signed is its own integrity; the lock's must be of the same bytes: each of its
+ * digests, for any of them lets a tarball in. */
 static int same_bytes(const cJSON *dist, const char *integrity, struct err *why)
 {
 	const char *theirs = json_str(dist, "integrity");
@@ -195,10 +196,11 @@ static int same_bytes(const cJSON *dist, const char *integrity, struct err *why)
 	if (!integrity || sri_parse(&lock, slice_str(integrity), NULL) < 0)
 		return err_set(why, -EBADMSG, "signed, but the lock has no integrity for it");
 	for (unsigned i = 0; i < lock.count; i++)
-		if (sri_has(&registry, &lock.digests[i]) ||
-		    same_sha1(&lock.digests[i], json_str(dist, "shasum")))
-			return 0;
-	return err_set(why, -EBADMSG, "its registry signed other bytes than the lock pins");
+		if (!sri_has(&registry, &lock.digests[i]) &&
+		    !same_sha1(&lock.digests[i], json_str(dist, "shasum")))
+			return err_set(why, -EBADMSG,
+				       "its registry signed other bytes than the lock pins");
+	return 0;
 }
 
 enum signature_state signature_check(const struct signing_keys *k, const cJSON *packument,

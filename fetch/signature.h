@@ -4,7 +4,9 @@
  * under `dist.signatures`, ECDSA signatures over "name@version:integrity". As with npm, every
  * signature that is there must be good: by a key that the registry lists, which had not expired
  * when the version was published. What is checked is the integrity of the lock, so a good signature
- * says that the bytes which the lock pins are those that the registry signed. */
+ * says that the bytes which the lock pins are those that the registry signed. Only of a lock that
+ * has nothing better than a sha1 does it say less: that is compared with the registry's `shasum`,
+ * which no signature covers. */
 #pragma once
 #include "core/err.h"
 #include "core/sri.h"
