@@ -6,6 +6,7 @@
 #include "fetch/metadata.h"
 #include "fetch/source.h"
 #include "lock/graph.h"
+#include "lock/published.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -373,6 +374,39 @@ static bool is_manifest(struct slice path)
 	return graph_is_installed(text);
 }
 
+/* Files of a tarball, and the folders that they are in, that `directories.bin` means. */
+static int add_folder_bins(cJSON *mani, struct slice manifest, const struct tar_listing *list,
+			   struct err *e)
+{
+	auto_arena struct arena a = ARENA_INIT((size_t)1 << 20);
+	auto_buf struct buf prefix = BUF_INIT(GRAPH_PATH_MAX * 2);
+	const char *folder;
+	int r = 0;
+
+	if (!published_has_folder_bins(&a, mani, &folder))
+		return 0;
+	buf_add(&prefix, manifest.ptr, manifest.len - strlen("package.json"));
+	buf_addf(&prefix, "%s%s", folder, *folder ? "/" : "");
+	for (size_t i = 0; i < list->count && r == 0; i++) {
+		struct slice path = list->files[i].path;
+		auto_free char *below = NULL;
+
+		if (path.len <= prefix.len || memcmp(path.ptr, prefix.data, prefix.len) != 0)
+			continue;
+		below = strndup((const char *)path.ptr + prefix.len, path.len - prefix.len);
+		if (!below)
+			return err_set(e, -ENOMEM, "out of memory");
+		for (char *s = strchr(below, '/'); s && r == 0; s = strchr(s + 1, '/')) {
+			*s = '\0';
+			r = published_folder_bin(mani, folder, below, e);
+			*s = '/';
+		}
+		if (r == 0)
+			r = published_folder_bin(mani, folder, below, e);
+	}
+	return r < 0 ? r : buf_error(&prefix);
+}
+
 static int contents(void *self, const struct catalog_package *pkg, struct catalog_contents *ret,
 		    struct err *e)
 {
@@ -396,6 +430,8 @@ static int contents(void *self, const struct catalog_package *pkg, struct catalo
 			continue;
 		path = strndup((const char *)f->path.ptr, f->path.len);
 		j = path ? file_json(&t.files.list, path) : NULL;
+		if (j)
+			r = add_folder_bins(j, f->path, &t.files.list, e);
 		if (j && !cJSON_AddItemToObject(made.manifests, path, j)) {
 			cJSON_Delete(j);
 			r = err_set(e, -ENOMEM, "out of memory");

@@ -53,8 +53,11 @@ void cmd_end_line(struct buf *b, size_t from);
 
 /* dx */
 int cmd_semver(int argc, char **argv);
+int cmd_add(int argc, char **argv);
 int cmd_lock(int argc, char **argv);
 int cmd_ls(int argc, char **argv);
+int cmd_remove(int argc, char **argv);
+int cmd_update(int argc, char **argv);
 int cmd_why(int argc, char **argv);
 int cmd_export(int argc, char **argv);
 int cmd_fetch(int argc, char **argv);

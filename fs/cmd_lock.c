@@ -1,3 +1,5 @@
+#include "fs/cmd_lock.h"
+
 #include "core/file.h"
 #include "fs/cmd.h"
 #include "fs/cmd_project.h"
@@ -12,9 +14,14 @@ static const char usage[] =
 	"usage: dx lock                   resolve package.json as npm does, keeping to the lock\n"
 	"                                 that is there; write package-lock.json (where there is\n"
 	"                                 one) and dx.lock\n"
+	"       dx lock --update          the same, with the newest versions that package.json "
+	"allows\n"
 	"       dx lock --check           does the lock fit package.json, is dx.lock fresh?\n"
 	"       dx lock show [FILE]       the lock as text, for people and git (textconv)\n"
 	"       dx lock export [FILE]     the package-lock.json that it stands for\n"
+	"       dx lock diff A B          what changed from lock A to lock B\n"
+	"       dx lock merge BASE OURS THEIRS\n"
+	"                                 git's merge driver: the merge goes into OURS\n"
 	"FILE is a DXL; without it, the lock of the project in the current folder.\n";
 
 #define OUTPUT_MAX ((size_t)1 << 30)
@@ -22,7 +29,7 @@ static const char usage[] =
 /* ---- making and checking ---- */
 
 /* Packages that are fetched, and places where they stand. */
-static int summary(const struct lock *l, const struct project *p, struct err *e)
+int cmd_lock_summary(const struct lock *l, const struct project *p, struct err *e)
 {
 	auto_graph struct graph *g = NULL;
 	uint32_t packages = 0, places = 0, links = 0;
@@ -59,35 +66,21 @@ static bool fits(const struct cmd_project *c, bool *ret_old)
 	return fit;
 }
 
-static int resolve(struct cmd_project *c, struct lock **ret, struct err *e)
-{
-	auto_ideal_result struct ideal_result result = IDEAL_RESULT_INIT;
-	struct ideal_options o;
-	bool changed;
-	int r;
-
-	cmd_project_select(c);
-	r = cmd_project_resolving(c, &o, e);
-	if (r == 0)
-		r = project_resolve(&c->project, &c->options, &o, &result, ret, &changed, e);
-	if (result.warnings.len)
-		(void)fwrite(result.warnings.data, 1, result.warnings.len, stderr);
-	return r;
-}
-
-static int make(struct err *e)
+static int make(bool update, struct err *e)
 {
 	auto_cmd_project struct cmd_project c = CMD_PROJECT_INIT;
 	auto_lock struct lock *l = NULL;
 	struct err why = { 0 };
+	struct cmd_resolve ask = { .update_all = update };
 	bool fit, old;
 	int r = cmd_project_open(&c, NULL, e);
 
 	if (r < 0)
 		return r;
-	fit = fits(&c, &old);
+	fit = !update && fits(&c, &old);
+	old = fit && old;
 	/* A lock of an older version that fits is not made one of version 3 unasked. */
-	r = old ? 0 : resolve(&c, &l, fit ? &why : e);
+	r = old ? 0 : cmd_project_resolve(&c, &ask, &l, fit ? &why : e);
 	if (r < 0 && fit)
 		(void)fprintf(stderr, "dx lock: %s fits package.json and stays as it is, for: %s\n",
 			      c.project.lock_file, why.msg);
@@ -95,7 +88,7 @@ static int make(struct err *e)
 		r = project_write_lock(&c.project, &c.options, &l, e);
 	if (r == 0)
 		cmd_project_show(&c, "dx lock");
-	return r == 0 ? summary(l, &c.project, e) : r;
+	return r == 0 ? cmd_lock_summary(l, &c.project, e) : r;
 }
 
 static int check(struct err *e)
@@ -302,25 +295,40 @@ static int print(const char *file, int (*fn)(const struct graph *, struct err *)
 	return r == 0 ? fn(g, e) : r;
 }
 
+/* CMD_USAGE: there is no such thing. */
+static int sub(int argc, char **argv, struct err *e)
+{
+	const char *what = argv[0];
+
+	if (strcmp(what, "show") == 0 && argc <= 2)
+		return print(argv[1], show, e);
+	if (strcmp(what, "export") == 0 && argc <= 2)
+		return print(argv[1], export_lock, e);
+	if (strcmp(what, "diff") == 0 && argc == 3)
+		return cmd_lock_diff(argv[1], argv[2], e);
+	if (strcmp(what, "merge") == 0 && argc == 4)
+		return cmd_lock_merge(argv[1], argv[2], argv[3], e);
+	return CMD_USAGE;
+}
+
 int cmd_lock(int argc, char **argv)
 {
-	bool only_check = false;
-	const struct cmd_option options[] = { { "check", .given = &only_check }, { 0 } };
+	bool only_check = false, update = false;
+	const struct cmd_option options[] = { { "check", .given = &only_check },
+					      { "update", .given = &update },
+					      { 0 } };
 	struct err e = { 0 };
-	int r, rc = cmd_options(argc, argv, options, usage, 0, 2);
+	int r, rc = cmd_options(argc, argv, options, usage, 0, 4);
 
 	if (rc >= 0)
 		return rc;
-	if (optind == argc) {
-		r = only_check ? check(&e) : make(&e);
-	} else {
-		bool is_show = strcmp(argv[optind], "show") == 0;
-
-		if (only_check || (!is_show && strcmp(argv[optind], "export") != 0)) {
-			(void)fputs(usage, stderr);
-			return CMD_USAGE;
-		}
-		r = print(argv[optind + 1], is_show ? show : export_lock, &e);
+	if (only_check || update || optind == argc)
+		r = argc > optind ? CMD_USAGE : only_check ? check(&e) : make(update, &e);
+	else
+		r = sub(argc - optind, argv + optind, &e);
+	if (r == CMD_USAGE) {
+		(void)fputs(usage, stderr);
+		return CMD_USAGE;
 	}
 	return cmd_end("dx lock", r, &e);
 }

@@ -126,6 +126,7 @@ int cmd_project_resolving(struct cmd_project *p, struct ideal_options *ret, stru
 	auto_free char *store = store_default_dir();
 	struct ideal_options o = {
 		.platform = &p->machine,
+		.select = &p->select,
 		.default_tag = npmrc_get(rc, "tag"),
 		.legacy_peer_deps = p->options.graph.legacy_peer_deps,
 		.strict_peer_deps = npmrc_bool(rc, "strict-peer-deps", false),
@@ -145,6 +146,26 @@ int cmd_project_resolving(struct cmd_project *p, struct ideal_options *ret, stru
 	o.catalog = &p->catalog;
 	*ret = o;
 	return 0;
+}
+
+int cmd_project_resolve(struct cmd_project *p, const struct cmd_resolve *ask, struct lock **ret,
+			struct err *e)
+{
+	auto_ideal_result struct ideal_result result = IDEAL_RESULT_INIT;
+	struct ideal_options o;
+	bool changed;
+	int r;
+
+	cmd_project_select(p);
+	r = cmd_project_resolving(p, &o, e);
+	if (r < 0)
+		return r;
+	o.update = ask->update;
+	o.update_all = ask->update_all;
+	r = project_resolve(&p->project, &p->options, &o, ask->edits, &result, ret, &changed, e);
+	if (result.warnings.len)
+		(void)fwrite(result.warnings.data, 1, result.warnings.len, stderr);
+	return r;
 }
 
 int cmd_project_lock(struct cmd_project *p, struct lock **ret, struct err *e)

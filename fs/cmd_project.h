@@ -55,6 +55,20 @@ void cmd_project_select(struct cmd_project *p);
 int cmd_project_resolving(struct cmd_project *p, struct ideal_options *ret,
 			  struct err *e) must_check;
 
+/* What to resolve anew, besides what does not hold; all may be NULL or false. */
+struct cmd_resolve {
+	const struct project_edits *edits;
+	const char *const *update; /* names, NULL-terminated */
+	bool update_all;
+};
+
+/* project_resolve() with npm's settings; what it let be is said on stderr. */
+int cmd_project_resolve(struct cmd_project *p, const struct cmd_resolve *ask, struct lock **ret,
+			struct err *e) must_check;
+
+/* Says what is in a lock that was just made, on stdout (cmd_lock.c). */
+int cmd_lock_summary(const struct lock *l, const struct project *p, struct err *e) must_check;
+
 /* The lock to install from: fresh, and -ESTALE if it does not fit package.json. No thread is left
  * afterwards, so the caller may fork; no other lock can be read with `p` then. */
 int cmd_project_lock(struct cmd_project *p, struct lock **ret, struct err *e) must_check;

@@ -1,7 +1,10 @@
 #include "fs/cmd.h"
 
 static const struct cmd commands[] = {
-	{ "lock", cmd_lock, "make dx.lock from package-lock.json; check, show, export it" },
+	{ "lock", cmd_lock, "resolve package.json; check, show, export the lock" },
+	{ "add", cmd_add, "put packages into package.json" },
+	{ "remove", cmd_remove, "take packages out of package.json" },
+	{ "update", cmd_update, "resolve anew, with the newest versions" },
 	{ "ls", cmd_ls, "the tree of dependencies" },
 	{ "why", cmd_why, "who asks for a package" },
 	{ "fetch", cmd_fetch, "bring every package that the lock names into the store" },

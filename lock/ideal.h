@@ -9,12 +9,16 @@
 #include "lock/catalog.h"
 #include "lock/graph.h"
 #include "lock/platform.h"
+#include "lock/select.h"
 
 struct ideal_options {
 	const struct catalog *catalog;
 	const struct platform *platform; /* whose node and npm the engines are compared with */
 	const char *dir;                 /* the project's absolute real path */
 	int dirfd;                       /* the same, open */
+	struct slice manifest; /* root's package.json to be, instead of the file; len 0: the file */
+	/* Whether what is resolved may be installed here (EBADPLATFORM); NULL: not asked. */
+	const struct select_params *select;
 	bool has_before;
 	int64_t before_ms;       /* nothing younger than this */
 	const char *default_tag; /* NULL: "latest" */
@@ -25,6 +29,10 @@ struct ideal_options {
 	bool update_all; /* the lock is not kept to at all */
 	/* Direct dependencies that were asked for just now, NULL-terminated; NULL: none. */
 	const char *const *requested;
+	/* May be NULL. Called when all is resolved: what root's package.json is to say in the end,
+	 * which stands in the lock's entry of root and decides no more. len 0: what it said. */
+	int (*settle)(void *arg, const struct graph *g, struct slice *ret, struct err *e);
+	void *settle_arg;
 };
 
 struct ideal_result {
@@ -42,6 +50,6 @@ void ideal_result_release(struct ideal_result *r);
 
 /* `lock` is the text of the package-lock.json to keep to, of version 2 or 3; len 0: none. -ENOENT:
  * the registry lacks a package or version that is needed; -EINVAL: package.json asks for something
- * that npm refuses; -ENOTSUP: peers conflict (npm's ERESOLVE). */
+ * that npm refuses; -ENOTSUP: peers conflict (npm's ERESOLVE); -ENOEXEC: not for this machine. */
 int ideal_build(struct ideal_result *ret, struct slice lock, const struct ideal_options *o,
 		struct err *e) must_check;

@@ -58,9 +58,14 @@ int ideal_conflict(struct ideal *d, const struct iedge *edge, const struct inode
 
 void ideal_warn(struct ideal *d, const struct iedge *edge, const struct inode *dep)
 {
-	buf_addstr(d->warnings, "peers conflict, and that is let be: ");
-	describe_conflict(d, d->warnings, edge, dep);
-	buf_addstr(d->warnings, "\n");
+	auto_buf struct buf b = BUF_INIT(4096);
+
+	buf_addstr(&b, "peers conflict, and that is let be: ");
+	describe_conflict(d, &b, edge, dep);
+	buf_addstr(&b, "\n");
+	/* Each once. */
+	if (!d->warnings->len || !memmem(d->warnings->data, d->warnings->len, b.data, b.len))
+		buf_add(d->warnings, b.data, b.len);
 }
 
 /* ---- the queue: by depth, then by path ---- */
@@ -460,7 +465,7 @@ static void release(struct ideal *d)
 	arena_release(&d->arena);
 }
 
-static int read_back(struct ideal *d, struct slice text, struct graph **ret)
+static int read_back(struct ideal *d, struct slice text, struct slice manifest, struct graph **ret)
 {
 	const struct npmlock_options lo = { .graph.legacy_peer_deps = d->o->legacy_peer_deps };
 	const struct graph_options *go = &lo.graph;
@@ -468,7 +473,7 @@ static int read_back(struct ideal *d, struct slice text, struct graph **ret)
 	int r = npmlock_parse(&g, text, &lo, d->e);
 
 	if (r == 0)
-		r = manifest_project(g, d->o->dirfd, d->e);
+		r = manifest_project_as(g, d->o->dirfd, manifest, d->e);
 	if (r == 0)
 		r = graph_edges(g, go, d->e);
 	if (r == 0)
@@ -488,20 +493,41 @@ static bool has_extraneous(const struct graph *g)
 	return false;
 }
 
+/* Writes the tree and reads it as a lock; *g is what it was before, and is replaced. */
+static int remake(struct ideal *d, struct slice manifest, bool prune, struct graph **g)
+{
+	auto_buf struct buf text = BUF_INIT(NPMLOCK_SIZE_MAX);
+	int r = ideal_write(d, prune ? *g : NULL, &text);
+
+	graph_free(take(g));
+	return r == 0 ? read_back(d, (struct slice){ text.data, text.len }, manifest, g) : r;
+}
+
+static int check_platform(struct ideal *d, const struct graph *g)
+{
+	auto_free bool *present = calloc(g->count, sizeof *present);
+
+	if (!present)
+		return ideal_stick(d, -ENOMEM);
+	return d->o->select ? select_nodes(g, d->o->select, present, d->e) : 0;
+}
+
 static int finish(struct ideal *d, bool from_lock, struct graph **ret)
 {
-	auto_buf struct buf text = BUF_INIT(NPMLOCK_SIZE_MAX), again = BUF_INIT(NPMLOCK_SIZE_MAX);
 	auto_graph struct graph *g = NULL;
-	int r = ideal_write(d, NULL, &text);
+	struct slice manifest = { 0 };
+	bool prune;
+	int r = remake(d, d->o->manifest, false, &g);
 
+	prune = r == 0 && from_lock && has_extraneous(g);
+	if (r == 0 && d->o->settle)
+		r = d->o->settle(d->o->settle_arg, g, &manifest, d->e);
+	if (r == 0 && manifest.len)
+		r = ideal_reread_root(d, manifest);
+	if (r == 0 && (prune || manifest.len))
+		r = remake(d, manifest.len ? manifest : d->o->manifest, prune, &g);
 	if (r == 0)
-		r = read_back(d, (struct slice){ text.data, text.len }, &g);
-	if (r == 0 && from_lock && has_extraneous(g)) {
-		r = ideal_write(d, g, &again);
-		graph_free(take(&g));
-		if (r == 0)
-			r = read_back(d, (struct slice){ again.data, again.len }, &g);
-	}
+		r = check_platform(d, g);
 	if (r == 0)
 		*ret = take(&g);
 	return r;
@@ -524,7 +550,7 @@ static int build(struct ideal *d, struct slice lock, struct graph **ret)
 	r = build_deps(d);
 	if (r == 0)
 		r = check_failed(d);
-	return r == 0 ? finish(d, keep, ret) : r;
+	return r == 0 ? finish(d, lock.len > 0, ret) : r;
 }
 
 int ideal_build(struct ideal_result *ret, struct slice lock, const struct ideal_options *o,

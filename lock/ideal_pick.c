@@ -509,6 +509,8 @@ struct ipkg *ideal_pkg_of(struct ideal *d, const cJSON *mani, const char *fallba
 		return NULL;
 	pkg->v_good = semver_parse(&pkg->v, slice_str(pkg->version), SEMVER_LOOSE) == 0;
 	pkg->file = is_file;
+	pkg->empty_dev = is_file && cJSON_IsObject(json_get(mani, "devDependencies")) &&
+			 !json_get(mani, "devDependencies")->child;
 	if (!is_file) {
 		pkg->resolved = resolved ? arena_strdup(&d->arena, resolved) : NULL;
 		pkg->integrity = sri ? arena_strdup(&d->arena, sri) : NULL;

@@ -64,7 +64,8 @@ struct ipkg {
 	struct ispec **accepts;
 	uint32_t accept_count;
 	struct itemplate *nested, *top, *virtual_root; /* made when first needed */
-	bool file;                                     /* read from the project, not published */
+	bool empty_dev; /* it has devDependencies, and none in them */
+	bool file;      /* read from the project, not published */
 };
 
 struct iedge {
@@ -304,6 +305,8 @@ int ideal_node_from_edge(struct ideal *d, struct iedge *edge, struct inode *pare
 /* ---- ideal_read.c, ideal_write.c ---- */
 
 int ideal_read_project(struct ideal *d, struct slice lock);
+/* Root's entry, of another package.json than the one that was resolved. */
+int ideal_reread_root(struct ideal *d, struct slice manifest);
 /* The target of a link in an absolute folder: a node in no tree, without edges yet. */
 struct inode *ideal_read_folder(struct ideal *d, struct iname *name, struct slice folder);
 /* As a package-lock.json, in no order; `without`: leave out what is extraneous in that; NULL. */

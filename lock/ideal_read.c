@@ -4,6 +4,7 @@
 #include "lock/ideal_priv.h"
 #include "lock/manifest.h"
 #include "lock/npmlock.h"
+#include "lock/published.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -28,6 +29,8 @@ static int read_json(struct ideal *d, const char *folder, cJSON **ret, struct er
 	r = json_parse(&j, (struct slice){ (const uint8_t *)text, len }, e);
 	if (r == 0 && !cJSON_IsObject(j))
 		r = err_set(e, -EBADMSG, "its JSON is no object");
+	if (r == 0)
+		r = published_folder_bins(&d->arena, j, folder, e);
 	if (r < 0) {
 		cJSON_Delete(j);
 		return err_wrap(e, r, "%s", path);
@@ -137,8 +140,12 @@ static int read_root(struct ideal *d)
 	const char *folder = strrchr(d->o->dir, '/');
 	struct err why = { 0 };
 	struct ipkg *pkg;
-	int r = read_json(d, d->o->dir, &j, &why);
+	int r;
 
+	if (d->o->manifest.len)
+		r = json_parse(&j, d->o->manifest, &why);
+	else
+		r = read_json(d, d->o->dir, &j, &why);
 	if (r < 0)
 		return err_set(d->e, r, "%s", why.msg);
 	r = overrides_parse(&d->arena, json_get(j, "overrides"), &d->overrides, d->e);
@@ -153,6 +160,21 @@ static int read_root(struct ideal *d)
 		return ideal_stick(d, -ENOMEM);
 	d->tree->path = "";
 	d->tree->rule = d->overrides;
+	return 0;
+}
+
+int ideal_reread_root(struct ideal *d, struct slice manifest)
+{
+	auto_json cJSON *j = NULL;
+	struct ipkg *pkg;
+	int r = json_parse(&j, manifest, d->e);
+
+	if (r < 0)
+		return r;
+	pkg = ideal_pkg_of(d, j, NULL, true, d->e);
+	if (!pkg)
+		return ideal_stick(d, -ENOMEM);
+	d->tree->pkg = pkg;
 	return 0;
 }
 

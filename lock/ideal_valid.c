@@ -102,6 +102,12 @@ struct ispec *ideal_spec(struct ideal *d, const struct iedge *edge)
 	found = own_spec(d->tree->pkg, edge->rule->value + 1);
 	if (!found)
 		found = own_spec(edge->from->pkg, edge->rule->value + 1);
+	if (!found)
+		(void)ideal_stick(d,
+				  err_set(d->e, -EINVAL,
+					  "package.json: the override of %.80s is \"%.80s\", and "
+					  "no such dependency is there",
+					  edge->name->text, edge->rule->value));
 	return found ? found : edge->spec;
 }
 

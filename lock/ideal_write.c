@@ -94,6 +94,10 @@ static void put_entry(struct writer *w, const struct inode *n)
 	put_section(b, "peerDependencies", pkg, SECTION_PEER);
 	if (ideal_is_top(n))
 		put_section(b, "devDependencies", pkg, SECTION_DEV);
+	if (ideal_is_top(n) && pkg->empty_dev) {
+		put_key(b, "devDependencies");
+		buf_addstr(b, "{}");
+	}
 	if (n->flags & I_SHRINKWRAP) {
 		put_key(b, "hasShrinkwrap");
 		buf_addstr(b, "true");

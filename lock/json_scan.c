@@ -89,6 +89,8 @@ static bool begin(struct json_scan *s)
 	s->close = *s->at == '{' ? '}' : ']';
 	s->at = skip_space(s->at + 1, s->end);
 	s->more = s->at < s->end && *s->at != s->close;
+	if (!s->more && (s->at == s->end || skip_space(s->at + 1, s->end) != s->end))
+		return fail(s);
 	return true;
 }
 
@@ -127,6 +129,8 @@ bool json_scan_next(struct json_scan *s, struct json_item *ret)
 		return fail(s);
 	s->more = *p == ',';
 	s->at = skip_space(p + 1, s->end);
+	if (!s->more && s->at != s->end)
+		return fail(s);
 	return true;
 }
 

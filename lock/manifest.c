@@ -50,7 +50,8 @@ static int read_manifest(int dirfd, const char *folder, cJSON **ret, struct err 
 struct project_reader {
 	struct graph *g;
 	int dirfd;
-	bool *done; /* by node; owned */
+	bool *done;        /* by node; owned */
+	struct slice root; /* instead of root's file; len 0: the file */
 	struct err *e;
 };
 
@@ -196,18 +197,20 @@ static int read_workspaces(struct project_reader *p, const cJSON *patterns)
 static int read_root(struct project_reader *p)
 {
 	auto_json cJSON *j = NULL;
-	auto_free char *text = NULL;
-	size_t len;
-	int r = read_text(p->dirfd, "", &text, &len, p->e);
+	auto_free char *file = NULL;
+	struct slice text = p->root;
+	int r = text.len ? 0 : read_text(p->dirfd, "", &file, &text.len, p->e);
 
 	if (r == -ENOENT)
 		return 0;
 	if (r < 0)
 		return r;
-	r = parse("", (struct slice){ (const uint8_t *)text, len }, &j, p->e);
+	if (file)
+		text.ptr = (const uint8_t *)file;
+	r = parse("", text, &j, p->e);
 	if (r < 0)
 		return r;
-	p->g->style = npmlock_style((struct slice){ (const uint8_t *)text, len });
+	p->g->style = npmlock_style(text);
 	if (!p->g->style.indent[0])
 		p->g->style = (struct json_style){ .indent = "  " }; /* npm's own */
 	r = apply(p, 0, j);
@@ -242,8 +245,13 @@ static int read_target(struct project_reader *p, uint32_t i)
 
 int manifest_project(struct graph *g, int dirfd, struct err *e)
 {
+	return manifest_project_as(g, dirfd, (struct slice){ 0 }, e);
+}
+
+int manifest_project_as(struct graph *g, int dirfd, struct slice root, struct err *e)
+{
 	auto_free bool *done = calloc(g->count, sizeof *done);
-	struct project_reader p = { .g = g, .dirfd = dirfd, .done = done, .e = e };
+	struct project_reader p = { .g = g, .dirfd = dirfd, .done = done, .root = root, .e = e };
 	int r;
 
 	if (!done)

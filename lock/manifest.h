@@ -18,6 +18,9 @@
  * the lock's entry stays. */
 int manifest_project(struct graph *g, int dirfd, struct err *e) must_check;
 
+/* The same with another text for root's package.json (len 0: the file). */
+int manifest_project_as(struct graph *g, int dirfd, struct slice root, struct err *e) must_check;
+
 /* The folders that `patterns` (a package.json's "workspaces": a list, or an object with a list
  * "packages") find, sorted, each once, whether they have a package.json or not (npm.md §1.9).
  * *ret is in the arena. -EINVAL for what npm refuses too. */

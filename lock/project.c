@@ -2,10 +2,9 @@
 
 #include "core/file.h"
 #include "core/log.h"
-#include "lock/ideal.h"
 #include "lock/lock_priv.h"
 #include "lock/manifest.h"
-#include "lock/render.h"
+#include "lock/project_priv.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -64,7 +63,7 @@ void project_release(struct project *p)
 	*p = (struct project)PROJECT_INIT;
 }
 
-static bool has_npm_lock(const struct project *p)
+bool project_has_npm_lock(const struct project *p)
 {
 	return p->lock_file && strcmp(p->lock_file, PROJECT_LOCK) != 0;
 }
@@ -148,7 +147,7 @@ static int add_project(struct hasher *h, const struct project *p, const struct n
 	int r = 0;
 
 	hasher_add(h, head, sizeof head);
-	if (has_npm_lock(p))
+	if (project_has_npm_lock(p))
 		r = add_file(h, p, p->lock_file, NPMLOCK_SIZE_MAX, &lock, e);
 	if (r == 0)
 		r = add_file(h, p, "package.json", MANIFEST_SIZE_MAX, &manifest, e);
@@ -166,8 +165,8 @@ static void hasher_freep(struct hasher **h)
 }
 
 /* What a DXL of this project must carry now. */
-static int fingerprint_of_graph(const struct project *p, const struct graph *g,
-				const struct npmlock_options *o, struct hash128 *ret, struct err *e)
+int project_fingerprint(const struct project *p, const struct graph *g,
+			const struct npmlock_options *o, struct hash128 *ret, struct err *e)
 {
 	struct hasher *h cleanup(hasher_freep) = hasher_new();
 	auto_free const char **tops = calloc((size_t)g->count + 1, sizeof *tops);
@@ -308,7 +307,7 @@ static int derive(const struct project *p, const struct npmlock_options *o, stru
 		if (r == 0)
 			r = npmlock_read(&g, p->dirfd, o, e);
 		if (r == 0)
-			r = fingerprint_of_graph(p, g, o, &fingerprint, e);
+			r = project_fingerprint(p, g, o, &fingerprint, e);
 		if (r == 0)
 			r = hash_project(p, o, &after, e);
 		if (r < 0)
@@ -368,7 +367,7 @@ int project_fresh(const struct project *p, const struct npmlock_options *o, stru
 	auto_lock struct lock *l = NULL;
 	int r = lock_open(&l, p->dirfd, PROJECT_LOCK, e);
 
-	if (r == 0 && has_npm_lock(p)) {
+	if (r == 0 && project_has_npm_lock(p)) {
 		r = derive(p, o, &bytes, e);
 		if (r == 0 && !slice_eq(lock_bytes(l), (struct slice){ bytes.data, bytes.len }))
 			r = err_set(e, -ESTALE,
@@ -386,7 +385,7 @@ int project_lock(const struct project *p, const char *cache_dir, const struct np
 {
 	int r;
 
-	if (has_npm_lock(p))
+	if (project_has_npm_lock(p))
 		return derived_lock(p, cache_dir, o, ret, ret_derived, e);
 	if (!p->lock_file)
 		return err_set(e, -ENOENT, "%.100s: there is no lock; make one with `dx lock`",
@@ -419,7 +418,7 @@ int project_write_lock(const struct project *p, const struct npmlock_options *o,
 	auto_free char *path = NULL;
 	int r;
 
-	if (!has_npm_lock(p))
+	if (!project_has_npm_lock(p))
 		return err_set(e, -ENOENT, "%.100s: there is no package-lock.json", p->dir);
 	if (asprintf(&path, "%s/" PROJECT_LOCK, p->dir) < 0) {
 		path = NULL;
@@ -429,109 +428,4 @@ int project_write_lock(const struct project *p, const struct npmlock_options *o,
 	if (r == 0)
 		r = lock_open_copy(ret, (struct slice){ bytes.data, bytes.len }, e);
 	return r == 0 ? file_replace(path, bytes.data, bytes.len, 0644, e) : r;
-}
-
-/* ---- resolving ---- */
-
-/* The lock to keep to, as a package-lock.json of version 3; empty where there is none. */
-static int text_to_keep(const struct project *p, const struct npmlock_options *o, struct buf *ret,
-			struct err *e)
-{
-	auto_lock struct lock *l = NULL;
-	auto_graph struct graph *g = NULL;
-	auto_free char *text = NULL;
-	size_t len = 0;
-	int r;
-
-	if (!p->lock_file)
-		return 0;
-	if (has_npm_lock(p)) {
-		r = file_read_all(p->dirfd, p->lock_file, NPMLOCK_SIZE_MAX, &text, &len, e);
-		if (r == 0)
-			r = npmlock_parse(&g, (struct slice){ (const uint8_t *)text, len }, o, e);
-		if (r < 0)
-			return err_wrap(e, r, "%s", p->lock_file);
-	} else {
-		r = lock_open(&l, p->dirfd, PROJECT_LOCK, e);
-		if (r == 0)
-			r = lock_graph(l, &g, e);
-	}
-	return r == 0 ? render_package_lock(g, ret, e) : r;
-}
-
-static int path_of(const struct project *p, const char *file, char **ret, struct err *e)
-{
-	if (asprintf(ret, "%s/%s", p->dir, file) >= 0)
-		return 0;
-	*ret = NULL;
-	return err_set(e, -ENOMEM, "out of memory");
-}
-
-/* Writes npm's lock where its text is another now. */
-static int write_npm_lock(const struct project *p, const struct graph *g, bool *ret_changed,
-			  struct err *e)
-{
-	auto_buf struct buf text = BUF_INIT(NPMLOCK_SIZE_MAX);
-	auto_free char *path = NULL, *old = NULL;
-	size_t len = 0;
-	int r = render_package_lock(g, &text, e);
-
-	if (r == 0)
-		r = path_of(p, p->lock_file, &path, e);
-	if (r == 0)
-		r = file_read_all(p->dirfd, p->lock_file, NPMLOCK_SIZE_MAX, &old, &len, e);
-	if (r < 0)
-		return r;
-	*ret_changed = len != text.len || memcmp(old, text.data, len) != 0;
-	return *ret_changed ? file_replace(path, text.data, text.len, 0644, e) : 0;
-}
-
-/* The dx.lock that is the only lock. */
-static int write_own_lock(const struct project *p, const struct npmlock_options *o,
-			  const struct graph *g, struct lock **ret, bool *ret_changed,
-			  struct err *e)
-{
-	auto_buf struct buf bytes = BUF_INIT(LOCK_SIZE_MAX);
-	auto_free char *path = NULL, *old = NULL;
-	auto_lock struct lock *l = NULL;
-	struct hash128 fingerprint;
-	size_t len = 0;
-	int r = fingerprint_of_graph(p, g, o, &fingerprint, e);
-
-	if (r == 0)
-		r = lock_build(g, fingerprint, &bytes, e);
-	if (r == 0)
-		r = lock_open_copy(&l, (struct slice){ bytes.data, bytes.len }, e);
-	if (r == 0)
-		r = path_of(p, PROJECT_LOCK, &path, e);
-	if (r < 0)
-		return r;
-	*ret_changed = file_read_all(p->dirfd, PROJECT_LOCK, LOCK_SIZE_MAX, &old, &len, NULL) < 0 ||
-		       len != bytes.len || memcmp(old, bytes.data, len) != 0;
-	if (*ret_changed)
-		r = file_replace(path, bytes.data, bytes.len, 0644, e);
-	if (r == 0)
-		*ret = take(&l);
-	return r;
-}
-
-int project_resolve(const struct project *p, const struct npmlock_options *o,
-		    const struct ideal_options *io, struct ideal_result *ret,
-		    struct lock **ret_lock, bool *ret_changed, struct err *e)
-{
-	auto_buf struct buf keep_to = BUF_INIT(NPMLOCK_SIZE_MAX);
-	struct ideal_options mine = *io;
-	int r;
-
-	mine.dir = p->dir;
-	mine.dirfd = p->dirfd;
-	r = text_to_keep(p, o, &keep_to, e);
-	if (r == 0)
-		r = ideal_build(ret, (struct slice){ keep_to.data, keep_to.len }, &mine, e);
-	if (r < 0)
-		return r;
-	if (!has_npm_lock(p))
-		return write_own_lock(p, o, ret->graph, ret_lock, ret_changed, e);
-	r = write_npm_lock(p, ret->graph, ret_changed, e);
-	return r == 0 ? project_write_lock(p, o, ret_lock, e) : r;
 }

@@ -54,13 +54,27 @@ int project_write_lock(const struct project *p, const struct npmlock_options *o,
 struct ideal_options;
 struct ideal_result;
 
+/* What package.json is to ask for, or no more. */
+struct project_edit {
+	const char *name;
+	const char *spec;    /* "": the newest, or what it asks for now; NULL: no more */
+	const char *section; /* NULL: where it stands, else "dependencies"; filled in */
+};
+struct project_edits {
+	struct project_edit *list;
+	size_t count;
+	const char *prefix; /* npm's save-prefix; NULL: "^" */
+};
+
 /* Resolves package.json anew (ideal.h), keeping to the lock that is there, and writes: npm's lock,
- * as npm would have, where it stands, and dx.lock in either case. `io` needs no `dir` and `dirfd`.
- * Nothing is written when it fails, nor where nothing changes but dx.lock's time.
- * *ret_changed: npm's lock, or the dx.lock that is the only one, says something else now. */
+ * as npm would have, where it stands, and dx.lock in either case. `edits` (may be NULL) change
+ * package.json first, which keeps its formatting. `io` needs no `dir` and `dirfd`. Nothing is
+ * written when it cannot be resolved, and no file of which nothing changed. *ret_changed: npm's
+ * lock, or the dx.lock that is the only one, says something else now. */
 int project_resolve(const struct project *p, const struct npmlock_options *o,
-		    const struct ideal_options *io, struct ideal_result *ret,
-		    struct lock **ret_lock, bool *ret_changed, struct err *e) must_check;
+		    const struct ideal_options *io, const struct project_edits *edits,
+		    struct ideal_result *ret, struct lock **ret_lock, bool *ret_changed,
+		    struct err *e) must_check;
 
 /* Is dx.lock sound, and byte for byte what npm's lock gives now? 0; -ESTALE, -ENOENT, -EBADMSG with
  * a sentence. Without npm's lock, that is project_check()'s to say. */

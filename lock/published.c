@@ -1,6 +1,12 @@
 #include "lock/published.h"
 
 #include "lock/bins.h"
+#include "lock/graph_priv.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
 
 /* What a manifest says that a lock of version 3 says too. */
 static const char *const manifest_keys[] = {
@@ -154,4 +160,99 @@ int published_entry(struct arena *a, cJSON *made, const cJSON *mani, const char 
 	    !cJSON_AddTrueToObject(made, "hasInstallScript"))
 		return no_memory(e);
 	return put_bins(a, made, mani, name, e);
+}
+
+/* ---- folders of bins ---- */
+
+bool published_has_folder_bins(struct arena *a, const cJSON *mani, const char **ret)
+{
+	const char *folder = json_str(json_get(mani, "directories"), "bin");
+	char *clean;
+
+	if (!folder || !*folder || json_true(mani, "bin") || strlen(folder) > GRAPH_PATH_MAX)
+		return false;
+	clean = arena_alloc(a, strlen(folder) + 2);
+	if (!clean)
+		return false;
+	graph_clean_path(folder + strspn(folder, "/"), clean);
+	while (strncmp(clean, "../", 3) == 0)
+		clean += 3;
+	*ret = strcmp(clean, "..") == 0 ? "" : clean;
+	return true;
+}
+
+int published_folder_bin(cJSON *mani, const char *folder, const char *path, struct err *e)
+{
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+	cJSON *bins = cJSON_GetObjectItemCaseSensitive(mani, "bin");
+	char target[2 * GRAPH_PATH_MAX];
+
+	/* What is below a name with a dot is not looked at either. */
+	if (path[0] == '.' || strstr(path, "/.") || strlen(path) > GRAPH_PATH_MAX)
+		return 0;
+	if (!cJSON_IsObject(bins)) {
+		cJSON_DeleteItemFromObjectCaseSensitive(mani, "bin");
+		bins = cJSON_AddObjectToObject(mani, "bin");
+	}
+	(void)snprintf(target, sizeof target, "%s%s%s", folder, *folder ? "/" : "", path);
+	cJSON_DeleteItemFromObjectCaseSensitive(bins, name);
+	if (!bins || !cJSON_AddStringToObject(bins, name, target))
+		return no_memory(e);
+	return 0;
+}
+
+#define FOLDER_BINS_DEEP 32 /* folders in folders of bins */
+
+static void close_dir(DIR **d)
+{
+	if (*d)
+		(void)closedir(*d);
+}
+
+/* `path` is below `folder`; "" for itself. What cannot be read has nothing in it. */
+static int walk(cJSON *mani, const char *folder, int dirfd, const char *path, unsigned deep,
+		unsigned *count, struct err *e)
+{
+	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
+	DIR *d cleanup(close_dir) = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *item;
+
+	if (!d && fd >= 0)
+		(void)close(fd);
+	while (r == 0 && d && (item = readdir(d))) {
+		char below[GRAPH_PATH_MAX];
+		struct stat st;
+		int sub;
+
+		if (item->d_name[0] == '.' ||
+		    strlen(path) + strlen(item->d_name) + 2 > sizeof below)
+			continue;
+		if (++*count > BINS_MAX)
+			return err_set(e, -E2BIG, "a folder of bins has more than %u", BINS_MAX);
+		(void)snprintf(below, sizeof below, "%s%s%s", path, *path ? "/" : "", item->d_name);
+		r = published_folder_bin(mani, folder, below, e);
+		if (r < 0 || deep == FOLDER_BINS_DEEP ||
+		    fstatat(fd, item->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(st.st_mode))
+			continue;
+		sub = openat(fd, item->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (sub < 0)
+			continue;
+		r = walk(mani, folder, sub, below, deep + 1, count, e);
+		(void)close(sub);
+	}
+	return r;
+}
+
+int published_folder_bins(struct arena *a, cJSON *mani, const char *package, struct err *e)
+{
+	auto_close int dir = -1, fd = -1;
+	const char *folder;
+	unsigned count = 0;
+
+	if (!published_has_folder_bins(a, mani, &folder))
+		return 0;
+	dir = open(package, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir >= 0)
+		fd = openat(dir, *folder ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? 0 : walk(mani, folder, fd, "", 0, &count, e);
 }

@@ -3,13 +3,15 @@ _dx() {
 	local cur=${COMP_WORDS[COMP_CWORD]}
 	COMPREPLY=()
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		mapfile -t COMPREPLY < <(compgen -W 'lock ls why fetch verify export rebuild store semver --help --version' -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W 'lock add remove update ls why fetch verify export rebuild store semver --help --version' -- "$cur")
 		return
 	fi
 	case ${COMP_WORDS[1]} in
-	lock) mapfile -t COMPREPLY < <(compgen -W '--check show export --help' -- "$cur") ;;
+	lock) mapfile -t COMPREPLY < <(compgen -W '--check --update show export diff merge --help' -- "$cur"
+		compgen -f -- "$cur") ;;
+	add) mapfile -t COMPREPLY < <(compgen -W '--save-dev --save-optional --save-peer --save-prod --save-exact --help' -- "$cur") ;;
 	ls) mapfile -t COMPREPLY < <(compgen -W '--all --json --help' -- "$cur") ;;
-	why)
+	why | remove | update)
 		[ -d node_modules ] && mapfile -t COMPREPLY < <(cd node_modules && compgen -d -- "$cur")
 		;;
 	verify) mapfile -t COMPREPLY < <(compgen -W '--json --registry= --help' -- "$cur") ;;

@@ -50,7 +50,7 @@ compare() { # compare NAME NPM-FOLDER OUR-FOLDER WHAT
 		echo "$1: dx lock failed: $(head -c 300 "$scratch/err")"
 		return 1
 	fi
-	(cd "$3" && "$dx" lock export) >"$scratch/ours.json" || return 1
+	"$dx" lock export "$3/dx.lock" >"$scratch/ours.json" || return 1
 	node "$here/resolve_diff.js" "$1" "$2/package-lock.json" "$scratch/ours.json"
 }
 

@@ -1,0 +1,125 @@
+#include "fs/cmd.h"
+#include "fs/cmd_project.h"
+
+#include <stdio.h>
+
+static const char usage_add[] =
+	"usage: dx add [options] PACKAGE...\n"
+	"Puts packages into package.json, and resolves it anew as `dx lock` does.\n"
+	"PACKAGE is name, name@range, name@tag, alias@npm:name@range, name@file:FOLDER or "
+	"name@URL.\n"
+	"  -D, --save-dev       into devDependencies\n"
+	"  -O, --save-optional  into optionalDependencies\n"
+	"      --save-peer      into peerDependencies\n"
+	"  -P, --save-prod      into dependencies\n"
+	"  -E, --save-exact     the very version, not a range\n"
+	"Without an option, a package stays where it stands, and a new one is in dependencies.\n";
+
+static const char usage_remove[] =
+	"usage: dx remove NAME...\n"
+	"Takes packages out of package.json, and resolves it anew as `dx lock` does.\n";
+
+static const char usage_update[] =
+	"usage: dx update [NAME...]\n"
+	"Resolves anew, with the newest versions that package.json allows: of the named packages\n"
+	"wherever they stand, or of all. package.json stays as it is.\n";
+
+/* Opens the project and resolves it with the changes that were asked for. */
+static int run(const char *who, struct project_edits *edits, const char *const *update,
+	       bool update_all, struct err *e)
+{
+	auto_cmd_project struct cmd_project c = CMD_PROJECT_INIT;
+	struct cmd_resolve ask = { .edits = edits, .update = update, .update_all = update_all };
+	auto_lock struct lock *l = NULL;
+	int r = cmd_project_open(&c, NULL, e);
+
+	if (r == 0)
+		r = cmd_project_resolve(&c, &ask, &l, e);
+	if (r < 0)
+		return r;
+	cmd_project_show(&c, who);
+	return cmd_lock_summary(l, &c.project, e);
+}
+
+/* "name@spec" in two. */
+static int split(char *arg, struct project_edit *ret, struct err *e)
+{
+	char *at = *arg ? strchr(arg + 1, '@') : NULL;
+
+	if (!*arg || *arg == '.' || *arg == '/' || (at == NULL && strchr(arg + (*arg == '@'), ':')))
+		return err_set(e, -EINVAL, "%.80s: say under which name: NAME@%.80s", arg, arg);
+	ret->name = arg;
+	ret->spec = "";
+	if (at) {
+		*at = '\0';
+		ret->spec = at + 1;
+	}
+	return 0;
+}
+
+int cmd_add(int argc, char **argv)
+{
+	bool dev = false, optional = false, peer = false, prod = false, exact = false;
+	const struct cmd_option options[] = { { "save-dev", .given = &dev, .letter = 'D' },
+					      { "save-optional", .given = &optional,
+						.letter = 'O' },
+					      { "save-peer", .given = &peer },
+					      { "save-prod", .given = &prod, .letter = 'P' },
+					      { "save-exact", .given = &exact, .letter = 'E' },
+					      { 0 } };
+	struct project_edits edits = { 0 };
+	struct err e = { 0 };
+	int r = 0, rc = cmd_options(argc, argv, options, usage_add, 1, argc);
+
+	if (rc >= 0)
+		return rc;
+	edits.prefix = exact ? "" : NULL;
+	edits.list = calloc((size_t)(argc - optind), sizeof *edits.list);
+	if (!edits.list)
+		r = err_set(&e, -ENOMEM, "out of memory");
+	for (int i = optind; i < argc && r == 0; i++) {
+		struct project_edit *edit = &edits.list[edits.count++];
+
+		r = split(argv[i], edit, &e);
+		edit->section = dev        ? "devDependencies"
+				: optional ? "optionalDependencies"
+				: peer     ? "peerDependencies"
+				: prod     ? "dependencies"
+					   : NULL;
+	}
+	if (r == 0)
+		r = run("dx add", &edits, NULL, false, &e);
+	free(edits.list);
+	return cmd_end("dx add", r, &e);
+}
+
+int cmd_remove(int argc, char **argv)
+{
+	const struct cmd_option options[] = { { 0 } };
+	struct project_edits edits = { 0 };
+	struct err e = { 0 };
+	int r, rc = cmd_options(argc, argv, options, usage_remove, 1, argc);
+
+	if (rc >= 0)
+		return rc;
+	edits.list = calloc((size_t)(argc - optind), sizeof *edits.list);
+	for (int i = optind; i < argc && edits.list; i++)
+		edits.list[edits.count++].name = argv[i];
+	r = edits.list ? run("dx remove", &edits, NULL, false, &e)
+		       : err_set(&e, -ENOMEM, "out of memory");
+	free(edits.list);
+	return cmd_end("dx remove", r, &e);
+}
+
+int cmd_update(int argc, char **argv)
+{
+	const struct cmd_option options[] = { { 0 } };
+	struct err e = { 0 };
+	int r, rc = cmd_options(argc, argv, options, usage_update, 0, argc);
+
+	if (rc >= 0)
+		return rc;
+	r = run("dx update", NULL, optind < argc ? (const char *const *)&argv[optind] : NULL,
+		optind == argc, &e);
+	return cmd_end("dx update", r, &e);
+}

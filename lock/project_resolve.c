@@ -1,0 +1,385 @@
+#include "core/file.h"
+#include "lock/ideal.h"
+#include "lock/manifest.h"
+#include "lock/manifest_edit.h"
+#include "lock/project_priv.h"
+#include "lock/render.h"
+#include "lock/semver.h"
+#include "lock/spec.h"
+
+#include <stdio.h>
+
+/* ---- the locks ---- */
+
+/* The lock to keep to, as a package-lock.json of version 3; empty where there is none. */
+static int text_to_keep(const struct project *p, const struct npmlock_options *o, struct buf *ret,
+			struct err *e)
+{
+	auto_lock struct lock *l = NULL;
+	auto_graph struct graph *g = NULL;
+	auto_free char *text = NULL;
+	size_t len = 0;
+	int r;
+
+	if (!p->lock_file)
+		return 0;
+	if (project_has_npm_lock(p)) {
+		r = file_read_all(p->dirfd, p->lock_file, NPMLOCK_SIZE_MAX, &text, &len, e);
+		if (r == 0)
+			r = npmlock_parse(&g, (struct slice){ (const uint8_t *)text, len }, o, e);
+		if (r < 0)
+			return err_wrap(e, r, "%s", p->lock_file);
+	} else {
+		r = lock_open(&l, p->dirfd, PROJECT_LOCK, e);
+		if (r == 0)
+			r = lock_graph(l, &g, e);
+	}
+	return r == 0 ? render_package_lock(g, ret, e) : r;
+}
+
+static int path_of(const struct project *p, const char *file, char **ret, struct err *e)
+{
+	if (asprintf(ret, "%s/%s", p->dir, file) >= 0)
+		return 0;
+	*ret = NULL;
+	return err_set(e, -ENOMEM, "out of memory");
+}
+
+/* A DXL of the graph, written where it says something else than what stands there. */
+static int write_dxl(const struct project *p, const struct npmlock_options *o,
+		     const struct graph *g, struct lock **ret, bool *ret_changed, struct err *e)
+{
+	auto_buf struct buf bytes = BUF_INIT(LOCK_SIZE_MAX);
+	auto_free char *path = NULL, *old = NULL;
+	auto_lock struct lock *l = NULL;
+	struct hash128 fingerprint;
+	size_t len = 0;
+	int r = project_fingerprint(p, g, o, &fingerprint, e);
+
+	if (r == 0)
+		r = lock_build(g, fingerprint, &bytes, e);
+	if (r == 0)
+		r = lock_open_copy(&l, (struct slice){ bytes.data, bytes.len }, e);
+	if (r == 0)
+		r = path_of(p, PROJECT_LOCK, &path, e);
+	if (r < 0)
+		return r;
+	*ret_changed = file_read_all(p->dirfd, PROJECT_LOCK, LOCK_SIZE_MAX, &old, &len, NULL) < 0 ||
+		       len != bytes.len || memcmp(old, bytes.data, len) != 0;
+	if (*ret_changed)
+		r = file_replace(path, bytes.data, bytes.len, 0644, e);
+	if (r == 0)
+		*ret = take(&l);
+	return r;
+}
+
+/* Writes npm's lock where its text is another now, and the DXL that comes of that text. Whether it
+ * fits package.json is not asked: npm leaves optional packages out that the registry does not have,
+ * and then refuses its own lock. */
+static int write_npm_lock(const struct project *p, const struct npmlock_options *o,
+			  const struct graph *g, struct lock **ret, bool *ret_changed,
+			  struct err *e)
+{
+	auto_buf struct buf text = BUF_INIT(NPMLOCK_SIZE_MAX);
+	auto_graph struct graph *again = NULL;
+	auto_free char *path = NULL, *old = NULL;
+	bool ignored;
+	size_t len = 0;
+	int r = render_package_lock(g, &text, e);
+
+	if (r == 0)
+		r = path_of(p, p->lock_file, &path, e);
+	if (r == 0)
+		r = file_read_all(p->dirfd, p->lock_file, NPMLOCK_SIZE_MAX, &old, &len, e);
+	if (r < 0)
+		return r;
+	*ret_changed = len != text.len || memcmp(old, text.data, len) != 0;
+	if (*ret_changed)
+		r = file_replace(path, text.data, text.len, 0644, e);
+	if (r == 0)
+		r = npmlock_parse(&again, (struct slice){ text.data, text.len }, o, e);
+	if (r == 0) {
+		again->shrinkwrap = strcmp(p->lock_file, "npm-shrinkwrap.json") == 0;
+		r = manifest_project(again, p->dirfd, e);
+	}
+	if (r == 0)
+		r = graph_edges(again, &o->graph, e);
+	if (r == 0)
+		r = graph_flags(again, e);
+	return r == 0 ? write_dxl(p, o, again, ret, &ignored, e) : r;
+}
+
+/* ---- package.json, changed ---- */
+
+static const char *const sections[] = { "devDependencies", "optionalDependencies", "dependencies",
+					"peerDependencies" };
+
+/* The text as it is after each step; owned. */
+struct editing {
+	char *text;
+	size_t len;
+	struct err *e;
+};
+
+static int set(struct editing *m, const char *section, const char *name, const char *spec)
+{
+	auto_buf struct buf b = BUF_INIT(MANIFEST_SIZE_MAX);
+	int r = manifest_edit(&b, (struct slice){ (const uint8_t *)m->text, m->len }, section, name,
+			      spec, m->e);
+
+	if (r < 0)
+		return r;
+	free(m->text);
+	m->len = b.len;
+	m->text = buf_steal_str(&b);
+	return m->text ? 0 : err_set(m->e, -ENOMEM, "out of memory");
+}
+
+/* The section that has the name already, and what it says; NULL: none. */
+static const char *section_of(const cJSON *manifest, const char *name, const char **ret_spec)
+{
+	for (size_t i = 0; i < ARRAY_LEN(sections); i++) {
+		*ret_spec = json_str(json_get(manifest, sections[i]), name);
+		if (*ret_spec)
+			return sections[i];
+	}
+	return NULL;
+}
+
+/* As npm does: a name stands in one of them, but what is a peer may be a dev dependency too. */
+static int leave_others(struct editing *m, const char *section, const char *name)
+{
+	bool prod = strcmp(section, "dependencies") == 0;
+	bool dev = strcmp(section, "devDependencies") == 0;
+	bool peer = strcmp(section, "peerDependencies") == 0;
+	int r = 0;
+
+	if (prod)
+		r = set(m, "devDependencies", name, NULL);
+	else
+		r = set(m, "dependencies", name, NULL);
+	if (r == 0 && (prod || peer))
+		r = set(m, "optionalDependencies", name, NULL);
+	if (r == 0 && !dev && !peer)
+		r = set(m, "peerDependencies", name, NULL);
+	return r;
+}
+
+static int is_tag(const char *name, const char *spec, bool *ret, struct err *e)
+{
+	auto_arena struct arena a = ARENA_INIT((size_t)1 << 20);
+	struct spec s;
+	int r = spec_parse(&s, slice_str(name), slice_str(*spec ? spec : "*"), SLICE("/"), &a, e);
+
+	*ret = r == 0 && s.type == SPEC_TAG;
+	return r;
+}
+
+/* What a tag means today. */
+static int tagged(const struct ideal_options *io, const char *name, const char *tag,
+		  const char **ret, struct err *e)
+{
+	const struct packument *p;
+	int r = io->catalog->packument(io->catalog->self, name, &p, e);
+
+	if (r < 0)
+		return r;
+	*ret = packument_tag(p, tag);
+	return *ret ? 0
+		    : err_set(e, -ENOENT, "%s: the registry has no tag \"%s\" of it", name, tag);
+}
+
+static int apply(struct editing *m, const struct ideal_options *io, struct project_edit *edit)
+{
+	auto_json cJSON *j = NULL;
+	const char *have = NULL, *at, *spec = edit->spec;
+	bool tag;
+	int r = json_parse(&j, (struct slice){ (const uint8_t *)m->text, m->len }, m->e);
+
+	if (r < 0)
+		return err_wrap(m->e, r, "package.json");
+	at = section_of(j, edit->name, &have);
+	if (!spec) {
+		if (!at)
+			return err_set(m->e, -ENOENT, "package.json does not depend on %s",
+				       edit->name);
+		for (size_t i = 0; i < ARRAY_LEN(sections) && r == 0; i++)
+			r = set(m, sections[i], edit->name, NULL);
+		return r;
+	}
+	r = is_tag(edit->name, spec, &tag, m->e);
+	if (r == 0 && tag)
+		r = tagged(io, edit->name, spec, &spec, m->e);
+	if (r < 0)
+		return r;
+	if (!edit->section)
+		edit->section = at ? at : "dependencies";
+	if (!*spec)
+		spec = have ? have : "*";
+	r = leave_others(m, edit->section, edit->name);
+	return r == 0 ? set(m, edit->section, edit->name, spec) : r;
+}
+
+/* Is what "^version" allows allowed by the range too? Asked of its two ends. */
+static bool covers(const char *range, const char *prefix, const char *version)
+{
+	struct semver v;
+	char last[128];
+
+	if (!semver_satisfies(slice_str(version), slice_str(range), SEMVER_LOOSE) ||
+	    semver_parse(&v, slice_str(version), SEMVER_LOOSE) < 0)
+		return false;
+	if (*prefix == '\0' || (v.major == 0 && v.minor == 0))
+		return true;
+	if (*prefix == '~' || v.major == 0)
+		(void)snprintf(last, sizeof last, "%llu.%llu.%llu", (unsigned long long)v.major,
+			       (unsigned long long)v.minor, SEMVER_NUMBER_MAX);
+	else
+		(void)snprintf(last, sizeof last, "%llu.%llu.%llu", (unsigned long long)v.major,
+			       SEMVER_NUMBER_MAX, SEMVER_NUMBER_MAX);
+	return semver_satisfies(slice_str(last), slice_str(range), SEMVER_LOOSE);
+}
+
+/* What package.json is to say of a package that was asked for as `spec` and came as `n`: the range
+ * that was given, unless "^version" is a narrower one. NULL: as it was given. */
+static char *saved_spec(const struct graph_node *n, const char *name, const char *spec,
+			const char *prefix)
+{
+	auto_arena struct arena a = ARENA_INIT((size_t)1 << 20);
+	struct spec s;
+	struct slice asked;
+	char *out = NULL;
+	const char *range;
+	auto_free char *own = NULL;
+
+	if (!n->version || n->flags & NODE_LINK ||
+	    spec_parse(&s, slice_str(name), slice_str(*spec ? spec : "*"), SLICE("/"), &a, NULL) <
+		    0)
+		return NULL;
+	if (s.type != SPEC_VERSION && s.type != SPEC_RANGE && s.type != SPEC_TAG &&
+	    s.type != SPEC_ALIAS)
+		return NULL;
+	asked = s.fetch;
+	own = strndup((const char *)asked.ptr, asked.len);
+	if (!own)
+		return NULL;
+	range = own;
+	if ((s.type == SPEC_ALIAS ? s.alias_type : s.type) == SPEC_RANGE && strcmp(own, "*") != 0 &&
+	    !covers(own, prefix, n->version))
+		prefix = "";
+	else
+		range = n->version;
+	if (strcmp(n->pkg_name, name) != 0
+		    ? asprintf(&out, "npm:%s@%s%s", n->pkg_name, prefix, range) < 0
+		    : asprintf(&out, "%s%s", prefix, range) < 0)
+		return NULL;
+	return out;
+}
+
+static int save_specs(struct editing *m, const struct graph *g, const struct project_edits *edits)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < edits->count && r == 0; i++) {
+		const struct project_edit *edit = &edits->list[i];
+		uint32_t node = edit->spec ? graph_child(g, 0, edit->name) : GRAPH_NONE;
+		auto_free char *spec = NULL;
+
+		if (node == GRAPH_NONE)
+			continue;
+		spec = saved_spec(&g->nodes[node], edit->name, edit->spec,
+				  edits->prefix ? edits->prefix : "^");
+		if (spec)
+			r = set(m, edit->section, edit->name, spec);
+	}
+	return r;
+}
+
+struct settling {
+	struct editing *m;
+	const struct project_edits *edits;
+};
+
+static int settle(void *arg, const struct graph *g, struct slice *ret, struct err *e)
+{
+	const struct settling *s = arg;
+	int r = save_specs(s->m, g, s->edits);
+
+	(void)e; /* the editing has it */
+	if (r == 0)
+		*ret = (struct slice){ (const uint8_t *)s->m->text, s->m->len };
+	return r;
+}
+
+static int resolve_edited(const struct project *p, struct slice keep_to, struct ideal_options *io,
+			  const struct project_edits *edits, struct editing *m,
+			  struct ideal_result *ret)
+{
+	auto_free const char **names = calloc(edits->count + 1, sizeof *names);
+	struct settling settling = { m, edits };
+	auto_free char *asked = NULL;
+	size_t n = 0;
+	int r;
+
+	if (!names)
+		return err_set(m->e, -ENOMEM, "out of memory");
+	r = file_read_all(p->dirfd, "package.json", MANIFEST_SIZE_MAX, &m->text, &m->len, m->e);
+	for (size_t i = 0; i < edits->count && r == 0; i++) {
+		r = apply(m, io, &edits->list[i]);
+		if (edits->list[i].spec)
+			names[n++] = edits->list[i].name;
+	}
+	if (r < 0)
+		return r;
+	asked = strndup(m->text, m->len);
+	if (!asked)
+		return err_set(m->e, -ENOMEM, "out of memory");
+	io->requested = names;
+	io->manifest = (struct slice){ (const uint8_t *)asked, m->len };
+	io->settle = settle;
+	io->settle_arg = &settling;
+	return ideal_build(ret, keep_to, io, m->e);
+}
+
+/* ---- the whole ---- */
+
+static int write_manifest(const struct project *p, const struct editing *m, struct err *e)
+{
+	auto_free char *path = NULL;
+	int r = path_of(p, "package.json", &path, e);
+
+	return r == 0 ? file_replace(path, m->text, m->len, 0644, e) : r;
+}
+
+static void editing_release(struct editing *m)
+{
+	free(m->text);
+}
+
+int project_resolve(const struct project *p, const struct npmlock_options *o,
+		    const struct ideal_options *io, const struct project_edits *edits,
+		    struct ideal_result *ret, struct lock **ret_lock, bool *ret_changed,
+		    struct err *e)
+{
+	struct editing m cleanup(editing_release) = { .e = e };
+	auto_buf struct buf keep_to = BUF_INIT(NPMLOCK_SIZE_MAX);
+	struct ideal_options mine = *io;
+	struct slice lock;
+	int r;
+
+	mine.dir = p->dir;
+	mine.dirfd = p->dirfd;
+	r = text_to_keep(p, o, &keep_to, e);
+	lock = (struct slice){ keep_to.data, keep_to.len };
+	if (r == 0 && edits && edits->count)
+		r = resolve_edited(p, lock, &mine, edits, &m, ret);
+	else if (r == 0)
+		r = ideal_build(ret, lock, &mine, e);
+	if (r == 0 && m.text)
+		r = write_manifest(p, &m, e);
+	if (r < 0)
+		return r;
+	if (project_has_npm_lock(p))
+		return write_npm_lock(p, o, ret->graph, ret_lock, ret_changed, e);
+	return write_dxl(p, o, ret->graph, ret_lock, ret_changed, e);
+}

@@ -1,0 +1,103 @@
+#!/usr/bin/env bash
+# dx lock without a lock: the crafted projects as npm resolves them from the same registry; what is
+# kept of the registry's answers; add, remove and update; what cannot be resolved.
+# timeout: 300
+. "$(dirname "$0")/lib.sh"
+here=$(cd "$(dirname "$0")" && pwd)
+
+start_registry
+
+# --- crafted projects, as npm resolves them; RESOLVE_ALL=1: all of them (an hour is not enough for
+# who is in a hurry) ---
+if command -v npm >/dev/null && [ "$(npm --version | cut -d. -f1)" = 11 ]; then
+	all='aliases bins bundles carried-modules case-of-names containers cycles folder-bins-later overrides platform-refused workspaces'
+	[ -z "${RESOLVE_ALL:-}" ] || all=$(cd "$FIXTURES/projects" && echo *)
+	for name in $all; do
+		[ -d "$FIXTURES/projects/$name" ] && [ ! -f "$FIXTURES/projects/$name/.npmrc" ] || continue
+		project "$name"
+		find . \( -name package-lock.json -o -name npm-shrinkwrap.json \) -exec rm {} +
+		cp -a . "$T/npm-$name"
+		npm=0 ours=0
+		(cd "$T/npm-$name" && npm install --package-lock-only --ignore-scripts --no-audit --no-fund >npm.log 2>&1) || npm=$?
+		dx lock >dx.log 2>&1 || ours=$?
+		if [ $npm -ne 0 ]; then
+			[ $ours -ne 0 ] || fail "$name: npm refuses it, dx lock does not: $(grep -m1 'npm error' "$T/npm-$name/npm.log")"
+			continue
+		fi
+		[ $ours -eq 0 ] || fail "$name: npm resolves it, dx lock says: $(head -1 dx.log)"
+		dx lock export dx.lock >ours.json
+		node "$here/../registry/resolve_diff.js" "$name" "$T/npm-$name/package-lock.json" ours.json || fail "$name differs from npm's"
+	done
+fi
+
+# --- what is kept of the registry's answers ---
+mkdir "$T/p"
+cd "$T/p"
+echo '{"name":"p","version":"1.0.0","dependencies":{"leaf":"^1.0.0"}}' >package.json
+rm -rf "$DX_STORE/metadata"
+forget_requests
+dx lock
+dx lock export >first.json
+grep -q '"version": "1.1.0"' first.json || fail 'the newest leaf that fits'
+same 'asked once' 1 "$(requests 'GET /leaf')"
+rm dx.lock
+dx lock
+same 'not asked again' 1 "$(requests 'GET /leaf')"
+rm dx.lock
+npm_config_offline=true dx lock
+dx lock export | cmp - first.json || fail 'offline gives the same lock'
+for f in "$DX_STORE"/metadata/*; do
+	printf x | dd of="$f" bs=1 seek=200 conv=notrunc 2>/dev/null
+done
+rm dx.lock
+dx lock
+same 'a damaged file is asked for again' 2 "$(requests 'GET /leaf')"
+rm dx.lock
+rm -r "$DX_STORE/metadata"
+fails 1 env npm_config_offline=true "$DXFS_BIN/dx" lock
+grep -q offline "$T/out" || fail 'offline is said'
+[ ! -e dx.lock ] || fail 'what cannot be resolved is not written'
+
+# --- add, remove, update ---
+printf '{\n\t"name": "p",\n\t"version": "1.0.0",\n\t"private": true\n}\n' >package.json
+dx add leaf@^1.0.0
+printf '{\n\t"name": "p",\n\t"version": "1.0.0",\n\t"private": true,\n\t"dependencies": {\n\t\t"leaf": "^1.1.0"\n\t}\n}\n' | cmp - package.json || fail 'add: package.json'
+dx lock --check
+cp dx.lock before
+cp package.json before.json
+fails 1 "$DXFS_BIN/dx" add no-such-package
+cmp package.json before.json || fail 'add that fails leaves package.json alone'
+cmp dx.lock before || fail 'add that fails leaves the lock alone'
+fails 1 "$DXFS_BIN/dx" remove nothing
+fails 2 "$DXFS_BIN/dx" add
+sed -i 's/\^1.1.0/1.0.0/' package.json
+dx lock
+dx lock export | grep -q '"version": "1.0.0"' || fail 'an older one'
+sed -i 's/"1.0.0"\(.*\)$/"1.0.0"\1/; s/"leaf": "1.0.0"/"leaf": "^1.0.0"/' package.json
+dx lock
+dx lock export | grep -q '"leaf": "^1.0.0"' || fail 'the lock says what package.json says'
+[ "$(dx lock export | grep -c 'leaf-1.0.0\|"version": "1.0.0"')" -ge 2 ] || fail 'a lock that holds is kept to'
+dx update leaf
+dx lock export | grep -q '"version": "1.1.0"' || fail 'update'
+dx remove leaf
+grep -q leaf package.json && fail 'remove: package.json'
+dx lock export | grep -q leaf && fail 'remove: the lock'
+
+# --- what cannot be resolved ---
+refuses() { # refuses MANIFEST WORDS
+	echo "$1" >package.json
+	rm -f dx.lock
+	fails 1 "$DXFS_BIN/dx" lock
+	grep -q -- "$2" "$T/out" || fail "$1: no word of $2: $(cat "$T/out")"
+	[ ! -e dx.lock ] || fail "$1: a lock was written"
+}
+refuses '{"dependencies":{"leaf":"^77"}}' 'no version that fits "^77"'
+refuses '{"dependencies":{"no-such-package":"1"}}' 'no-such-package: the registry does not have it'
+refuses '{"dependencies":{"leaf":"workspace:*"}}' 'workspace:\*'
+refuses '{"dependencies":{"leaf" "1"}}' 'line 1, column'
+fault 'match=leaf&kind=status&code=401'
+rm -rf "$DX_STORE/metadata"
+refuses '{"dependencies":{"leaf":"1"}}' '401'
+no_faults
+fault 'match=leaf&kind=garbage'
+refuses '{"dependencies":{"leaf":"1"}}' 'leaf'
