@@ -56,7 +56,8 @@ fails 1 mv node_modules/leaf/. node_modules/.cache/
 mv node_modules/.cache/tool node_modules/.cache/other
 same "moved with its folder" two "$(cat node_modules/.cache/other/deep/b)"
 mv node_modules/leaf node_modules/.cache/leaf # EXDEV, so mv copies
-[ -e node_modules/.cache/leaf/package.json ] && [ ! -e node_modules/leaf ] || fail "mv of a package"
+[ -e node_modules/.cache/leaf/package.json ] || fail "mv of a package: it did not arrive"
+[ ! -e node_modules/leaf ] || fail "mv of a package: it is still there"
 mkdir node_modules/leaf
 same "a directory in its place is empty" "" "$(ls -A node_modules/leaf)"
 rmdir node_modules/leaf
@@ -65,6 +66,22 @@ same "two links" 2 "$(stat -c %h node_modules/.cache/other/deep/b)"
 say >"$T/written"
 remount
 say | diff "$T/written" - || fail "not the same after mounting again"
+
+# files of somebody else in root's mount are theirs
+if [ "$(id -u)" = 0 ]; then
+	mkdir -m 1777 node_modules/.shared
+	mkdir -m 2775 node_modules/.group
+	chown 0:65534 node_modules/.group
+	as_nobody() { setpriv --reuid 65534 --regid 65534 --clear-groups "$@"; }
+	(cd node_modules/.shared && as_nobody sh -c 'umask 077; echo theirs >file; mkdir dir; ln -s x link')
+	(cd node_modules/.group && as_nobody mkdir dir)
+	same "their file" "65534:65534 600" "$(stat -c '%u:%g %a' node_modules/.shared/file)"
+	same "their folder" "65534:65534 700" "$(stat -c '%u:%g %a' node_modules/.shared/dir)"
+	same "their link" 65534:65534 "$(stat -c %u:%g node_modules/.shared/link)"
+	same "a folder in a folder with set-gid" "65534:65534 2755" "$(stat -c '%u:%g %a' node_modules/.group/dir)"
+	fails 1 as_nobody rm node_modules/.package-lock.json
+	fails 2 as_nobody sh -c 'echo >>node_modules/needs-leaf2/package.json'
+fi
 
 # all of it
 rm -rf node_modules 2>"$T/out" && fail "rm -rf says that it removed a mount point"
