@@ -114,7 +114,7 @@ static const struct place *package_at(const struct each *x, uint64_t ino)
 static int place_folder(struct each *x, struct folder *f)
 {
 	struct upper_home home = { 0 };
-	struct view_attr attr;
+	struct view_attr attr = { 0 };
 	bool known = upper_home(x->u, f->key, &home) == 0;
 
 	f->place = known ? arena_strdup(&x->arena, home.place) : f->key;
@@ -317,7 +317,7 @@ static int leave(struct each *x, const struct folder *f, const FTSENT *at, const
 
 static int file(struct each *x, const struct folder *f, const FTSENT *at, const char *upper)
 {
-	struct view_attr attr;
+	struct view_attr attr = { 0 };
 	bool aside;
 	enum low low = low_at(x, f, at, upper, &attr, &aside);
 
