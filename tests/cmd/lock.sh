@@ -324,6 +324,47 @@ printf x | dd of=dx.lock bs=1 seek=300 conv=notrunc 2>/dev/null
 exits 1 "$dx" lock --check
 says 'checksum'
 exits 1 "$dx" lock show dx.lock
+
+# --- diff and merge, as git's drivers ---
+mkdir "$dir/m"
+cd "$dir/m"
+lock() { # lock FILE A B...: a lock of packages a, b and more at these versions
+	file=$1
+	shift
+	{
+		printf '{"name":"m","lockfileVersion":3,"requires":true,"packages":{"":{"name":"m","dependencies":{"x":"1"}}'
+		for v; do printf ',"node_modules/%s":{"version":"%s"}' "${v%=*}" "${v#*=}"; done
+		echo '}}'
+	} >"$file"
+}
+lock base a=1.0.0 b=1.0.0 c=1.0.0
+lock ours a=2.0.0 b=1.0.0 c=1.0.0
+lock theirs a=1.0.0 c=1.0.0 d=1.0.0
+lock other a=3.0.0 b=1.0.0 c=1.0.0
+exits 0 "$dx" lock diff base ours
+printf '  a 1.0.0 -> 2.0.0\n' >"$dir/want"
+same diff "$dir/want" "$dir/out"
+exits 0 "$dx" lock diff ours theirs
+printf '  a 2.0.0 -> 1.0.0\n- b 1.0.0\n+ d 1.0.0\n' >"$dir/want"
+same 'diff of more' "$dir/want" "$dir/out"
+exits 0 "$dx" lock diff base base
+[ ! -s "$dir/out" ] || fail 'no difference prints nothing'
+cp ours mine
+exits 0 "$dx" lock merge base mine theirs
+lock want a=2.0.0 c=1.0.0 d=1.0.0
+exits 0 "$dx" lock diff want mine
+[ ! -s "$dir/out" ] || { cat "$dir/out" >&2; fail 'the merge has both changes'; }
+cp ours mine
+exits 1 "$dx" lock merge base mine other
+says 'a 1.0.0 -> 2.0.0'
+says 'a 1.0.0 -> 3.0.0'
+cmp -s ours mine || fail 'a merge that conflicts writes nothing'
+: >empty
+exits 0 "$dx" lock diff empty base
+[ "$(wc -l <"$dir/out")" = 4 ] || fail 'all is new beside an empty file'
+exits 1 "$dx" lock merge base empty theirs
+exits 2 "$dx" lock diff base
+exits 2 "$dx" lock merge base ours
 # --- other people's names move no cursor and begin no line ---
 mkdir -p "$dir/q"
 cd "$dir/q"
