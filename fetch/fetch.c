@@ -6,6 +6,7 @@
 
 #include <malloc.h>
 #include <stdio.h>
+#include <sys/resource.h>
 
 static void lock(struct fetch *f)
 {
@@ -400,6 +401,9 @@ static void *worker(void *arg)
 	enum fetch_prio least = w->demand_only ? FETCH_DEMAND : FETCH_BACKGROUND;
 	struct fetch *f = w->f;
 
+	/* Programs, and who waits, shall have the processors first. */
+	if (!w->demand_only && !f->c.bulk)
+		(void)setpriority(PRIO_PROCESS, (id_t)gettid(), FETCH_NICE);
 	for (;;) {
 		struct flight *fl;
 		bool idle;

@@ -47,6 +47,7 @@ struct fetch_config {
 	struct store *store;
 	const struct npmrc *npmrc; /* borrowed while the fetch lives */
 	const char *project_dir;   /* for file: and git; also where nothing may be written */
+	bool bulk;                 /* nobody will wait for a package, only for all of them */
 	bool offline;              /* nothing is asked: -ENETUNREACH at once */
 	unsigned workers;          /* ingest threads; 0: number of processors, at most 8 */
 	unsigned failure_memory_s; /* how long a failure is remembered; 0: 5 seconds */

@@ -22,6 +22,7 @@
 #define FETCH_MEMORY_S    5u
 #define FETCH_ROOM        GUNZIP_MEMORY_MAX
 #define FETCH_ANEW        2u /* npm asks once more; of a thousand packages all shall come */
+#define FETCH_NICE        10 /* of the workers but the one for demand, unless all is wanted */
 #define FETCH_AGING       16u
 #define FETCH_LOST        64u /* wants for which there was no memory, until they are answered */
 

@@ -116,7 +116,7 @@ _Static_assert((int)FETCH_DEMAND == HTTP_NOW && (int)FETCH_BACKGROUND == HTTP_LA
 
 static int need_http(struct fetch *f, struct err *e)
 {
-	struct http_config c = { .npmrc = f->c.npmrc, .tmp_dir = f->tmp_dir };
+	struct http_config c = { .npmrc = f->c.npmrc, .tmp_dir = f->tmp_dir, .bulk = f->c.bulk };
 	struct http *h;
 	int r;
 

@@ -5,11 +5,11 @@
  * as far as the host's share allows (npm's maxsockets; more where one connection carries many
  * streams), and calls `done` once for each call.
  *
- * HTTP_NOW overtakes. A part of the slots is kept free for it; while a call of that priority is
- * under way, HTTP_LATER gets only a quarter of them, and what still has more than HTTP_YIELD_MIN
- * to bring stops where it is, if the server can continue it, until nobody waits or HTTP_AGING_MS
- * have gone: so what is in the way is bounded. Nothing starves: a queue that has not moved for
- * HTTP_AGING_MS starts one call, whatever else is wanted.
+ * HTTP_NOW overtakes. A part of the slots is kept free for it, and HTTP_LATER gets so few (unless
+ * `bulk`), and half of those while a call of that priority is under way, that little is on the
+ * line before it. What then still has more than HTTP_YIELD_MIN to bring stops where it is, if the
+ * server can continue it, until nobody waits or HTTP_AGING_MS have gone. Nothing starves: a queue
+ * that has not moved for HTTP_AGING_MS starts one call, whatever else is wanted.
  *
  * Bodies are collected whole, in memory up to HTTP_BODY_MEMORY_MAX and in an unlinked temporary
  * file past that, with SHA-512 computed as the bytes come. While all bodies together (under way,
@@ -73,6 +73,7 @@ struct http_config {
 	const char *tmp_dir;       /* for large bodies; borrowed; NULL: anonymous memory */
 	size_t budget;             /* 0: HTTP_BUDGET */
 	unsigned aging_ms;         /* 0: HTTP_AGING_MS */
+	bool bulk;                 /* nothing will be HTTP_NOW: HTTP_LATER gets most of the line */
 };
 int http_start(struct http **ret, const struct http_config *c, struct err *e) must_check;
 /* Ends every call with -ECANCELED, and the thread. Bodies stay valid until http_free(). */

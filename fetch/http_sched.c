@@ -18,7 +18,11 @@ static unsigned share(const struct http *h, const struct http_host *x, enum http
 		return all;
 	if (prio == HTTP_SOON)
 		return all - all / 8;
-	return h->active_now ? all / 4 : all - all / 4;
+	if (h->c.bulk)
+		return h->active_now ? all / 4 : all - all / 4;
+	if (x->streams)
+		return h->active_now ? all / 8 : all / 4;
+	return h->active_now ? all / 4 : all / 2;
 }
 
 static bool has_room(const struct http *h, enum http_prio prio)

@@ -241,6 +241,7 @@ static int fetch_and_wait(struct fetching *f, struct fetch_pkg *list, struct err
 	struct fetch_config c = { .store = f->store,
 				  .npmrc = f->project.npmrc,
 				  .project_dir = f->project.project.dir,
+				  .bulk = true,
 				  .offline = f->project.offline,
 				  .done = one_done,
 				  .done_arg = &f->tally };

@@ -81,6 +81,7 @@ static int bring(struct exporting *x, struct err *e)
 	struct fetch_config c = { .store = x->v.store,
 				  .npmrc = x->v.project.npmrc,
 				  .project_dir = x->v.project.project.dir,
+				  .bulk = true,
 				  .offline = x->v.project.offline,
 				  .done = one_done,
 				  .done_arg = x };

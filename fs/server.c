@@ -320,6 +320,7 @@ static int start_fetch(struct server *s, struct err *e)
 		.store = s->c.store,
 		.npmrc = s->c.npmrc,
 		.project_dir = s->c.project_dir,
+		.bulk = s->c.prefetch == PREFETCH_ALL,
 		.offline = s->c.offline,
 		.done = on_done,
 		.done_arg = s,

@@ -287,7 +287,7 @@ static void begin_gated(struct gate *g, struct sample s[6])
 	for (unsigned i = 0; i < 6; i++)
 		sample_make(&s[i], names[i], names[i]);
 	g->samples = s;
-	BEGIN(gated, g, .workers = 2);
+	BEGIN(gated, g, .workers = 2, .bulk = true);
 }
 
 static void end_gated(struct sample s[6])
