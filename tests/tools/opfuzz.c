@@ -245,7 +245,8 @@ static size_t shrink(struct fuzz *z, struct op *ops, size_t count, bool again)
 	return count;
 }
 
-static void report_failure(struct fuzz *z, struct op *ops, size_t count, bool again)
+static void report_failure(struct fuzz *z, struct op *ops, size_t count, bool again,
+			   const char *what)
 {
 	size_t done;
 
@@ -255,6 +256,7 @@ static void report_failure(struct fuzz *z, struct op *ops, size_t count, bool ag
 		       count);
 		for (size_t i = count > 30 ? count - 30 : 0; i < count; i++)
 			op_print(stdout, &ops[i]);
+		fputs(what, stdout);
 		return;
 	}
 	count = again ? count : done;
@@ -263,26 +265,34 @@ static void report_failure(struct fuzz *z, struct op *ops, size_t count, bool ag
 	for (size_t i = 0; i < count; i++)
 		op_print(stdout, &ops[i]);
 	puts("which gives:");
-	z->report = stdout;
 	if (run_list_of(z, ops, count, again, &done) == 0)
 		puts("  nothing, this time");
 }
 
 static int run_round(struct fuzz *z, struct gen *g, struct op *ops, unsigned long sequences)
 {
-	size_t count = sequences * z->ops, done;
+	size_t count = sequences * z->ops, done, len = 0;
+	char *what = NULL;
+	bool again = false;
 	int r;
 
 	for (unsigned long i = 0; i < sequences; i++)
 		gen_sequence(g, ops + i * z->ops, z->ops);
+	z->report = open_memstream(&what, &len);
+	if (!z->report)
+		abort();
 	r = run_list_of(z, ops, count, false, &done);
-	if (r) {
-		report_failure(z, ops, done, false);
-		return r;
+	if (r == 0) {
+		again = true;
+		r = compare_again(z);
 	}
-	r = compare_again(z);
-	if (r)
-		report_failure(z, ops, count, true);
+	(void)fclose(z->report);
+	z->report = stdout;
+	if (r) {
+		fputs(what, stdout);
+		report_failure(z, ops, again ? count : done, again, what);
+	}
+	free(what);
 	return r;
 }
 
