@@ -93,7 +93,7 @@ struct store_item {
 	uint64_t size;  /* bytes of the blob */
 	int64_t used_s; /* last use, seconds since the epoch; coarse (an hour) */
 	bool synced, unpinned;
-	char name[256], version[128]; /* from the blob's header, only if store_list asks */
+	char name[256], version[128]; /* from the blob's header; "" if nobody asked, or it is bad */
 };
 
 /* Every record of the writable store; with `open_blobs` each blob's header is read for name

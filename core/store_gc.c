@@ -47,26 +47,40 @@ static int hash_order(const void *a, const void *b)
 	return memcmp(a, b, sizeof(struct hash128));
 }
 
-static void report(struct gc *g, const struct record *rec, struct hash128 content, uint64_t size)
+/* `item`: with the names, if the blob could still say them. */
+static void report(struct gc *g, const struct record *rec, struct store_item *item)
 {
-	struct store_item item = { .content = content, .size = size };
-
 	g->result.removed++;
-	g->result.removed_bytes += size;
+	g->result.removed_bytes += item->size;
 	if (!g->fn)
 		return;
 	if (rec) {
-		item.key = record_key(rec);
-		item.used_s = (int64_t)le32toh(rec->used_h) * 3600;
-		item.synced = rec->flags & RECORD_SYNCED;
-		item.unpinned = rec->flags & RECORD_UNPINNED;
+		item->key = record_key(rec);
+		item->used_s = (int64_t)le32toh(rec->used_h) * 3600;
+		item->synced = rec->flags & RECORD_SYNCED;
+		item->unpinned = rec->flags & RECORD_UNPINNED;
 	}
-	g->fn(g->arg, &item);
+	g->fn(g->arg, item);
+}
+
+/* What the blob's header says, while it is there. */
+static void read_names(const struct gc *g, struct hash128 content, struct store_item *ret)
+{
+	auto_close int fd = -1;
+	struct stat st;
+	struct dxp *p;
+
+	if (!g->fn || blob_open(g->v, content, &fd, &st, NULL) < 0 || dxp_open(&p, fd, NULL) < 0)
+		return;
+	(void)snprintf(ret->name, sizeof ret->name, "%s", dxp_meta(p)->name);
+	(void)snprintf(ret->version, sizeof ret->version, "%s", dxp_meta(p)->version);
+	dxp_close(p);
 }
 
 /* The record first: without its blob it would send readers to nothing. `listed` is as it was
  * before the lock was let go. Whether it went. */
-static int remove_record(struct gc *g, const struct record *listed, bool *ret_gone, struct err *e)
+static int remove_record(struct gc *g, const struct record *listed, bool *ret_gone,
+			 struct store_item *ret, struct err *e)
 {
 	struct digest key = record_key(listed);
 	struct hash128 content = record_content(listed);
@@ -85,6 +99,9 @@ static int remove_record(struct gc *g, const struct record *listed, bool *ret_go
 	    (there && is_young(g, &st, le32toh(rec.used_h))))
 		return 0;
 	*ret_gone = true;
+	*ret = (struct store_item){ .content = content, .size = le64toh(rec.size) };
+	if (there)
+		read_names(g, content, ret);
 	if (g->o->dry_run)
 		return 0;
 	r = index_kill(&g->v->ix, slot);
@@ -105,9 +122,12 @@ static int roots_now(struct gc *g, struct err *e)
  * read again for each. fn is called when the lock is free again. */
 static int batch(struct gc *g, size_t from, size_t n, struct err *e)
 {
+	auto_free struct store_item *items = malloc(GC_BATCH * sizeof *items);
 	bool gone[GC_BATCH] = { false };
 	int r;
 
+	if (!items)
+		return err_set(e, -ENOMEM, "out of memory");
 	{
 		auto_unlock int lock = -1;
 
@@ -115,13 +135,13 @@ static int batch(struct gc *g, size_t from, size_t n, struct err *e)
 		if (r == 0)
 			r = roots_now(g, e);
 		for (size_t i = 0; r == 0 && i < n; i++)
-			r = remove_record(g, &g->records[from + i], &gone[i], e);
+			r = remove_record(g, &g->records[from + i], &gone[i], &items[i], e);
 	}
 	for (size_t i = 0; i < n; i++) {
 		const struct record *rec = &g->records[from + i];
 
 		if (gone[i])
-			report(g, rec, record_content(rec), le64toh(rec->size));
+			report(g, rec, &items[i]);
 		else
 			g->result.kept++;
 	}
@@ -175,6 +195,7 @@ static int remove_orphans(struct gc *g, struct err *e)
 {
 	for (size_t i = 0; i < g->orphan_count; i++) {
 		auto_unlock int lock = -1;
+		struct store_item item = { .content = g->orphans[i] };
 		char path[BLOB_PATH_LEN];
 		struct stat st;
 		int r = volume_lock(g->s, g->v, &lock, e);
@@ -185,11 +206,13 @@ static int remove_orphans(struct gc *g, struct err *e)
 		if (fstatat(g->v->dir, path, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
 		    has_record(g, g->orphans[i]))
 			continue;
+		read_names(g, g->orphans[i], &item);
 		if (!g->o->dry_run && unlinkat(g->v->dir, path, 0) < 0 && errno != ENOENT)
 			return err_set(e, -errno, "cannot remove %s/%s: %s", g->v->path, path,
 				       strerror(errno));
 		volume_unlock(&lock);
-		report(g, NULL, g->orphans[i], (uint64_t)st.st_size);
+		item.size = (uint64_t)st.st_size;
+		report(g, NULL, &item);
 	}
 	return 0;
 }

@@ -50,13 +50,17 @@ static int do_verify(struct store *s, const struct options *o)
 static void report_gone(void *arg, const struct store_item *gone)
 {
 	const struct options *o = arg;
-	char key[DIGEST_TEXT_MAX];
+	auto_buf struct buf line = BUF_INIT(1024);
+	char blob[HASH128_HEX_LEN + 1];
 
 	if (o->json)
 		return;
-	digest_format(&gone->key, key);
-	(void)printf("%s %s (%" PRIu64 " bytes)\n", o->dry_run ? "would remove" : "removed", key,
-		     gone->size);
+	hash128_hex(gone->content, blob);
+	buf_addf(&line, "%s %s%s%s (%" PRIu64 " bytes)", o->dry_run ? "would remove" : "removed",
+		 gone->name[0] ? gone->name : blob, gone->name[0] ? "@" : "", gone->version,
+		 gone->size);
+	cmd_end_line(&line, 0);
+	(void)fwrite(line.data, 1, line.len, stdout);
 }
 
 static int do_gc(struct store *s, const struct options *o)
@@ -79,10 +83,9 @@ static int do_gc(struct store *s, const struct options *o)
 	return CMD_OK;
 }
 
-static int print_item(void *arg, const struct store_item *it)
+static int print_item(const struct options *o, const struct store_item *it)
 {
 	auto_buf struct buf line = BUF_INIT(8192);
-	const struct options *o = arg;
 	char key[DIGEST_TEXT_MAX], blob[HASH128_HEX_LEN + 1], day[16];
 	time_t used = (time_t)it->used_s;
 	struct tm tm;
@@ -110,11 +113,48 @@ static int print_item(void *arg, const struct store_item *it)
 	return fwrite(line.data, 1, line.len, stdout) == line.len ? 0 : -EIO;
 }
 
+struct items {
+	struct store_item *list; /* owned */
+	size_t count, cap;
+};
+
+static int add_item(void *arg, const struct store_item *it)
+{
+	struct items *all = arg;
+
+	if (all->count == all->cap) {
+		size_t cap = all->cap ? all->cap * 2 : 1024;
+		struct store_item *grown = realloc(all->list, cap * sizeof *grown);
+
+		if (!grown)
+			return -ENOMEM;
+		all->list = grown;
+		all->cap = cap;
+	}
+	all->list[all->count++] = *it;
+	return 0;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const struct store_item *x = a, *y = b;
+	int r = strcmp(x->name, y->name);
+
+	r = r ? r : strverscmp(x->version, y->version);
+	return r ? r : memcmp(&x->content, &y->content, sizeof x->content);
+}
+
 static int do_ls(struct store *s, const struct options *o)
 {
+	struct items all = { 0 };
 	struct err e = { 0 };
-	int r = store_list(s, true, print_item, (void *)o, &e);
+	int r = store_list(s, true, add_item, &all, &e);
 
+	if (r == 0 && all.count)
+		qsort(all.list, all.count, sizeof *all.list, by_name);
+	for (size_t i = 0; r == 0 && i < all.count; i++)
+		r = print_item(o, &all.list[i]);
+	free(all.list);
 	if (r < 0 && !e.code)
 		(void)err_set(&e, r, "cannot list the packages: %s", strerror(-r));
 	return r < 0 ? fail(&e) : CMD_OK;
