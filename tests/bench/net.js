@@ -3,6 +3,7 @@
 // What a cold machine waits for. Everybody gets the same bytes from the same registry: nginx on
 // loopback over HTTP/2 and TLS, behind a proxy that delays them (loopback.js). Both sides in one run,
 // one after the other in each round, medians of N rounds (3), printed as `name value unit`.
+// Not at real-time priority: bun then spins, and takes ten times its usual processor time.
 // Every run has a new home, cache and store; each tool has its own kind of lock, made beforehand.
 // Sections:
 //   fetch    the project of 1,400 packages: lock present, everything cold → all packages local.
