@@ -26,7 +26,8 @@ struct json_item {
 
 static inline struct json_scan json_scan(struct slice text)
 {
-	return (struct json_scan){ .at = text.ptr, .end = text.ptr + text.len };
+	return (struct json_scan){ .at = text.ptr,
+				   .end = text.len ? text.ptr + text.len : text.ptr };
 }
 
 bool json_scan_next(struct json_scan *s, struct json_item *ret);
