@@ -47,17 +47,23 @@ struct fuzz {
 /* Ends the program if it fails: nothing that follows would mean anything. */
 static void between(const struct fuzz *z, const char *word)
 {
-	mode_t mask = umask(022); /* what an operation changed is not the command's */
-	char *command;
+	int status = -1;
+	pid_t child;
 
-	if (asprintf(&command, "%s %s", z->between, word) < 0)
-		abort();
-	if (system(command) != 0) {
-		fprintf(stderr, "opfuzz: %s failed\n", command);
+	(void)fflush(stdout);
+	child = fork();
+	if (child == 0) {
+		char *command;
+
+		(void)umask(022); /* what an operation changed is not the command's */
+		if (asprintf(&command, "%s %s", z->between, word) > 0)
+			(void)execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+		_exit(127);
+	}
+	if (child < 0 || waitpid(child, &status, 0) != child || status != 0) {
+		fprintf(stderr, "opfuzz: %s %s failed\n", z->between, word);
 		exit(2);
 	}
-	free(command);
-	(void)umask(mask);
 }
 
 static void open_sides(struct fuzz *z)
