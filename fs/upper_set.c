@@ -26,6 +26,9 @@ static int bring_up(struct upper_call *c, uint64_t ino, const struct upper_chang
 	struct spot s;
 	int r = spot_open(c, ino, O_PATH, &s, &fd);
 
+	/* a folder that was removed, and is still open: nobody will see what it is set to */
+	if (r == -ENOENT && (s.flags & UNODE_ORPHAN) && (s.flags & UNODE_DIR))
+		return SET_NOTHING;
 	if (r != -ENOENT || !s.lower)
 		return r;
 	r = view_attr(c->v, s.lower, &low, c->ret_wait, c->e);
