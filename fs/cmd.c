@@ -41,17 +41,38 @@ int cmd_main(int argc, char **argv, const struct cmd *table, const char *about)
 		(void)printf("%s %s\n", program, DXFS_VERSION);
 		return flushed(program, CMD_OK);
 	}
+	if (argc == 3 && strcmp(argv[1], "help") == 0)
+		return cmd_main(3, (char *[]){ argv[0], argv[2], (char *)"--help", NULL }, table,
+				about);
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
 	    strcmp(argv[1], "help") == 0) {
 		help(stdout, table, about, program);
 		return flushed(program, CMD_OK);
 	}
-	for (const struct cmd *c = table; c->name; c++)
-		if (strcmp(c->name, argv[1]) == 0)
-			return flushed(program, c->run(argc - 1, argv + 1));
+	for (const struct cmd *c = table; c->name; c++) {
+		auto_free char *who = NULL;
+
+		if (strcmp(c->name, argv[1]) != 0)
+			continue;
+		/* By which getopt_long() begins its sentences. */
+		if (asprintf(&who, "%s %s", program, c->name) >= 0)
+			argv[1] = who;
+		else
+			who = NULL;
+		return flushed(program, c->run(argc - 1, argv + 1));
+	}
 	(void)fprintf(stderr, "%s: there is no command '%s'; `%s --help` lists them\n", program,
 		      argv[1], program);
 	return CMD_USAGE;
+}
+
+void cmd_wrong_count(int argc, char **argv, int most)
+{
+	if (argc - optind > most)
+		(void)fprintf(stderr, "%s: '%s' is one argument too many\n", argv[0],
+			      argv[optind + most]);
+	else
+		(void)fprintf(stderr, "%s: an argument is missing\n", argv[0]);
 }
 
 int cmd_options(int argc, char **argv, const struct cmd_option *options, const char *usage,
@@ -82,7 +103,8 @@ int cmd_options(int argc, char **argv, const struct cmd_option *options, const c
 				at = i + 1;
 		if (options[at - 1].each) {
 			if (options[at - 1].each(options[at - 1].arg, optarg) < 0) {
-				(void)fputs(usage, stderr);
+				(void)fprintf(stderr, "%s: --%s=%s is not known\n%s", argv[0],
+					      options[at - 1].name, optarg, usage);
 				return CMD_USAGE;
 			}
 		} else if (options[at - 1].value)
@@ -91,6 +113,7 @@ int cmd_options(int argc, char **argv, const struct cmd_option *options, const c
 			*options[at - 1].given = true;
 	}
 	if (argc - optind < least || argc - optind > most) {
+		cmd_wrong_count(argc, argv, most);
 		(void)fputs(usage, stderr);
 		return CMD_USAGE;
 	}

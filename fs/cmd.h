@@ -1,7 +1,7 @@
 /* cmd.h - the subcommands of dx and dxfs: one function and one file each (cmd_<name>.c), and what
  * they all do in the same way.
  *
- * Each gets its own argv (argv[0] is the subcommand's name), prints results on stdout, progress
+ * Each gets its own argv (argv[0] is "dx ls", say), prints results on stdout, progress
  * and one sentence of failure on stderr, answers --help, and returns an exit status. That stdout
  * could be written is cmd_main()'s to check. */
 #pragma once
@@ -39,6 +39,9 @@ struct cmd_option {
  * status, and all has been said. */
 int cmd_options(int argc, char **argv, const struct cmd_option *options, const char *usage,
 		int least, int most) must_check;
+
+/* Says that there are more arguments than `most` behind the options, or else too few. */
+void cmd_wrong_count(int argc, char **argv, int most);
 
 /* The exit status for r, with e's sentence on stderr behind `who` ("dx ls") if it is negative. */
 int cmd_end(const char *who, int r, const struct err *e) must_check;

@@ -25,6 +25,9 @@ static const char usage[] =
 	"  -o WORDS                    the options above as mount(8) gives them: "
 	"ro,prefetch=none\n";
 
+static const char short_usage[] =
+	"usage: dxfs mount [options] DIR; `dxfs mount --help` lists the options\n";
+
 static int usage_error(const char *option, const char *value, const char *what)
 {
 	(void)fprintf(stderr, "dxfs mount: %s%s: %s\n", option, value, what);
@@ -84,7 +87,8 @@ static int set_option(struct mount_options *o, int c, const char *value)
 		break;
 	case 'b':
 		if (o->behind_count == BEHIND_MAX)
-			return usage_error("--store-behind=", value, "too many");
+			return usage_error("--store-behind=", value,
+					   "there may be eight of them at most");
 		o->behind[o->behind_count++] = value;
 		break;
 	case 'u':
@@ -99,11 +103,11 @@ static int set_option(struct mount_options *o, int c, const char *value)
 	case 'p':
 		if (parse_prefetch(&o->prefetch, value) < 0)
 			return usage_error("--prefetch=", value,
-					   "none, predicted, background or all");
+					   "it is none, predicted, background or all");
 		break;
 	case 'm':
 		if (cmd_project_omit(&o->project.omit, value) < 0)
-			return usage_error("--omit=", value, "dev, optional or peer");
+			return usage_error("--omit=", value, "it is dev, optional or peer");
 		break;
 	case '1':
 		o->project.os = value;
@@ -125,7 +129,7 @@ static int set_option(struct mount_options *o, int c, const char *value)
 		break;
 	case 'B':
 		if (strcmp(value, "export") != 0)
-			return usage_error("--fallback=", value, "export");
+			return usage_error("--fallback=", value, "it can only be export");
 		o->fallback_export = true;
 		break;
 	case 'v':
@@ -198,12 +202,13 @@ int mount_parse(struct mount_options *o, int argc, char **argv)
 		else if (!((c == 'n' || c == 's') && !optarg))
 			rc = set_option(o, c, optarg);
 		if (rc != 0) {
-			(void)fputs(usage, stderr);
+			(void)fputs(short_usage, stderr);
 			return rc;
 		}
 	}
 	if (optind + 1 != argc) {
-		(void)fputs(usage, stderr);
+		cmd_wrong_count(argc, argv, 1);
+		(void)fputs(short_usage, stderr);
 		return CMD_USAGE;
 	}
 	o->dir = argv[optind];

@@ -170,13 +170,18 @@ int cmd_project_resolve(struct cmd_project *p, const struct cmd_resolve *ask, st
 
 int cmd_project_lock(struct cmd_project *p, struct lock **ret, struct err *e)
 {
+	auto_lock struct lock *l = NULL;
 	bool derived;
 	int r;
 
 	if (p->o.lock_file)
-		r = lock_open(ret, AT_FDCWD, p->o.lock_file, e);
+		r = lock_open(&l, AT_FDCWD, p->o.lock_file, e);
 	else
-		r = project_lock(&p->project, p->o.cache_dir, &p->options, ret, &derived, e);
+		r = project_lock(&p->project, p->o.cache_dir, &p->options, &l, &derived, e);
+	if (r == 0 && !p->o.lock_file && strcmp(p->project.lock_file, PROJECT_LOCK) == 0)
+		r = project_fits(&p->project, l, &p->options, e);
+	if (r == 0)
+		*ret = take(&l);
 	catalog_npm_free(take(&p->registry));
 	p->options.catalog = NULL;
 	return r;

@@ -26,6 +26,7 @@ static void print_human(const cJSON *st)
 {
 	const cJSON *p = json_get(st, "packages"), *m = json_get(st, "messages"), *item;
 	const cJSON *errors = json_get(st, "errors"), *pr = json_get(st, "prediction");
+	double asked = 0;
 
 	(void)printf("%s (process %.0f)\n", json_str(st, "mountpoint"), number(st, "pid"));
 	(void)printf("  packages  %.0f of %.0f are here, %.0f on the way, %.0f failed%s\n",
@@ -45,12 +46,11 @@ static void print_human(const cJSON *st)
 		(void)printf("  set aside %s: changed, and not in the tree now\n",
 			     item->valuestring);
 	}
-	(void)printf("  messages ");
 	cJSON_ArrayForEach(item, m)
 	{
-		(void)printf(" %s %.0f", item->string, item->valuedouble);
+		asked += item->valuedouble;
 	}
-	(void)printf("\n");
+	(void)printf("  asked     %.0f times by the kernel\n", asked);
 	cJSON_ArrayForEach(item, errors)
 	{
 		time_t t = (time_t)number(item, "time");

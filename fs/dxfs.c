@@ -31,7 +31,7 @@ static bool called_by_mount(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	if (called_by_mount(argc, argv)) {
-		argv[1] = (char *)"mount";
+		argv[1] = (char *)"dxfs mount";
 		return cmd_mount(argc - 1, argv + 1);
 	}
 	return cmd_main(argc, argv, commands, "dxfs: node_modules as a file system");

@@ -271,6 +271,11 @@ void server_note_error(struct server *s, const char *what, const char *reason)
 	park_note_error(s->park, &(struct parcel){ .name = what }, reason);
 }
 
+void server_forget_errors(struct server *s, const char *what)
+{
+	park_forget_errors(s->park, what);
+}
+
 /* ---- the thread ---- */
 
 /* Wakes server_wait_local(). */

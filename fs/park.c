@@ -139,6 +139,26 @@ void park_note_error(struct park *p, const struct parcel *src, const char *reaso
 		  src->version ? src->version : "", reason);
 }
 
+void park_forget_errors(struct park *p, const char *what)
+{
+	struct park_error kept[PARK_ERRORS];
+	unsigned count = 0, first;
+
+	(void)pthread_mutex_lock(&p->mu);
+	first = (p->error_next + PARK_ERRORS - p->error_count) % PARK_ERRORS;
+	for (unsigned i = 0; i < p->error_count; i++) {
+		const struct park_error *one = &p->errors[(first + i) % PARK_ERRORS];
+
+		if (strcmp(one->package, what) != 0)
+			kept[count++] = *one;
+	}
+	for (unsigned i = 0; i < count; i++)
+		p->errors[i] = kept[i];
+	p->error_count = count;
+	p->error_next = count % PARK_ERRORS;
+	(void)pthread_mutex_unlock(&p->mu);
+}
+
 unsigned park_errors(struct park *p, struct park_error ret[PARK_ERRORS])
 {
 	unsigned count, first;

@@ -79,6 +79,7 @@ struct park_error {
 };
 unsigned park_errors(struct park *p, struct park_error ret[PARK_ERRORS]); /* oldest first */
 void park_note_error(struct park *p, const struct parcel *src, const char *reason);
+void park_forget_errors(struct park *p, const char *what);      /* those of this `package` */
 unsigned park_count(struct park *p);                            /* requests that wait now */
 uint64_t park_waited_ms(struct park *p);                        /* of all whose wait has ended */
 bool park_on_its_way(struct park *p, const struct parcel *src); /* a fetch is under way */

@@ -13,6 +13,7 @@
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
 
+#define LOCK    "the lock" /* by which the status names it */
 #define CHANGES (IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE)
 
 struct relock {
@@ -57,7 +58,9 @@ static void look_and_tell(struct relock *r)
 	(void)pthread_mutex_unlock(&r->mu);
 	result = look(r, &e);
 	if (result < 0)
-		server_note_error(r->c.server, "the lock", e.msg);
+		server_note_error(r->c.server, LOCK, e.msg);
+	else
+		server_forget_errors(r->c.server, LOCK);
 	(void)pthread_mutex_lock(&r->mu);
 	r->answer = result;
 	r->answer_err = e;

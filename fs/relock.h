@@ -4,8 +4,9 @@
  * dx.lock or package.json is written, moved there or removed, by a branch switch or by npm, it
  * waits until nothing more has come for RELOCK_QUIET_MS, reads the lock as a mount does, and hands
  * it to the server (server_relock()). A lock that cannot be read or does not fit package.json
- * changes nothing: what is shown stays, the log and `dxfs status` say why, and the next change is
- * looked at again. Settings (.npmrc) are those of the mount until it is mounted anew. */
+ * changes nothing: what is shown stays, the log and, until a lock is shown again, `dxfs status` say
+ * why, and the next change is looked at again. Settings (.npmrc) are those of the mount until it is
+ * mounted anew. */
 #pragma once
 #include "fs/cmd_project.h"
 #include "fs/server.h"

@@ -114,6 +114,7 @@ int server_relock(struct server *s, struct lock *lock, struct err *e) must_check
 
 /* Something that no package is to blame for: `what` stands where its name would, in the status. */
 void server_note_error(struct server *s, const char *what, const char *reason);
+void server_forget_errors(struct server *s, const char *what); /* it is well again */
 
 /* What was written into the mounts, as fs/changes.h prints it; "[]" when they are read-only. */
 int server_changes(struct server *s, struct buf *ret, struct err *e) must_check;

@@ -180,12 +180,15 @@ static int verdict(struct check *c, struct err *e)
 	if (c->problems == 0)
 		return 0;
 	if (c->problems <= NAMED_MAX)
-		return err_set(e, -ESTALE,
-			       "package.json and the lock do not fit: %s; run `npm install`",
-			       text ? text : "");
-	return err_set(e, -ESTALE,
-		       "package.json and the lock do not fit (%u times; run `npm install`): %s ...",
-		       c->problems, text ? text : "");
+		return err_set(
+			e, -ESTALE,
+			"package.json and the lock do not fit: %s; run `npm install` or `dx lock`",
+			text ? text : "");
+	return err_set(
+		e, -ESTALE,
+		"package.json and the lock do not fit (%u times; run `npm install` or `dx lock`): "
+		"%s ...",
+		c->problems, text ? text : "");
 }
 
 static void list_edges_in(struct check *c)

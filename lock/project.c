@@ -411,6 +411,17 @@ int project_check(const struct project *p, const struct lock *l, const struct np
 	return r == 0 ? graph_check(g, e) : r;
 }
 
+int project_fits(const struct project *p, const struct lock *l, const struct npmlock_options *o,
+		 struct err *e)
+{
+	struct hash128 now;
+	int r = fingerprint_of(p, l, o, &now, e);
+
+	if (r < 0 || hash128_eq(now, lock_fingerprint(l)))
+		return r;
+	return project_check(p, l, o, e);
+}
+
 int project_write_lock(const struct project *p, const struct npmlock_options *o, struct lock **ret,
 		       struct err *e)
 {

@@ -37,9 +37,14 @@ void project_release(struct project *p); /* twice is fine */
  * *ret_derived says that it had to be made anew (and why, in the log at debug). An unsound cached
  * DXL is made anew; an unsound dx.lock that is the only lock is an error. -ENOENT: there is no
  * lock; -ESTALE: the lock does not fit package.json. A dx.lock that is the only lock is taken as it
- * is: project_check(). */
+ * is: project_fits(). */
 int project_lock(const struct project *p, const char *cache_dir, const struct npmlock_options *o,
 		 struct lock **ret, bool *ret_derived, struct err *e) must_check;
+
+/* Does a dx.lock that is the only lock fit package.json? One that was made from what stands there
+ * now does, by its fingerprint; another is project_check()'s to say, whose errors these are. */
+int project_fits(const struct project *p, const struct lock *l, const struct npmlock_options *o,
+		 struct err *e) must_check;
 
 /* Does the lock fit what the package.json files say today? As `npm ci` asks (npm.md §1.6 (3)).
  * 0, or -ESTALE with npm's kind of sentence. */

@@ -1,4 +1,5 @@
 #include "core/file.h"
+#include "core/log.h"
 #include "lock/ideal.h"
 #include "lock/manifest.h"
 #include "lock/manifest_edit.h"
@@ -11,13 +12,15 @@
 
 /* ---- the locks ---- */
 
-/* The lock to keep to, as a package-lock.json of version 3; empty where there is none. */
+/* The lock to keep to, as a package-lock.json of version 3; empty where there is none, or only a
+ * dx.lock in which nothing can be read. */
 static int text_to_keep(const struct project *p, const struct npmlock_options *o, struct buf *ret,
 			struct err *e)
 {
 	auto_lock struct lock *l = NULL;
 	auto_graph struct graph *g = NULL;
 	auto_free char *text = NULL;
+	struct err why = { 0 };
 	size_t len = 0;
 	int r;
 
@@ -30,9 +33,14 @@ static int text_to_keep(const struct project *p, const struct npmlock_options *o
 		if (r < 0)
 			return err_wrap(e, r, "%s", p->lock_file);
 	} else {
-		r = lock_open(&l, p->dirfd, PROJECT_LOCK, e);
-		if (r == 0)
-			r = lock_graph(l, &g, e);
+		r = lock_open(&l, p->dirfd, PROJECT_LOCK, &why);
+		if (r == -EBADMSG) {
+			log_warn("%s; it is made anew from package.json alone", why.msg);
+			return 0;
+		}
+		if (r < 0)
+			return err_set(e, r, "%s", why.msg);
+		r = lock_graph(l, &g, e);
 	}
 	return r == 0 ? render_package_lock(g, ret, e) : r;
 }

@@ -131,6 +131,14 @@ for kind in empty garbage header cut longer zeros future flipped; do
 	rm package-lock.json
 	cp "$T/bad" dx.lock
 	refused "dx.lock $kind" "dx.lock: .*$words.*dx lock"
+	if [ $kind = garbage ]; then # what it advises works
+		dx lock >"$T/out" 2>&1 || fail "dx lock does not mend dx.lock: $(cat "$T/out")"
+		dx lock --check >/dev/null || fail "dx lock has not mended dx.lock"
+		with_leaf99='p = JSON.parse(fs.readFileSync("package.json")); (p.dependencies ??= {}).leaf = "99"'
+		node -e "$with_leaf99; fs.writeFileSync('package.json', JSON.stringify(p))"
+		refused "dx.lock that does not fit" 'do not fit: .*leaf@.*dx lock'
+		cp "$T/package.json" package.json
+	fi
 	rm dx.lock
 	cp "$T/lock.json" package-lock.json
 done

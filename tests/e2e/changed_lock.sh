@@ -57,6 +57,8 @@ cp "$T/first-package.json" package.json
 cp "$T/first-lock.json" package-lock.json
 until_true 10 shows 2
 same "back again" "$(cat "$T/listing")" "$(ls -A node_modules)"
+no_errors() { same "errors" 0 "$(status 's.errors.length')"; }
+until_true 10 no_errors
 walk
 same "its identity too" "$(cat "$T/identity")" "$(stat -c '%i %Y %n' node_modules/leaf node_modules/leaf/index.js node_modules/needs-leaf2/index.js)"
 same "and its content" "leaf@2.0.0" "$(node -p 'require("needs-leaf2/node_modules/leaf")')"

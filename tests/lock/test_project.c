@@ -306,9 +306,11 @@ Test(project, our_own_lock_may_be_the_only_one)
 	project_release(&p);
 	p = opened(&w);
 	cr_assert_eq(project_check(&p, l, &none, NULL), 0);
+	cr_assert_eq(project_fits(&p, l, &none, NULL), 0);
 	put(&w, "package.json", "{\"dependencies\":{\"a\":\"^1.0.0\",\"b\":\"2\"}}");
 	cr_assert_eq(project_check(&p, l, &none, &e), -ESTALE);
 	cr_assert(strstr(e.msg, "b@2") != NULL);
+	cr_assert_eq(project_fits(&p, l, &none, NULL), -ESTALE);
 	put(&w, "dx.lock",
 	    "no lock at all, though long enough to be taken for the beginning of one, "
 	    "which is a hundred and twenty-eight bytes long, the header");
