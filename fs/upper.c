@@ -296,6 +296,8 @@ int upper_open(struct upper **ret, const struct upper_config *c, char **ret_asid
 	if (r == 0)
 		r = gone_load(&u->gone, u->fd, e);
 	if (r == 0)
+		r = gone_compact(&u->gone, u->fd, e);
+	if (r == 0)
 		r = find_used(u, e);
 	if (r < 0)
 		upper_close(u);

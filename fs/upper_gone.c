@@ -4,7 +4,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 
-#define GONE_FILE "removed"
+#define GONE_FILE    "removed"
+#define COMPACT_FROM (64 << 10) /* bytes: what is smaller is read in no time */
 
 static bool is_free(const struct hash128 *h)
 {
@@ -174,7 +175,8 @@ int gone_add(struct gone *g, int dirfd, const char *path)
 	(void)pthread_mutex_lock(&g->mu);
 	r = reserve(g, atomic_load(&g->count) + 1);
 	if (r == 0 && is_free(find(g, hash128(path, strlen(path))))) {
-		r = open_file(g, dirfd);
+		r = g->size + (off_t)line.len > (off_t)UPPER_TEXT_MAX ? -ENOSPC
+								      : open_file(g, dirfd);
 		if (r == 0 && ftruncate(g->fd, g->size) < 0)
 			r = -errno;
 		if (r == 0)
@@ -275,4 +277,42 @@ int gone_filter(struct gone *g, int dirfd, bool (*keep)(void *, const char *), v
 	buf_release(&f.text);
 	gone_release(&fresh);
 	return r;
+}
+
+/* ---- what says nothing ---- */
+
+struct idle {
+	struct gone *g;
+	size_t lines, idle;
+};
+
+/* A folder above it is removed itself: then the lower shows nothing there anyhow. */
+static bool is_idle(struct gone *g, const char *path)
+{
+	for (const char *s = strchr(path, '/'); s; s = strchr(s + 1, '/'))
+		if (!is_free(find(g, hash128(path, (size_t)(s - path)))))
+			return true;
+	return false;
+}
+
+static int count_idle(void *arg, const char *path)
+{
+	struct idle *c = arg;
+
+	c->lines++;
+	c->idle += is_idle(c->g, path);
+	return 0;
+}
+
+static bool is_needed(void *arg, const char *path)
+{
+	return !is_idle(arg, path);
+}
+
+int gone_compact(struct gone *g, int dirfd, struct err *e)
+{
+	struct idle c = { .g = g };
+	int r = g->size < COMPACT_FROM ? 0 : each_line(dirfd, count_idle, &c, NULL, e);
+
+	return r == 0 && c.idle > c.lines / 2 ? gone_filter(g, dirfd, is_needed, g, e) : r;
 }

@@ -15,8 +15,8 @@
 #include <limits.h>
 #include <pthread.h>
 
-#define UPPER_TEXT_MAX ((size_t)64 << 20) /* of `removed` and `names`; a million lines */
-#define UPPER_NODES    4096               /* buckets */
+#define UPPER_TEXT_MAX ((size_t)256 << 20) /* of `removed` and `names`; two million lines */
+#define UPPER_NODES    4096                /* buckets */
 
 /* ---- what is removed (upper_gone.c) ---- */
 
@@ -33,12 +33,17 @@ struct gone {
 int gone_load(struct gone *g, int dirfd, struct err *e) must_check;
 void gone_release(struct gone *g);
 bool gone_has(struct gone *g, const char *path);
-int gone_add(struct gone *g, int dirfd, const char *path) must_check; /* 0 also if it is there */
+/* 0 also if it is there. -ENOSPC: the file would be longer than it may be read. */
+int gone_add(struct gone *g, int dirfd, const char *path) must_check;
 int gone_sync(struct gone *g) must_check;
 
 /* Calls fn for each path of the file as it stands. */
 typedef int gone_fn(void *arg, const char *path);
 int gone_each(int dirfd, gone_fn *fn, void *arg, struct err *e) must_check;
+
+/* A large file of which most says nothing, since `rm -r` names all that is in a folder before the
+ * folder, is made small. Before anybody else has `g`. */
+int gone_compact(struct gone *g, int dirfd, struct err *e) must_check;
 
 /* Rewrites the file with what `keep` says true of; the set too. */
 int gone_filter(struct gone *g, int dirfd, bool (*keep)(void *arg, const char *path), void *arg,

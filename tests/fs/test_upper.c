@@ -669,3 +669,64 @@ Test(upper, forgets_a_line_that_a_power_cut_tore, .init = setup, .fini = teardow
 	cr_assert_str_eq(names_in("node_modules/p/lib"), "");
 	cr_assert_str_eq(says("node_modules/p/index.js"), "ENOENT");
 }
+
+/* What is added to `removed` while nobody has the upper open. */
+static void write_removed(off_t at, const char *text, size_t n)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof path, "%s/removed", upper_path);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	cr_assert_eq(file_pwrite_all(fd, text, n, at), 0);
+	(void)close(fd);
+}
+
+static off_t removed_size(void)
+{
+	char path[128];
+	struct stat st;
+
+	snprintf(path, sizeof path, "%s/removed", upper_path);
+	cr_assert_eq(stat(path, &st), 0);
+	return st.st_size;
+}
+
+Test(upper, forgets_what_was_removed_in_a_folder_that_was_removed, .init = setup, .fini = teardown)
+{
+	static char text[200000];
+	char path[128], key[256];
+	off_t first, all;
+	FILE *f;
+	int n = 0;
+
+	cr_assert_eq(gone("node_modules/p/lib/a.js"), 0);
+	cr_assert_eq(gone("node_modules/p/lib"), 0);
+	upper_close(upper);
+	first = removed_size();
+	snprintf(path, sizeof path, "%s/removed", upper_path);
+	f = fopen(path, "re");
+	cr_assert(f && fscanf(f, "pkg/%255[^/\n]/lib/a.js", key) == 1);
+	(void)fclose(f);
+	for (unsigned i = 0; i < 1000; i++)
+		n += snprintf(text + n, sizeof text - (size_t)n, "pkg/%s/lib/%050u\n", key, i);
+	n += snprintf(text + n, sizeof text - (size_t)n, "pkg/%s/index.js\n", key);
+	write_removed(first, text, (size_t)n);
+	cr_assert_eq(open_upper(), 0);
+	all = removed_size();
+	cr_expect(all < first + 200, "%lld bytes are left", (long long)all);
+	cr_expect_str_eq(names_in("node_modules/p"), "node_modules ");
+	cr_assert_eq(make("node_modules/p/lib", S_IFDIR | 0755), 0);
+	again();
+	cr_expect_str_eq(names_in("node_modules/p/lib"), "");
+}
+
+Test(upper, lets_nothing_be_removed_that_it_could_not_read_again, .init = setup, .fini = teardown)
+{
+	upper_close(upper);
+	write_removed(((off_t)256 << 20) - 20, "\n", 1); /* mostly a hole */
+	cr_assert_eq(open_upper(), 0);
+	cr_expect_eq(gone("node_modules/p/lib/a.js"), -ENOSPC);
+	again();
+	cr_expect_str_eq(says("node_modules/p/lib/a.js"), "1.0.0");
+}
