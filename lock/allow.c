@@ -267,6 +267,11 @@ static int identify(struct matcher *m, const struct graph *g, struct identity *i
 	for (uint32_t i = 0; r == 0 && i < g->edge_count; i++)
 		if (g->edges[i].to != GRAPH_NONE)
 			r = note_edge(m, &ids[g->edges[i].to], &g->edges[i]);
+	/* Where the lock has no URL, the registry is asked for the lock's name of it. */
+	for (uint32_t i = 0; i < g->count; i++)
+		if (!g->nodes[i].resolved &&
+		    !slice_eq(slice_str(g->nodes[i].pkg_name), ids[i].name))
+			ids[i].registry = false;
 	return r;
 }
 

@@ -8,8 +8,9 @@
  * for, and the version is unknown: then a key with versions denies, but does not allow. A no beats
  * a yes, an alias as a key is nobody's, and what came inside another's tarball is never allowed.
  *
- * One thing is wider than npm's: the path of a tarball may be relative to the project in a key,
- * where npm knows it by its absolute path only. */
+ * Two things differ from npm's. Where the lock has no URL and names a package otherwise than its
+ * dependents do, none of both names is believed. And the path of a tarball may be relative to the
+ * project in a key, where npm knows it by its absolute path only. */
 #pragma once
 #include "lock/graph.h"
 

@@ -12,7 +12,8 @@ static const char lock[] =
 	"/"
 	"git@git.test/x.git','r':'http://files.test/"
 	"r.tgz','f':'file:f-1.0.0.tgz','n':'1','liar':'1',"
-	"'mixed':'1','deep':'1','bundler':'1'}},"
+	"'mixed':'1','deep':'1','bundler':'1','said':'1'}},"
+	"'node_modules/said':{'name':'fetched','version':'1.0.0'},"
 	"'node_modules/a':{'version':'1.2.3','resolved':'http://registry.test/a/-/a-1.2.3.tgz'},"
 	"'node_modules/@s/b':{'version':'2.0.0-rc.1',"
 	"'resolved':'http://registry.test/@s%2fb/-/b-2.0.0-rc.1.tgz'},"
@@ -103,6 +104,9 @@ Test(allow, keys_are_npm_s)
 		{ "n", "n", ALLOW_YES },
 		{ "n@1.0.0", "n", ALLOW_UNREVIEWED },
 		{ "!n@1.0.0", "n", ALLOW_NO },
+		/* without one it is asked for by the name in the lock */
+		{ "said", "said", ALLOW_UNREVIEWED },
+		{ "fetched", "said", ALLOW_UNREVIEWED },
 		/* one of two dependents asks for a URL: no package of a registry */
 		{ "mixed", "mixed", ALLOW_UNREVIEWED },
 		{ "http://registry.test/mixed/-/mixed-1.0.0.tgz", "mixed", ALLOW_YES },
