@@ -51,8 +51,8 @@ int predict_load(struct predict **ret, const char *dir, struct err *e) must_chec
 int predict_learn(struct predict *m, const char *const *names, size_t count) must_check;
 
 /* The same into the file, under a lock, so that daemons that write at once lose nothing of one
- * another. A damaged file is replaced. The errors of the file system, also -EROFS and -EACCES for
- * who may only read the store. */
+ * another; -EBUSY when the lock is not to be had within seconds. A damaged file is replaced. The
+ * errors of the file system, also -EROFS and -EACCES for who may only read the store. */
 int predict_learn_file(const char *dir, const char *const *names, size_t count,
 		       struct err *e) must_check;
 

@@ -5,8 +5,10 @@
 #include "tests/lib/test.h"
 
 #include <endian.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -296,6 +298,21 @@ Test(predict, several_processes_that_learn_at_once_lose_nothing, .init = make_di
 	cr_assert_eq(predict_load(&m, dir, NULL), 0);
 	cr_expect_eq(count_of(m, "a", "b"), PROCESSES * TIMES * PREDICT_ONE);
 	predict_free(m);
+}
+
+Test(predict, does_not_wait_for_who_holds_the_lock, .init = make_dir, .fini = remove_dir)
+{
+	const char *const seen[] = { "a", "b" };
+	char path[128];
+	int fd;
+
+	cr_assert_eq(predict_learn_file(dir, seen, 2, NULL), 0);
+	snprintf(path, sizeof path, "%s/predict.lock", dir);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	cr_assert_eq(flock(fd, LOCK_EX), 0);
+	cr_expect_eq(predict_learn_file(dir, seen, 2, NULL), -EBUSY);
+	(void)close(fd);
+	cr_expect_eq(predict_learn_file(dir, seen, 2, NULL), 0);
 }
 
 static int learn_once(void)
