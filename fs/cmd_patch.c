@@ -288,26 +288,27 @@ static int read_old(struct patching *p, const char *path, struct patch_side *ret
 static int read_new(struct patching *p, const char *path, struct patch_side *ret, char **bytes,
 		    struct err *e)
 {
-	auto_free char *file = NULL;
+	char *file = arena_printf(&p->arena, "%s/%s", p->folder, path);
+	auto_close int at = file ? upper_item_open(p->upper, file, O_PATH) : -ENOMEM, fd = -1;
 	struct stat st;
 	size_t len;
 	int r;
 
 	*ret = (struct patch_side){ 0 };
-	if (asprintf(&file, "%s/%s/%s", p->at.upper, p->folder, path) < 0) {
-		file = NULL;
-		return err_set(e, -ENOMEM, "out of memory");
-	}
-	if (lstat(file, &st) < 0)
-		return errno == ENOENT || errno == ENOTDIR
-			       ? 0
-			       : err_set(e, -errno, "%s: %s", file, strerror(errno));
+	if (at == -ENOENT)
+		return 0;
+	if (at < 0 || fstat(at, &st) < 0)
+		return err_set(e, at < 0 ? at : -errno, "%s: %s", path,
+			       strerror(at < 0 ? -at : errno));
 	if (S_ISDIR(st.st_mode))
 		return 0;
 	if (!S_ISREG(st.st_mode))
 		return err_set(e, -EOPNOTSUPP,
 			       "%s: patch-package cannot carry links, sockets and the like", path);
-	r = file_read_all(AT_FDCWD, file, PATCH_FILE_MAX, bytes, &len, e);
+	fd = upper_item_open(p->upper, file, O_RDONLY | O_NONBLOCK);
+	if (fd < 0)
+		return err_set(e, fd, "%s: %s", path, strerror(-fd));
+	r = file_read_fd(fd, path, PATCH_FILE_MAX, bytes, &len, e);
 	if (r == -E2BIG)
 		return err_set(e, -EOPNOTSUPP, "%s: too large for a patch", path);
 	if (r < 0)
@@ -423,8 +424,8 @@ static int run(struct patching *p, const char *const args[2], const char *upper,
 		r = store_open(&p->store, &so, e);
 	if (r == 0)
 		r = find_package(p, args[1], e);
-	if (r == 0 && !p->node->version)
-		r = err_set(e, -EINVAL, "the lock knows no version of %s", args[1]);
+	if (r == 0 && (!p->node->version || strchr(p->node->version, '/')))
+		r = err_set(e, -EINVAL, "the lock knows no usable version of %s", args[1]);
 	if (r == 0)
 		r = upper_peek(&p->upper, p->at.upper, e);
 	if (r == 0)

@@ -32,6 +32,12 @@ typedef int upper_item_fn(void *arg, const struct upper_item *item);
 int upper_each(struct upper *u, struct view *v, upper_item_fn *fn, void *arg,
 	       struct err *e) must_check;
 
+/* Opens what lies at a path relative to the upper's folder, as open(2) with these flags; the
+ * descriptor, or a negative errno. Never through a symbolic link, which a program may have put
+ * where a folder was: then, as where a folder is none, -ENOENT. With O_PATH it may be one itself.
+ */
+int upper_item_open(const struct upper *u, const char *upper, int flags) must_check;
+
 /* Calls fn for each package of which something is set aside; nothing is walked. */
 typedef int upper_aside_fn(void *arg, const char *place, const char *version);
 int upper_aside(struct upper *u, struct view *v, upper_aside_fn *fn, void *arg,

@@ -1,3 +1,4 @@
+#include "fs/upper_care.h"
 #include "fs/upper_priv.h"
 
 #include <fcntl.h>
@@ -144,6 +145,13 @@ int upper_openat(const struct upper *u, const char *path, int flags)
 	long fd = syscall(SYS_openat2, u->fd, path, &how, sizeof how);
 
 	return fd < 0 ? -errno : (int)fd;
+}
+
+int upper_item_open(const struct upper *u, const char *upper, int flags)
+{
+	int fd = upper_openat(u, upper, flags);
+
+	return fd == -ENOTDIR || fd == -ELOOP ? -ENOENT : fd;
 }
 
 int upper_open_parent(const struct upper *u, const char *path, const char **ret_name)

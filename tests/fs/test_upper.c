@@ -730,3 +730,24 @@ Test(upper, lets_nothing_be_removed_that_it_could_not_read_again, .init = setup,
 	again();
 	cr_expect_str_eq(says("node_modules/p/lib/a.js"), "1.0.0");
 }
+
+Test(upper, opens_items_but_never_through_a_link, .init = setup, .fini = teardown)
+{
+	struct upper_call c = call();
+	struct upper_entry entry;
+	struct stat st;
+	int fd;
+
+	cr_assert_eq(put("node_modules/.x", "mine"), 0);
+	cr_assert_eq(upper_symlink(&c, view_root_ino(view, 0), "out", dir, &entry), 0);
+	fd = upper_item_open(upper, "tree/node_modules/.x", O_RDONLY);
+	cr_assert(fd >= 0);
+	(void)close(fd);
+	fd = upper_item_open(upper, "tree/node_modules/out", O_PATH);
+	cr_assert(fd >= 0 && fstat(fd, &st) == 0 && S_ISLNK(st.st_mode));
+	(void)close(fd);
+	cr_expect_eq(upper_item_open(upper, "tree/node_modules/out", O_RDONLY), -ENOENT);
+	cr_expect_eq(upper_item_open(upper, "tree/node_modules/out/store", O_PATH), -ENOENT);
+	cr_expect_eq(upper_item_open(upper, "tree/node_modules/.x/y", O_PATH), -ENOENT);
+	cr_expect(upper_item_open(upper, "../store", O_PATH) < 0);
+}
