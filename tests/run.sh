@@ -266,22 +266,30 @@ make_user() {
 	useradd -m -s /bin/bash "dxfs-$$" && made_user=dxfs-$$
 }
 
-# both NAME COMMAND...: as root, then as the ordinary user.
+# side NAME WHO COMMAND...: as root or as the ordinary user.
+side() {
+	local name=$1 who=$2 rc
+	shift 2
+	say "$name as $who"
+	attended "as_$who" timeout -k 20 900 "$@" >"$scratch/$name.$who.log" 2>&1
+	rc=$?
+	if [ $rc -eq 77 ]; then
+		echo "SKIP $name as $who: cannot become $who here"
+		tally "$name.$who" 0 0 1
+		return
+	fi
+	grep -vE '^PASS ' "$scratch/$name.$who.log"
+	tally_log "$name.$who" "$scratch/$name.$who.log"
+}
+
+# both NAME COMMAND...: as both, side by side, since these tests mostly wait.
 both() {
-	local name=$1 who rc
+	local name=$1 root
 	shift
-	for who in root user; do
-		say "$name as $who"
-		attended "as_$who" timeout -k 20 900 "$@" >"$scratch/$name.$who.log" 2>&1
-		rc=$?
-		if [ $rc -eq 77 ]; then
-			echo "SKIP $name as $who: cannot become $who here"
-			tally "$name.$who" 0 0 1
-			continue
-		fi
-		grep -vE '^PASS ' "$scratch/$name.$who.log"
-		tally_log "$name.$who" "$scratch/$name.$who.log"
-	done
+	side "$name" root "$@" &
+	root=$!
+	side "$name" user "$@" &
+	wait $! $root
 }
 
 step_registry() {
