@@ -234,6 +234,14 @@ static enum can decide(struct ideal *d, struct can_place *c)
 
 static enum can can_place(struct ideal *d, struct can_place *c)
 {
+	c->self = c->all = CAN_NOT;
+	if (!d->error && ++d->places_asked > IDEAL_ASKED_MAX)
+		(void)ideal_stick(d, err_set(d->e, -E2BIG,
+					     "%.80s: its peers depend on one another in too many "
+					     "ways",
+					     c->dep->name->text));
+	if (d->error)
+		return CAN_NOT;
 	c->prefer_dedupe = c->prefer_dedupe || iedge_is_peer(c->edge);
 	c->current = ideal_child(d, c->target, c->edge->name);
 	c->target_edge = ideal_edge(c->target, c->edge->name);

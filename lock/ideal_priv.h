@@ -13,6 +13,10 @@
 
 #define IDEAL_MEMORY_MAX ((size_t)4 << 30)
 #define IDEAL_PEERS_DEEP 200u /* peers of peers; real chains stay below ten */
+/* Times that it is asked whether something may stand somewhere. All ways from peer to peer are
+ * gone, as npm does, and peers in circles have more of them than anyone lives to see; a project of
+ * 1,500 packages asks 4,000 times. */
+#define IDEAL_ASKED_MAX 20000000u
 
 /* A name, once. */
 struct iname {
@@ -151,6 +155,7 @@ struct ideal {
 	} * workspaces;
 	uint32_t workspace_count;
 	uint32_t peers_deep;
+	uint32_t places_asked;
 	uint32_t overrides_deep;
 	struct ipkg *empty; /* of what failed */
 };

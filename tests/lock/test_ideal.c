@@ -374,3 +374,30 @@ Test(ideal, a_lock_is_kept_to)
 	expect_in(&p, "b 1.0.0\nb 1.1.0\n", "b 1.0.0");
 	end(&p);
 }
+
+/* Each has two peers of the others, in circles: the ways from one to another cannot be counted. */
+Test(ideal, peers_in_circles_end)
+{
+	auto_free char *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+	struct project p = { 0 };
+	struct ideal_result result = { 0 };
+	struct universe *u;
+	struct catalog c;
+	struct err e = { 0 };
+
+	for (unsigned i = 0; i < 60; i++)
+		(void)fprintf(f, "p%u 1.0.0 peer:p%u@1 peer:p%u@1\n", i, (i + 1) % 60,
+			      (i + 7) % 60);
+	cr_assert(fclose(f) == 0);
+	begin(&p, "{'dependencies':{'p0':'1'}}");
+	u = universe_new(text);
+	c = universe_catalog(u);
+	p.o.catalog = &c;
+	cr_expect_eq(ideal_build(&result, (struct slice){ 0 }, &p.o, &e), -E2BIG);
+	cr_expect(strstr(e.msg, "too many ways"), "%s", e.msg);
+	ideal_result_release(&result);
+	universe_free(u);
+	end(&p);
+}
