@@ -144,6 +144,9 @@ static int run_fusermount(const char *path, bool lazy)
 	/* Its own message would not name the cause; ours does. */
 	(void)posix_spawn_file_actions_addopen(&fa, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
 	r = posix_spawnp(&pid, argv[0], &fa, NULL, argv, environ);
+	/* Mounting needed no PATH either: libfuse knows where it is. */
+	if (r == ENOENT)
+		r = posix_spawn(&pid, "/usr/bin/fusermount3", &fa, NULL, argv, environ);
 	(void)posix_spawn_file_actions_destroy(&fa);
 	if (r != 0)
 		return -r;
