@@ -123,8 +123,14 @@ static int fall_back(struct mounting *m, const struct err *why)
 		(void)fprintf(stderr, "dxfs mount: %s; and as real files: %s\n", why->msg, e.msg);
 		return CMD_FAILED;
 	}
-	(void)fprintf(stderr, "dxfs mount: %s: %s: the same tree %s there as real files\n",
-		      m->state.mountpoint, why->msg, r == 1 ? "stands" : "was written");
+	if (r == 1)
+		(void)fprintf(stderr,
+			      "dxfs mount: %s holds the tree of this lock as real files already\n",
+			      m->state.mountpoint);
+	else
+		(void)fprintf(stderr,
+			      "dxfs mount: %s; the same tree was written to %s as real files\n",
+			      why->msg, m->state.mountpoint);
 	return CMD_OK;
 }
 
