@@ -4,8 +4,9 @@
  * unless a file of the same name with `.json` for `.tgz` stands beside it: that is the
  * manifest then (so a registry can be made to say what a tarball does not). Members of
  * the side file's "dist" replace ours; null removes one ({"dist": {"integrity": null}}
- * leaves the sha1 alone), and "_time" is when it was published. `dist-tags.json` at the folder's top holds {name: {tag: version}}
- * on top of the computed `latest`. A catalog does not change once it is open. */
+ * leaves the sha1 alone), and "_time" is when it was published. `dist-tags.json` at the folder's
+ * top holds {name: {tag: version}} on top of the computed `latest`. A catalog does not change once
+ * it is open. */
 #pragma once
 #include "core/buf.h"
 #include "core/err.h"
