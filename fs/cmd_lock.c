@@ -22,7 +22,7 @@ static const char usage[] =
 	"       dx lock diff A B          what changed from lock A to lock B\n"
 	"       dx lock merge BASE OURS THEIRS\n"
 	"                                 git's merge driver: the merge goes into OURS\n"
-	"FILE is a DXL; without it, the lock of the project in the current folder.\n";
+	"FILE is a dx.lock; without it, the lock of the project in the current folder.\n";
 
 #define OUTPUT_MAX ((size_t)1 << 30)
 

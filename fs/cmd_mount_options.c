@@ -7,7 +7,7 @@
 static const char usage[] =
 	"usage: dxfs mount [options] DIR\n"
 	"  -f, --foreground            do not go into the background\n"
-	"      --lock=FILE             this DXL instead of the project's lock\n"
+	"      --lock=FILE             use this dx.lock instead of the project's lock\n"
 	"      --store=DIR             instead of $DX_STORE or the default\n"
 	"      --store-behind=DIR      a store that is only read, searched after it; up to eight\n"
 	"      --upper=DIR             where what is written into the mount is kept, instead of\n"

@@ -70,7 +70,11 @@ run_sample() {
 
 ! command -v apt-get >/dev/null || install_missing
 say "building"
-[ -f "$top/build/build.ninja" ] || meson setup "$top/build" "$top"
+if ! [ -f "$top/build/build.ninja" ]; then
+	log=$(mktemp)
+	meson setup "$top/build" "$top" >"$log" 2>&1 || { tail -20 "$log"; rm -f "$log"; exit 1; }
+	rm -f "$log"
+fi
 ninja -C "$top/build" --quiet fs/dx fs/dxfs
 
 open_fuse

@@ -284,7 +284,7 @@ static int tell_unreviewed(struct rebuild *b, struct err *e)
 		text_clean(text, strlen(text));
 	(void)fprintf(stderr,
 		      "dx rebuild: not run, because allowScripts in package.json does not say that "
-		      "they may: %s\n",
+		      "they may: %s (`npm install-scripts approve NAME` says it)\n",
 		      text ? text : "");
 	return 0;
 }
