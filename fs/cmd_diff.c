@@ -16,6 +16,18 @@ static const char usage[] =
 	"Lists what was written into a mount: A added, M changed, D removed; at the end what lies\n"
 	"in packages that are not in the tree now, and comes back with them.\n";
 
+static void print_aside(const char *package, const char *version)
+{
+	auto_free char *shown = NULL;
+
+	if (asprintf(&shown, "%s@%s", package, version) < 0) {
+		shown = NULL;
+		return;
+	}
+	text_clean(shown, strlen(shown));
+	(void)printf("set aside, of %s:\n", shown);
+}
+
 static void print_line(char letter, const char *path, const char *type)
 {
 	auto_free char *shown = strdup(path);
@@ -46,7 +58,7 @@ static void print_items(const cJSON *list, bool aside)
 		if (aside && of && its && (strcmp(of, package) != 0 || strcmp(its, version) != 0)) {
 			package = of;
 			version = its;
-			(void)printf("set aside, of %s@%s:\n", of, its);
+			print_aside(of, its);
 		}
 		print_line(letter_of(kind), path, json_str(item, "type"));
 	}
