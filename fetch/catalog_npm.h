@@ -1,6 +1,6 @@
 /* catalog_npm.h - answers lock/catalog.h from an npm registry.
  *
- * Packuments are asked for in full (the abbreviated form lacks what a lock needs, npm.md §6.2),
+ * Packuments are asked for in full (the abbreviated form lacks what a lock needs),
  * once each, and kept in memory until the catalog is freed: this is for the making of one lock,
  * not for a daemon. Nothing is started before the first question. Several threads may ask. */
 #pragma once

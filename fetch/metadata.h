@@ -1,14 +1,14 @@
 /* metadata.h - packuments (lock/packument.h) from a registry, kept on disk.
  *
  * What was asked for once lies in `dir`, one file for each URL and what decides whom is believed
- * there (source_trust()), in the compact form, so that the
- * next lock reads no JSON. It is used as long as the registry said (Cache-Control), or
- * METADATA_FRESH_S where it did not say; then asked for again, with its ETag where it has one. With
- * npm's prefer-offline it is used however old it is, with offline nothing else is.
+ * there (source_trust()), in the compact form, so that the next lock reads no JSON. It is used as
+ * long as the registry said (Cache-Control), or METADATA_FRESH_S where it did not say; then asked
+ * for again, with its ETag where it has one. With npm's prefer-offline it is used however old it
+ * is, with offline nothing else is.
  *
  * Worker threads read the cache and the registry's JSON. Full packuments are asked for: the
- * abbreviated form lacks what a lock needs (npm.md §6.2). Threads and connections begin with the
- * first question. */
+ * abbreviated form lacks what a lock needs. Threads and connections begin with the first
+ * question. */
 #pragma once
 #include "fetch/npmrc.h"
 #include "lock/packument.h"

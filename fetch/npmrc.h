@@ -1,6 +1,6 @@
 /* npmrc.h - the configuration that npm would have here, read without running npm.
  *
- * Sources, highest first, as in npm.md §6.8: overrides of the caller (the command line),
+ * Sources, highest first, as npm's: overrides of the caller (the command line),
  * npm_config_* of the environment, <project>/.npmrc, the user's file, the global file, npm's own
  * npmrc beside its program, and then npm's defaults for the few keys that have an accessor below.
  * A value that its key cannot have (a number that is none, a URL without host) counts as not set,

@@ -1,4 +1,4 @@
-/* source.h - where the bytes of a package come from, as npm decides it (npm.md §1.5, §4.3).
+/* source.h - where the bytes of a package come from, as npm decides it.
  *
  *   resolved is http(s)   that URL; its host is replaced by the configured registry's only as
  *                         replace-registry-host says (by default: only the public registry's),

@@ -117,7 +117,7 @@ int conn_loop(struct conn *c, unsigned threads)
 		fuse_loop_cfg_destroy(cfg);
 		return r;
 	}
-	fuse_loop_cfg_set_clone_fd(cfg, 0); /* a clone dies with its process (fuse.md §7) */
+	fuse_loop_cfg_set_clone_fd(cfg, 0); /* a clone dies with its process */
 	fuse_loop_cfg_set_max_threads(cfg, threads);
 	fuse_loop_cfg_set_idle_threads(cfg, threads);
 	r = fuse_session_loop_mt(c->session, cfg);

@@ -37,8 +37,8 @@ struct conn_options {
 };
 
 /* Makes the session (userdata: the conn) and mounts it on `dir`, an absolute path without symbolic
- * links (-ENOTDIR), which is made if missing. The
- * conn must stay where it is until conn_release(). -ENOTEMPTY, -EBUSY: something is there;
+ * links (-ENOTDIR), which is made if missing. The conn must stay where it is until conn_release().
+ * -ENOTEMPTY, -EBUSY: something is there;
  * -EPERM, -ENOENT (no /dev/fuse): the sentence says what to do. */
 int conn_mount(struct conn *c, const char *dir, const struct conn_options *o,
 	       struct err *e) must_check;

@@ -1,7 +1,7 @@
 /* export.h - a view laid out as real files, for where nothing can be mounted.
  *
  * What a mount would show is written into ordinary folders: the same paths, types, bytes, links
- * and permission bits. Every package must be in a store already (fs/gather.h). Each root of the
+ * and permission bits. Every package must be in a store already. Each root of the
  * view (fs/tree.h) is made under a temporary name beside its place and renamed there when it is
  * whole, so that a folder either stands complete or is not there at all; what a failure leaves is
  * removed, what a killed process left (".<name>.dxfs-<6 letters>") may be deleted.

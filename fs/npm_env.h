@@ -11,8 +11,7 @@
 struct npm_env {
 	char *text;       /* what npm answered; `base` points into it */
 	char **base;      /* "NAME=value", NULL-terminated, without what is a package's own */
-	const char *path; /* PATH without the project's .bin folders: node-gyp's folder comes first
-			   */
+	const char *path; /* PATH without the project's .bin folders; node-gyp's folder is first */
 };
 
 /* Runs npm, which takes a third of a second; what it warns of goes to `err_out`. -EOPNOTSUPP: there

@@ -269,7 +269,7 @@ void ask_run(struct ask *a)
 
 /* ---- the connection ---- */
 
-/* Which features of the kernel are wanted, and why: fuse.md §3. Without HANDLE_KILLPRIV the kernel
+/* Which features of the kernel are wanted. Without HANDLE_KILLPRIV the kernel
  * itself takes set-id bits away before a write, by SETATTR, from whom they must be taken. */
 static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
@@ -328,7 +328,7 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 /* Left NULL on purpose: create (the kernel falls back on mknod), flush, access, release,
  * releasedir, xattrs, locks, lseek, poll, statx, copy_file_range: each costs one message a mount or
- * none (fuse.md §3, §4.2). */
+ * none. */
 #define OPS_THAT_READ                                                                              \
 	.init = op_init, .lookup = op_lookup, .forget = op_forget,                                 \
 	.forget_multi = op_forget_multi, .getattr = op_getattr, .readlink = op_readlink,           \

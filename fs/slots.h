@@ -28,7 +28,7 @@
 
 struct slots;
 
-/* The table of a folder; made if it is missing. NULL: numbers for this process only.  More than
+/* The table of a folder; made if it is missing. NULL: numbers for this process only. More than
  * SLOTS_LOAD_MAX records: an empty table takes its place (safe at a mount, when the kernel knows no
  * number). */
 int slots_open(struct slots **ret, const char *dir, struct err *e) must_check;

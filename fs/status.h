@@ -1,4 +1,4 @@
-/* status.h - `dxfs status --json`: one object a mount, as design and dxfs(1) name its members. */
+/* status.h - `dxfs status --json`: one object a mount, as dxfs(1) names its members. */
 #pragma once
 #include "core/buf.h"
 

@@ -9,8 +9,8 @@
  * A directory is filled from two sides. Its children here come first and hide what has the
  * same name in a blob. Behind them stands its backing, if it has one: a folder `sub` in the
  * blob of the package `backing`. The root folder of a package is backed by itself (sub "");
- * `X/node_modules` by "node_modules" in X's blob, because a tarball may carry one of its own
- * (npm.md §2.9); a bundled package by its folder in the bundler's blob. Roots have no backing.
+ * `X/node_modules` by "node_modules" in X's blob, because a tarball may carry one of its own;
+ * a bundled package by its folder in the bundler's blob. Roots have no backing.
  *
  * A GONE is never there. Two other kinds of child may turn out not to exist once the blob is here,
  * because npm would not have made them: a BIN whose target is missing, and a BUNDLED that its
@@ -76,7 +76,7 @@ uint32_t tree_child(const struct tree *t, uint32_t dir, struct slice name);
 /* The path of a node, relative to the project; NUL-terminated, cut at `n`. The full length. */
 size_t tree_path(const struct tree *t, uint32_t node, char *buf, size_t n);
 
-/* ---- modes (npm.md §2.5, §3.6) ---- */
+/* ---- modes ---- */
 
 struct tree_modes {
 	mode_t umask;     /* of the process */

@@ -34,5 +34,5 @@ const char *tree_join(struct tree_maker *m, const char *a, const char *b, size_t
 /* What a link dependency's symlink says: the way from its folder to the target. */
 const char *tree_link_text(struct tree_maker *m, uint32_t link);
 
-/* All of .bin (npm.md §3.3-3.5). */
+/* All of .bin. */
 void tree_claim_bins(struct tree_maker *m);

@@ -283,7 +283,7 @@ static bool bin_is_missing(struct maker *m, uint32_t i)
 }
 
 /* A directory is as new as the newest thing that came to stand in it; the hidden lockfile is as
- * new as the newest directory, or npm would not believe it (npm.md §1.8). */
+ * new as the newest directory, or npm would not believe it. */
 static void set_times(struct view *v)
 {
 	const struct tree *t = v->tree;

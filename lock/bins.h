@@ -1,4 +1,4 @@
-/* bins.h - the "bin" of a manifest or a lock entry as a list of links (npm.md §3.1).
+/* bins.h - the "bin" of a manifest or a lock entry as a list of links.
  *
  * Two readers of npm differ: a package.json is normalised when it is read (':' is a separator
  * in targets too, and of two keys that become one the one that had to be changed wins), a lock's

@@ -1,8 +1,8 @@
 /* conflict.h - a lock as git left it: with the markers of a merge that did not work out.
  *
- * npm goes on with such a file (npm.md §1.1 (2)): a line with seven "<" begins our side, with
- * seven "|" what both came from, with seven "=" theirs, with seven ">" what all three share again.
- * Each of the three must be JSON by itself. What we changed of the common origin is then done to
+ * npm goes on with such a file: a line with seven "<" begins our side, with seven "|" what both
+ * came from, with seven "=" theirs, with seven ">" what all three share again. Each of
+ * the three must be JSON by itself. What we changed of the common origin is then done to
  * theirs, one change at a time, so that ours wins where both changed the same. Without "|" lines
  * the origin is what both sides have.
  *

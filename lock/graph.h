@@ -40,8 +40,8 @@ enum {
 	/* as the lock has them */
 	NODE_LINK = 1u << 0,
 	/* Bundled by a dependency: comes with the bundler's tarball, has no package of its own.
-	 * From the lock first; graph_flags() computes it anew (npm.md §2.9). What root alone
-	 * bundles is fetched like any other package and does not have the flag. */
+	 * From the lock first; graph_flags() computes it anew. What root alone bundles is fetched
+	 * like any other package and does not have the flag. */
 	NODE_IN_BUNDLE = 1u << 1,
 	NODE_HAS_SCRIPT = 1u << 2,
 	NODE_HAS_SHRINKWRAP = 1u << 3,
@@ -65,7 +65,7 @@ struct graph_dep {
 
 struct graph_bin {
 	const char *name;   /* the link's name in .bin */
-	const char *target; /* path below the package's folder; clean (npm.md §3.1) */
+	const char *target; /* path below the package's folder; clean */
 };
 
 struct graph_strings {
@@ -121,7 +121,7 @@ struct graph_edge {
 	uint32_t from;
 	uint32_t to;  /* GRAPH_NONE: nothing of that name in reach */
 	uint8_t type; /* enum edge_type */
-	bool valid;   /* npm.md §5.2 */
+	bool valid;   /* by Arborist's dep-valid.js */
 };
 
 /* How the lock's JSON was written, to write it the same way again. */
@@ -172,10 +172,10 @@ static inline void graph_freep(struct graph **g)
 /* Node by lock key, GRAPH_NONE when there is none. After graph_index(). */
 uint32_t graph_find(const struct graph *g, const char *path);
 
-/* Checks every path (clean, relative, no "..", grammar of npm.md §1.2, names valid as folder
- * names), fills name, parent, fs_parent, link_target, NODE_TOP, and the path index. A path that
- * stands twice, a link without target (EMISSINGTARGET), too many nodes: -EINVAL or -E2BIG with
- * a sentence. Cycles cannot arise from paths. */
+/* Checks every path (clean, relative, no "..", names valid as folder names), fills name, parent,
+ * fs_parent, link_target, NODE_TOP, and the path index. A path that stands twice, a link without
+ * target (EMISSINGTARGET), too many nodes: -EINVAL or -E2BIG with a sentence. Cycles cannot arise
+ * from paths. */
 int graph_index(struct graph *g, struct err *e) must_check;
 
 /* Is the path one of packages in a node_modules of packages in a node_modules, and so on? */
@@ -200,21 +200,21 @@ struct graph_options {
 	bool legacy_peer_deps;
 };
 
-/* Makes edges from deps (order and replacement of npm.md §5.2; workspace edges come from links
- * at root whose target is a workspace of root's package.json, see manifest.h), with `to` and
+/* Makes edges from deps (order and replacement as in Arborist's node.js; workspace edges come from
+ * links at root whose target is a workspace of root's package.json, see manifest.h), with `to` and
  * `valid`. */
 int graph_edges(struct graph *g, const struct graph_options *o, struct err *e) must_check;
 
-/* Recomputes the five flags for all nodes from the edges (npm.md §1.3). */
+/* Recomputes the five flags for all nodes from the edges, as Arborist's calc-dep-flags.js. */
 int graph_flags(struct graph *g, struct err *e) must_check;
 
-/* Whether a node is a stray (npm.md §2.9): something that a bundler's tarball carries in its
- * node_modules without need, or that stands in such. npm's lock names it without a source. npm
+/* Whether a node is a stray: something that a bundler's tarball carries in its node_modules
+ * without need, or that stands in such. npm's lock names it without a source. npm
  * fetches it anew by name and version, and deletes it where the registry does not have it. After
  * graph_flags(). */
 bool graph_is_stray(const struct graph *g, uint32_t node);
 
-/* The checks by which `npm ci` refuses a lock that does not fit package.json (npm.md §1.6 (3)).
+/* The checks by which `npm ci` refuses a lock that does not fit package.json.
  * -ESTALE with npm's kind of sentence ("Missing: x@^1 from lock file"), the first few named. */
 int graph_check(struct graph *g, struct err *e) must_check;
 

@@ -1,7 +1,7 @@
 #include "core/buf.h"
 #include "lock/graph.h"
 
-/* What `npm ci` looks at (npm.md §1.6): it builds the ideal tree from the lock, in which it visits
+/* What `npm ci` looks at: it builds the ideal tree from the lock, in which it visits
  * root, every node that root reaches (links not followed) and that has an edge without a sound
  * end, and the targets, inside the project, of the links of those it visits. An edge of a visited
  * node that does not hold changes the tree, and a changed tree is an error. */

@@ -1,8 +1,8 @@
 #include "lock/entry.h"
 
-/* npm.md §1.3. The order of the walk is npm's (last in, first out, edges in their order), since
- * clearing `extraneous` on parents depends on it. A node is put on the list when one of its five
- * flags falls, and a link's target once more, which bounds the list. */
+/* Arborist's calc-dep-flags.js. The order of the walk is npm's (last in, first out, edges in their
+ * order), since clearing `extraneous` on parents depends on it. A node is put on the list when one
+ * of its five flags falls, and a link's target once more, which bounds the list. */
 struct walk {
 	struct graph *g;
 	uint32_t *list;
@@ -85,7 +85,7 @@ static void visit(struct walk *w, uint32_t i)
 	}
 }
 
-/* ---- bundles (npm.md §2.9) ---- */
+/* ---- bundles ---- */
 
 /* Who bundles whom. A node is in the bundle of its parent when the parent's list names it, or when
  * something in that bundle resolves to it; and what stands below a bundled node is in the same

@@ -6,7 +6,7 @@
  * it; those in front stay. `out` has room for strlen(from) + 2 bytes. */
 void graph_clean_path(const char *from, char *out);
 
-/* npm's test whether a node may stand for a spec (npm.md §5.2), with what it has worked out kept:
+/* npm's test whether a node may stand for a spec, with what it has worked out kept:
  * the same few thousand specs stand in a lock again and again. */
 struct validity;
 struct validity *validity_new(const struct graph *g); /* NULL: out of memory */

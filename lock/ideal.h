@@ -1,4 +1,4 @@
-/* ideal.h - from package.json to a lock, as npm does it: the "ideal tree" (npm.md §4.4, §5).
+/* ideal.h - from package.json to a lock, as npm does it: the "ideal tree".
  *
  * The same versions at the same places as `npm install --package-lock-only` (npm 11.19) gives for
  * the same package.json files, lock, registry and settings. A lock that is there is kept to: only

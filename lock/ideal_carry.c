@@ -3,8 +3,7 @@
 #include <stdio.h>
 
 /* What is not a registry's word alone: tarballs named by URL or path, and what bundlers carry. npm
- * unpacks a bundler when its turn comes and takes what lies in its node_modules, whatever it is
- * (npm.md §5.3). */
+ * unpacks a bundler when its turn comes and takes what lies in its node_modules, whatever it is. */
 
 /* ---- tarballs ---- */
 

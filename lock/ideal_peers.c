@@ -1,7 +1,7 @@
 #include "lock/collate.h"
 #include "lock/ideal_priv.h"
 
-/* Virtual roots and the peer sets that are tried in them (npm.md §5.3). */
+/* Virtual roots and the peer sets that are tried in them. */
 
 static struct inode *virtual_top(struct ideal *d, struct inode *source, struct iname *name)
 {

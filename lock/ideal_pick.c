@@ -63,7 +63,7 @@ static struct pack *pack_of(struct ideal *d, struct iname *name)
 	return k;
 }
 
-/* ---- npm-pick-manifest (npm.md §4.4) ---- */
+/* ---- npm-pick-manifest ---- */
 
 #define NO_VERSION UINT32_MAX
 

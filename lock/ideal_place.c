@@ -1,7 +1,7 @@
 #include "lock/collate.h"
 #include "lock/ideal_priv.h"
 
-/* npm's PlaceDep and CanPlaceDep (npm.md §5.4, §5.5). */
+/* npm's PlaceDep and CanPlaceDep. */
 
 enum can { CAN_NOT, CAN_OK, CAN_REPLACE, CAN_KEEP };
 

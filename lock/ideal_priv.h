@@ -1,7 +1,7 @@
 /* ideal_priv.h - the tree at work: Arborist's Node, Edge and Link, as far as they decide.
  *
  * There are many small trees beside the one that becomes the lock: a "virtual root" is a made-up
- * root in which a package and its peers are tried together (npm.md §5.3). `root` says in which
+ * root in which a package and its peers are tried together. `root` says in which
  * tree a node stands. Everything lives in the arena until the end; what is taken out of a tree
  * becomes a tree of its own and is forgotten. */
 #pragma once

@@ -8,7 +8,7 @@
  * walks the members of the object (or the items of the array, whose keys are empty) that `text`
  * is. Checked is what the walk needs: that strings end, brackets close in the right order and no
  * deeper than JSON_DEPTH_MAX, colons and commas stand where they belong, nothing stands behind.
- *What a value holds is checked by who looks into it. */
+ * What a value holds is checked by who looks into it. */
 #pragma once
 #include "lock/json.h"
 

@@ -22,7 +22,7 @@ int manifest_project(struct graph *g, int dirfd, struct err *e) must_check;
 int manifest_project_as(struct graph *g, int dirfd, struct slice root, struct err *e) must_check;
 
 /* The folders that `patterns` (a package.json's "workspaces": a list, or an object with a list
- * "packages") find, sorted, each once, whether they have a package.json or not (npm.md §1.9).
+ * "packages") find, sorted, each once, whether they have a package.json or not.
  * *ret is in the arena. -EINVAL for what npm refuses too. */
 int workspaces_find(struct arena *a, int dirfd, const cJSON *patterns, struct graph_strings *ret,
 		    struct err *e) must_check;

@@ -2,13 +2,13 @@
 #pragma once
 #include "lock/npmlock.h"
 
-/* How npm would write JSON that stood so: indentation and line ends (npm.md §1.1 (6)). */
+/* How npm would write JSON that stood so: indentation and line ends. */
 struct json_style npmlock_style(struct slice text);
 
 /* Nodes, index and residues from a "packages" object; of versions 2 and 3 it is the lock's, of
  * version 1 what npmlock_v1() makes. */
 int npmlock_packages(struct graph *g, const cJSON *packages, struct err *e) must_check;
 
-/* Version 1 and older (npm.md §1.4): `lock` is the whole file. */
+/* Version 1 and older: `lock` is the whole file. */
 int npmlock_v1(struct graph *g, const cJSON *lock, const struct npmlock_options *o,
 	       struct err *e) must_check;

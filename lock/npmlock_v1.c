@@ -8,8 +8,8 @@
 
 /* A version 1 lock nests packages in each other, says of each what it was resolved to and which
  * names it requires, and nothing of bins, platforms and peers. It is made into the "packages" of
- * version 3 in four steps: the entries (npm.md §1.4, 1-3), then what their `requires` resolve to
- * (4), then what the manifests say (6), and then it is read as version 3 is. */
+ * version 3 in four steps: the entries, then what their `requires` resolve to, then what the
+ * manifests say, and then it is read as version 3 is. */
 
 /* Paths are made absolute by spec_parse() and relative again here; where the project lies does not
  * matter for that. */
@@ -437,7 +437,7 @@ static int put_bundles(struct v1 *v, const struct graph *g)
 /* ---- manifests ---- */
 
 /* As npm does, everything in a node_modules is asked for, by the folder's name and its version,
- * even an alias with integrity (npm.md §1.4 (6)); what the registry does not have stays as it
+ * even an alias with integrity; what the registry does not have stays as it
  * is. */
 static bool wants_manifest(const struct graph_node *n)
 {

@@ -1,5 +1,5 @@
-/* overrides.h - `overrides` of the root's package.json (npm.md §5.6), as far as it decides whether
- * an edge of a lock holds.
+/* overrides.h - `overrides` of the root's package.json (Arborist's override-set.js), as far as it
+ * decides whether an edge of a lock holds.
  *
  * A rule is "name[@range]" with a value and rules below it; the set of all of them is the root
  * rule. A node of the graph has the rule of the edge that leads to it, so that nested rules apply

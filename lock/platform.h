@@ -1,7 +1,7 @@
 /* platform.h - this machine as npm sees it, and whether a package is meant for it.
  *
  * A platform is a parameter of a view, never of a lock. The values are node's: process.platform,
- * process.arch. The rules are those of npm-install-checks (npm.md §1.7). */
+ * process.arch. The rules are those of npm-install-checks. */
 #pragma once
 #include "core/err.h"
 #include "lock/graph.h"

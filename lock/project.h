@@ -46,7 +46,7 @@ int project_lock(const struct project *p, const char *cache_dir, const struct np
 int project_fits(const struct project *p, const struct lock *l, const struct npmlock_options *o,
 		 struct err *e) must_check;
 
-/* Does the lock fit what the package.json files say today? As `npm ci` asks (npm.md §1.6 (3)).
+/* Does the lock fit what the package.json files say today? As `npm ci` asks.
  * 0, or -ESTALE with npm's kind of sentence. */
 int project_check(const struct project *p, const struct lock *l, const struct npmlock_options *o,
 		  struct err *e) must_check;

@@ -1,5 +1,5 @@
 /* published.h - a published manifest (of a registry, a tarball, a folder) as a lock's entry says
- * it: npm's normalisation of the members that go into a lock (npm.md §1.2, §5.2). */
+ * it: npm's normalisation of the members that go into a lock. */
 #pragma once
 #include "core/arena.h"
 #include "lock/json.h"

@@ -6,13 +6,13 @@
 #pragma once
 #include "lock/graph.h"
 
-/* node_modules/.package-lock.json for the nodes that are there (npm.md §1.8). `omit_resolved` is
+/* node_modules/.package-lock.json for the nodes that are there. `omit_resolved` is
  * npm's setting omit-lockfile-registry-resolved: then no package of the registry says where it came
  * from. */
 int render_hidden(const struct graph *g, const bool *present, bool omit_resolved, struct buf *ret,
 		  struct err *e) must_check;
 
-/* package-lock.json (npm.md §1.1 (6), §1.2): what npm wrote comes back byte for byte; a version 1
+/* package-lock.json: what npm wrote comes back byte for byte; a version 1
  * lock comes back as version 3. */
 int render_package_lock(const struct graph *g, struct buf *ret, struct err *e) must_check;
 

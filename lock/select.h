@@ -1,10 +1,9 @@
 /* select.h - which nodes of a lock are there, on this machine and with these options.
  *
- * npm's rules (npm.md §1.7, §2.9), in npm's order: extraneous entries are pruned (but
- * strays are there, graph_is_stray()); os, cpu, libc
- * and engines of optional packages take their whole optional set with them; a platform that does
- * not fit a package that is not optional is EBADPLATFORM; --omit; last, packages that could not be
- * had. What stands below an absent node is absent.
+ * npm's rules, in npm's order: extraneous entries are pruned (but strays are there,
+ * graph_is_stray()); os, cpu, libc and engines of optional packages take their whole optional set
+ * with them; a platform that does not fit a package that is not optional is EBADPLATFORM; --omit;
+ * last, packages that could not be had. What stands below an absent node is absent.
  *
  * npm's pruning of what bundles shadow has nothing to do here: it takes away only what nothing
  * outside leads to, and what root does not lead to is extraneous in a lock that lists its

@@ -7,7 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 
-/* The worked examples of npm.md §5.8, which npm itself answered, and more of the kind. */
+/* Small registries and projects, and what npm itself made of them. */
 
 static const struct platform node20 = { .os = "linux",
 					.cpu = "x64",
