@@ -4,6 +4,7 @@
 #include "core/hash.h"
 #include "core/log.h"
 #include "core/sri.h"
+#include "core/thread.h"
 #include "fetch/http.h"
 #include "fetch/source.h"
 
@@ -294,7 +295,7 @@ static int start(struct metadata *m, struct err *e)
 		return 0;
 	m->started = true;
 	while (m->thread_count < want &&
-	       pthread_create(&m->threads[m->thread_count], NULL, run, m) == 0)
+	       thread_start(&m->threads[m->thread_count], run, m, NULL) == 0)
 		m->thread_count++;
 	return m->thread_count ? 0 : err_set(e, -EAGAIN, "no thread could be started");
 }

@@ -91,11 +91,6 @@ uint32_t predict_count(const struct predict *m)
 	return m->count;
 }
 
-const char *predict_name(const struct predict *m, uint32_t id)
-{
-	return m->names[id].text;
-}
-
 uint32_t predict_seen(const struct predict *m, uint32_t id)
 {
 	return m->names[id].seen;

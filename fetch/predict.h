@@ -64,7 +64,6 @@ struct predict_link {
 
 uint32_t predict_count(const struct predict *m);
 uint32_t predict_find(const struct predict *m, const char *name); /* PREDICT_NONE */
-const char *predict_name(const struct predict *m, uint32_t id);
 uint32_t predict_seen(const struct predict *m, uint32_t id);
 
 /* Borrowed until the next predict_learn. */

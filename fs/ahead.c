@@ -1,10 +1,10 @@
 #include "fs/ahead.h"
 
 #include "core/log.h"
+#include "core/thread.h"
 #include "fetch/foresight.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <time.h>
 
 #define NONE UINT32_MAX
@@ -289,16 +289,12 @@ static void *run(void *arg)
 
 int ahead_start(struct ahead *a, struct err *e)
 {
-	sigset_t all, old;
 	int r;
 
 	parcels_on_touch(a->c.parcels, on_touch, a);
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = pthread_create(&a->thread, NULL, run, a);
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	r = thread_start(&a->thread, run, a, e);
 	a->started = r == 0;
-	return r == 0 ? 0 : err_set(e, -r, "cannot start a thread: %s", strerror(r));
+	return r;
 }
 
 void ahead_free(struct ahead *a)

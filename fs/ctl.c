@@ -2,6 +2,7 @@
 
 #include "core/clock.h"
 #include "core/file.h"
+#include "core/thread.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -140,11 +141,9 @@ int ctl_start(struct ctl *c, ctl_fn *fn, void *arg, struct err *e)
 
 	c->fn = fn;
 	c->arg = arg;
-	r = pthread_create(&c->thread, NULL, ctl_main, c);
-	if (r != 0)
-		return err_set(e, -r, "cannot start the control thread: %s", strerror(r));
-	c->started = true;
-	return 0;
+	r = thread_start(&c->thread, ctl_main, c, e);
+	c->started = r == 0;
+	return r;
 }
 
 void ctl_close(struct ctl *c)
