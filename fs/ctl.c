@@ -190,6 +190,22 @@ static int read_answer(int fd, unsigned timeout_ms, struct buf *answer)
 	}
 }
 
+/* A daemon that dies meanwhile is an error, no signal. */
+static int send_all(int fd, const char *p, size_t n)
+{
+	while (n > 0) {
+		ssize_t k = send(fd, p, n, MSG_NOSIGNAL);
+
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k < 0)
+			return -errno;
+		p += k;
+		n -= (size_t)k;
+	}
+	return 0;
+}
+
 int ctl_ask(int state_dirfd, const char *request, unsigned timeout_ms, char **ret, struct err *e)
 {
 	auto_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -207,7 +223,7 @@ int ctl_ask(int state_dirfd, const char *request, unsigned timeout_ms, char **re
 		line = NULL;
 		return err_set(e, -ENOMEM, "out of memory");
 	}
-	r = file_write_all(fd, line, strlen(line));
+	r = send_all(fd, line, strlen(line));
 	if (r == 0)
 		r = read_answer(fd, timeout_ms, &answer);
 	if (r < 0)

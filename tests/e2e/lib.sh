@@ -162,7 +162,7 @@ finish() {
 	cd /
 	if [ $rc -ne 0 ] && [ $rc -ne 77 ] && [ -d "$T" ]; then
 		echo "-- the daemons' logs:"
-		find "$T" -name '*log' -type f -size -1M -exec tail -n 20 {} + 2>/dev/null
+		find "$T" -name '*log' -type f -size -1024k -exec tail -n 20 {} + 2>/dev/null
 	fi
 	for m in $(awk -v t="$T/" 'index($5, t) == 1 { print $5 }' /proc/self/mountinfo | sort -r); do
 		mountpoint -q "$m" && timeout 20 "$DXFS_BIN/dxfs" unmount "$m"
