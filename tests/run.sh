@@ -292,9 +292,9 @@ both() {
 	wait $! $root
 }
 
-step_registry() {
+registry_suites() {
 	local t log
-	for t in projects tools scripts fetch; do
+	for t in "$@"; do
 		log=$scratch/registry.$t.log
 		say "registry/$t"
 		attended env --default-signal=INT,QUIT timeout -k 20 900 "tests/registry/$t.sh" >"$log" 2>&1
@@ -306,6 +306,15 @@ step_registry() {
 		grep -v ': same: \|^PASS ' "$log" | tail -150
 		tally_log "registry.$t" "$log"
 	done
+}
+
+# Two at a time: the tools take the processor, the others wait for the network.
+step_registry() {
+	local tools
+	registry_suites tools &
+	tools=$!
+	registry_suites projects fetch scripts &
+	wait $! $tools
 }
 
 mounting() {
