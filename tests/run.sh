@@ -308,13 +308,13 @@ registry_suites() {
 	done
 }
 
-# Two at a time: the tools take the processor, the others wait for the network.
+# Side by side: npm ci for the projects takes as long as all the others.
 step_registry() {
-	local tools
-	registry_suites tools &
-	tools=$!
-	registry_suites projects fetch scripts &
-	wait $! $tools
+	local projects
+	registry_suites projects &
+	projects=$!
+	registry_suites tools fetch scripts &
+	wait $! $projects
 }
 
 mounting() {
