@@ -15,25 +15,25 @@ static bool str_given(const struct lock *l, uint32_t offset)
 }
 
 /* A name that can be a folder in a node_modules, with or without a scope. */
-static bool name_ok(const char *s, size_t len)
+static bool name_ok(const char *s, size_t *ret_len)
 {
-	const char *slash;
+	const char *part = s, *end = strchrnul(s, '/');
+	size_t len;
 
-	if (len == 0 || s[0] == '.' || s[0] == '/')
-		return false;
-	slash = memchr(s, '/', len);
-	if (slash) {
-		if (s[0] != '@' || (size_t)(slash - s) > GRAPH_NAME_MAX)
+	if (*end) {
+		if (s[0] != '@' || (size_t)(end - s) > GRAPH_NAME_MAX)
 			return false;
-		len -= (size_t)(slash + 1 - s);
-		s = slash + 1;
-		if (len == 0 || s[0] == '.' || memchr(s, '/', len))
+		part = end + 1;
+		end = strchrnul(part, '/');
+		if (*end)
 			return false;
 	} else if (s[0] == '@') {
 		return false;
 	}
-	return len <= GRAPH_NAME_MAX &&
-	       !(len == strlen("node_modules") && memcmp(s, "node_modules", len) == 0);
+	len = (size_t)(end - part);
+	*ret_len = (size_t)(end - s);
+	return len > 0 && len <= GRAPH_NAME_MAX && part[0] != '.' &&
+	       !(len == strlen("node_modules") && memcmp(part, "node_modules", len) == 0);
 }
 
 /* "a/b/c": no empty part, no "." or "..", not absolute. */
@@ -229,8 +229,7 @@ static const char *check_children(const struct lock *l, struct tree_check *t, ui
 
 		if (le32toh(c->parent) != i || !str_given(l, c->name))
 			return "a child does not know its parent";
-		len = strlen(name);
-		if (!name_ok(name, len))
+		if (!name_ok(name, &len))
 			return "a child's name is not clean";
 		if (before && strcmp(before, name) >= 0)
 			return "children out of order";
