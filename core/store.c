@@ -277,26 +277,33 @@ static int refresh_locked(struct store *s, struct volume *v, struct err *e)
 	return r;
 }
 
-int volume_lock(struct store *s, struct volume *v, int *ret_lock, struct err *e)
+/* `create`: O_CREAT, or 0 for -ENOENT in a store that has been removed. */
+static int flock_volume(struct volume *v, int create, int *ret_lock, struct err *e)
 {
-	int fd = openat(v->dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-	int r;
+	auto_close int fd = openat(v->dir, "lock", O_RDWR | create | O_CLOEXEC | O_NOFOLLOW, 0644);
 
+	while (fd >= 0 && flock(fd, LOCK_EX) < 0)
+		if (errno != EINTR)
+			return err_set(e, -errno, "cannot lock the store %s: %s", v->path,
+				       strerror(errno));
 	if (fd < 0)
 		return err_set(e, -errno, "cannot lock the store %s: %s", v->path, strerror(errno));
-	while (flock(fd, LOCK_EX) < 0) {
-		if (errno == EINTR)
-			continue;
-		r = -errno;
-		(void)close(fd);
-		return err_set(e, r, "cannot lock the store %s: %s", v->path, strerror(-r));
-	}
-	r = refresh_locked(s, v, e);
-	if (r < 0) {
-		(void)close(fd);
-		return r;
-	}
 	*ret_lock = fd;
+	fd = -1;
+	return 0;
+}
+
+int volume_lock(struct store *s, struct volume *v, int *ret_lock, struct err *e)
+{
+	auto_unlock int lock = -1;
+	int r = flock_volume(v, O_CREAT, &lock, e);
+
+	if (r == 0)
+		r = refresh_locked(s, v, e);
+	if (r < 0)
+		return r;
+	*ret_lock = lock;
+	lock = -1;
 	return 0;
 }
 
@@ -596,7 +603,13 @@ int store_sync(struct store *s, struct err *e)
 		return r;
 	if (syncfs(v->dir) < 0)
 		return err_set(e, -errno, "cannot sync the store %s: %s", v->path, strerror(errno));
-	r = volume_lock(s, v, &lock, e);
+	/* Whoever removes the store meanwhile must not find a new file in a folder that was empty.
+	 */
+	r = flock_volume(v, 0, &lock, e);
+	if (r == 0 && !index_current(v))
+		r = refresh(s, v, e);
+	if (r == -ENOENT)
+		return 0;
 	for (size_t i = 0; r == 0 && i < count; i++) {
 		struct digest key = record_key(&records[i]);
 		struct record rec;

@@ -84,7 +84,8 @@ int store_put(struct store *s, const struct dxp_meta *meta, const struct dxp_fil
 int store_claim(struct store *s, const struct digest *key);
 void store_unclaim(struct store *s, const struct digest *key);
 
-/* syncfs, then every record made in this boot is marked synced. */
+/* syncfs, then every record made in this boot is marked synced. A store that has been removed
+ * meanwhile is nothing to sync (0), and nothing is made in it. */
 int store_sync(struct store *s, struct err *e) must_check;
 
 struct store_item {

@@ -1,5 +1,7 @@
 #include "fs/conn_turns.h"
 
+#include "core/thread.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -176,7 +178,7 @@ static void *run_watcher(void *arg)
 int turns_start(struct turns *t, int fd, unsigned max)
 {
 	cpu_set_t cpus;
-	int flags = fcntl(fd, F_GETFL), r;
+	int flags = fcntl(fd, F_GETFL);
 
 	*t = (struct turns){ .fd = fd, .max = max, .given = 1, .look_us = LOOK_US };
 	if (sched_getaffinity(0, sizeof cpus, &cpus) == 0 && CPU_COUNT(&cpus) == 1)
@@ -186,8 +188,7 @@ int turns_start(struct turns *t, int fd, unsigned max)
 	(void)sem_init(&t->turn, 0, 1);
 	(void)sem_init(&t->watch, 0, 1);
 	atomic_store(&t->watched, true);
-	r = pthread_create(&t->watcher, NULL, run_watcher, t);
-	return -r;
+	return thread_start(&t->watcher, run_watcher, t, NULL);
 }
 
 void turns_stop(struct turns *t)

@@ -21,24 +21,10 @@ uint64_t ops_from_kernel(const struct conn *c, uint64_t ino)
 struct stat ops_stat(const struct conn *c, const struct view_attr *a)
 {
 	const struct ops_server *s = server_ops(c->server);
-	struct timespec time = {
-		.tv_sec = a->mtime_ns / 1000000000,
-		.tv_nsec = a->mtime_ns % 1000000000,
-	};
+	struct stat st = view_stat(a, s->uid, s->gid);
 
-	return (struct stat){
-		.st_ino = ops_to_kernel(c, a->ino),
-		.st_mode = a->mode,
-		.st_nlink = 1,
-		.st_uid = s->uid,
-		.st_gid = s->gid,
-		.st_size = (off_t)a->size,
-		.st_blksize = 4096,
-		.st_blocks = S_ISREG(a->mode) ? (blkcnt_t)((a->size + 511) / 512) : 0,
-		.st_atim = time,
-		.st_mtim = time,
-		.st_ctim = time,
-	};
+	st.st_ino = ops_to_kernel(c, a->ino);
+	return st;
 }
 
 void ops_reply_entry(const struct ask *a, const struct upper_entry *entry)

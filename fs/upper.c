@@ -171,9 +171,11 @@ static int make_folders(struct upper *u, struct err *e)
 	static const char *const names[] = { "tree", "pkg", "tmp", "orphans" };
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		if (i >= 2)
-			upper_rm(u->fd, names[i]);
-		if (mkdirat(u->fd, names[i], 0700) < 0 && errno != EEXIST)
+		if (mkdirat(u->fd, names[i], 0700) == 0)
+			continue;
+		if (errno == EEXIST && i >= 2)
+			upper_empty(u->fd, names[i], "");
+		else if (errno != EEXIST)
 			return err_set(e, -errno,
 				       "cannot write into %s: %s; mount --read-only, or give "
 				       "another folder with --upper DIR",
@@ -351,7 +353,7 @@ void upper_close(struct upper *u)
 	for (unsigned i = 0; i < SNAPS; i++)
 		snap_unref(u->snaps[i]);
 	if (!u->peeking && u->fd >= 0)
-		upper_rm(u->fd, "orphans");
+		upper_empty(u->fd, "orphans", "");
 	free_areas(u);
 	gone_release(&u->gone);
 	nodes_release(&u->nodes);

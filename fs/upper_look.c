@@ -9,24 +9,7 @@
 
 void upper_stat_low(const struct upper *u, const struct view_attr *a, struct stat *ret)
 {
-	struct timespec time = {
-		.tv_sec = a->mtime_ns / 1000000000,
-		.tv_nsec = a->mtime_ns % 1000000000,
-	};
-
-	*ret = (struct stat){
-		.st_ino = a->ino,
-		.st_mode = a->mode,
-		.st_nlink = 1,
-		.st_uid = u->uid,
-		.st_gid = u->gid,
-		.st_size = (off_t)a->size,
-		.st_blksize = 4096,
-		.st_blocks = S_ISREG(a->mode) ? (blkcnt_t)((a->size + 511) / 512) : 0,
-		.st_atim = time,
-		.st_mtim = time,
-		.st_ctim = time,
-	};
+	*ret = view_stat(a, u->uid, u->gid);
 }
 
 static bool later(struct timespec a, struct timespec b)

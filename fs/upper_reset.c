@@ -347,23 +347,6 @@ static int carry_out(struct resetting *m, struct err *e)
 	return r;
 }
 
-/* What nobody has open of what was buried. */
-static void empty_orphans(struct upper *u)
-{
-	int fd = openat(u->fd, "orphans", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	const struct dirent *entry;
-
-	if (!d) {
-		closep(&fd);
-		return;
-	}
-	while ((entry = readdir(d)))
-		if (entry->d_name[0] == 'x')
-			upper_rm(dirfd(d), entry->d_name);
-	(void)closedir(d);
-}
-
 int upper_reset(struct upper *u, struct view *v, const char *path, view_change_fn *tell, void *arg,
 		uint64_t *ret_count, struct err *e)
 {
@@ -391,7 +374,7 @@ int upper_reset(struct upper *u, struct view *v, const char *path, view_change_f
 		free(m.news[i].name);
 	}
 	if (r == 0) {
-		empty_orphans(u);
+		upper_empty(u->fd, "orphans", "x"); /* what was buried and nobody has open */
 		*ret_count = m.items;
 	}
 	for (size_t i = 0; i < m.count; i++)

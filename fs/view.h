@@ -134,6 +134,9 @@ struct view_attr {
 	bool unsized; /* in a listing only: the size is not known yet, a look-up finds it out */
 };
 
+/* The same for stat(2). */
+struct stat view_stat(const struct view_attr *a, uid_t uid, gid_t gid);
+
 /* All of them: 0; VIEW_WAIT with the parcel in *ret_wait; -ENOENT not there; -ENOTDIR and the
  * like; -ESTALE an id that this server never gave out; -EIO, with the sentence in e. */
 int view_attr(struct view *v, uint64_t ino, struct view_attr *ret, struct parcel **ret_wait,

@@ -26,6 +26,28 @@ static bool is_dir(enum tree_kind kind)
 
 /* ---- attributes ---- */
 
+struct stat view_stat(const struct view_attr *a, uid_t uid, gid_t gid)
+{
+	struct timespec time = {
+		.tv_sec = a->mtime_ns / 1000000000,
+		.tv_nsec = a->mtime_ns % 1000000000,
+	};
+
+	return (struct stat){
+		.st_ino = a->ino,
+		.st_mode = a->mode,
+		.st_nlink = 1,
+		.st_uid = uid,
+		.st_gid = gid,
+		.st_size = (off_t)a->size,
+		.st_blksize = 4096,
+		.st_blocks = S_ISREG(a->mode) ? (blkcnt_t)((a->size + 511) / 512) : 0,
+		.st_atim = time,
+		.st_mtim = time,
+		.st_ctim = time,
+	};
+}
+
 /* A file may be in the list twice, linked last: the last one up to `entry` says it. */
 static enum tree_bin bin_of(const struct place *place, uint32_t entry)
 {

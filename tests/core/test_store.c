@@ -247,6 +247,23 @@ STORE_TEST(sync_marks_what_was_made_in_this_boot)
 	store_close(s);
 }
 
+static int remove_below(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	return ftw->level > 0 ? remove_one(path, st, type, ftw) : 0;
+}
+
+STORE_TEST(sync_makes_nothing_in_a_store_that_is_gone)
+{
+	struct store *s = open_store();
+
+	cr_assert_eq(sample_put(s, 1, NULL), 0);
+	cr_assert_eq(nftw(dir, remove_below, 16, FTW_DEPTH | FTW_PHYS), 0);
+	cr_assert_eq(store_sync(s, NULL), 0);
+	store_close(s);
+	cr_assert_eq(rmdir(dir), 0);
+	make_dir();
+}
+
 static unsigned open_fds(void)
 {
 	DIR *d = opendir("/proc/self/fd");
