@@ -59,7 +59,7 @@ static int make_folders(const struct volume *v, struct err *e)
 	return 0;
 }
 
-static int open_dir(struct volume *v, struct err *e)
+static int open_dir(struct volume *v, bool behind, struct err *e)
 {
 	struct stat st;
 
@@ -74,7 +74,14 @@ static int open_dir(struct volume *v, struct err *e)
 		return err_set(e, -errno, "cannot open the store %s: %s", v->path, strerror(errno));
 	if (faccessat(v->dir, ".", W_OK, AT_EACCESS) < 0 && (errno == EROFS || errno == EACCES))
 		v->read_only = true;
-	return owner_check(&st, v->path, e);
+	if (behind && st.st_uid != 0)
+		v->owner = st.st_uid;
+	if (v->owner == geteuid() && st.st_uid != v->owner && st.st_uid != 0)
+		return err_set(e, -EPERM,
+			       "it belongs to user %u, neither you nor root: not trusted; if you "
+			       "trust that user, give it with --store-behind or DX_STORE_BEHIND",
+			       (unsigned)st.st_uid);
+	return owner_check(&st, v->owner, v->path, e);
 }
 
 static bool index_lost(int r)
@@ -100,7 +107,7 @@ static int rebuild(struct volume *v, struct index *ret, struct err *e)
 static int open_index(struct store *s, struct volume *v, struct err *e)
 {
 	auto_unlock int lock = -1;
-	int r = index_open(&v->ix, v->dir, !v->read_only, e);
+	int r = index_open(&v->ix, v->dir, v->owner, !v->read_only, e);
 
 	if (!index_lost(r))
 		return r;
@@ -109,17 +116,19 @@ static int open_index(struct store *s, struct volume *v, struct err *e)
 	return volume_lock(s, v, &lock, e); /* rebuilds what is (still) lost */
 }
 
-static int volume_open(struct store *s, struct volume *v, const char *path, bool read_only,
-		       struct err *e)
+static int volume_open(struct store *s, struct volume *v, const char *path, bool behind,
+		       bool read_only, struct err *e)
 {
 	int r;
 
-	*v = (struct volume){ .dir = -1, .read_only = read_only, .ix = INDEX_CLOSED };
+	*v = (struct volume){
+		.dir = -1, .owner = geteuid(), .read_only = behind || read_only, .ix = INDEX_CLOSED
+	};
 	v->path = path ? strdup(path) : store_default_dir();
 	if (!v->path)
 		return err_set(e, path ? -ENOMEM : -ENOENT,
 			       "no place for the store: set DX_STORE or HOME, or give --store");
-	r = open_dir(v, e);
+	r = open_dir(v, behind, e);
 	if (r == 0 && !v->read_only)
 		r = make_folders(v, e);
 	if (r == 0)
@@ -131,25 +140,53 @@ static int volume_open(struct store *s, struct volume *v, const char *path, bool
 	return 0;
 }
 
+/* $DX_STORE_BEHIND, cut up in *ret_copy, which the caller frees. */
+static int behind_from_env(const char *ret[STORE_BEHIND_MAX + 1], char **ret_copy, struct err *e)
+{
+	const char *list = getenv("DX_STORE_BEHIND");
+	char *copy = strdup(list ? list : ""), *save = NULL;
+	size_t n = 0;
+
+	if (!copy)
+		return err_set(e, -ENOMEM, "out of memory");
+	for (char *w = strtok_r(copy, ":", &save); w; w = strtok_r(NULL, ":", &save)) {
+		if (n == STORE_BEHIND_MAX) {
+			free(copy);
+			return err_set(e, -E2BIG, "DX_STORE_BEHIND names more than %d stores",
+				       STORE_BEHIND_MAX);
+		}
+		ret[n++] = w;
+	}
+	ret[n] = NULL;
+	*ret_copy = copy;
+	return 0;
+}
+
 int store_open(struct store **ret, const struct store_options *o, struct err *e)
 {
-	struct store *s = calloc(1, sizeof *s);
-	size_t behind = 0;
-	int r;
+	const char *from_env[STORE_BEHIND_MAX + 1] = { 0 };
+	const char *const *behind = o->behind ? o->behind : from_env;
+	auto_free char *copy = NULL;
+	struct store *s;
+	size_t count = 0;
+	int r = o->behind ? 0 : behind_from_env(from_env, &copy, e);
 
+	if (r < 0)
+		return r;
+	s = calloc(1, sizeof *s);
 	if (!s)
 		return err_set(e, -ENOMEM, "out of memory");
 	(void)pthread_mutex_init(&s->mu, NULL);
-	while (o->behind && o->behind[behind])
-		behind++;
+	while (behind[count])
+		count++;
 	s->open_max = o->open_max ? o->open_max : STORE_OPEN_MAX;
 	s->claims = -1;
-	s->volumes = calloc(behind + 1, sizeof *s->volumes);
+	s->volumes = calloc(count + 1, sizeof *s->volumes);
 	r = s->volumes ? 0 : err_set(e, -ENOMEM, "out of memory");
 	boot_id(s->boot);
-	for (size_t i = 0; r == 0 && i <= behind; i++) {
+	for (size_t i = 0; r == 0 && i <= count; i++) {
 		s->volume_count++;
-		r = volume_open(s, &s->volumes[i], i ? o->behind[i - 1] : o->dir, i || o->read_only,
+		r = volume_open(s, &s->volumes[i], i ? behind[i - 1] : o->dir, i > 0, o->read_only,
 				e);
 	}
 	if (r < 0) {
@@ -193,9 +230,9 @@ const struct digest *meta_key(const struct dxp_meta *m)
 	return m->key.alg != DIGEST_NONE ? &m->key : &m->sha512;
 }
 
-int owner_check(const struct stat *st, const char *what, struct err *e)
+int owner_check(const struct stat *st, uid_t owner, const char *what, struct err *e)
 {
-	if (st->st_uid != geteuid() && st->st_uid != 0)
+	if (st->st_uid != geteuid() && st->st_uid != 0 && st->st_uid != owner)
 		return err_set(e, -EPERM,
 			       "%s belongs to user %u, neither you nor root: not trusted", what,
 			       (unsigned)st->st_uid);
@@ -222,7 +259,7 @@ int blob_open(const struct volume *v, struct hash128 content, int *ret_fd, struc
 		return err_set(e, -EPERM, "%s/%s is a symbolic link: not trusted", v->path, path);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return err_set(e, -errno, "cannot open %s/%s: %s", v->path, path, strerror(errno));
-	r = owner_check(&st, path, e);
+	r = owner_check(&st, v->owner, path, e);
 	if (r < 0)
 		return err_wrap(e, r, "%s", v->path);
 	*ret_st = st;
@@ -254,7 +291,7 @@ static void swap_index(struct store *s, struct volume *v, struct index ix)
 static int refresh(struct store *s, struct volume *v, struct err *e)
 {
 	struct index ix = INDEX_CLOSED;
-	int r = index_open(&ix, v->dir, !v->read_only, e);
+	int r = index_open(&ix, v->dir, v->owner, !v->read_only, e);
 
 	if (r == 0)
 		swap_index(s, v, ix);
@@ -415,10 +452,12 @@ int volume_record(struct store *s, struct volume *v, struct record *rec, struct 
 	return 0;
 }
 
-bool record_trusted(const struct store *s, const struct record *rec)
+bool record_trusted(const struct store *s, const struct volume *v, const struct record *rec)
 {
 	static const uint8_t unknown[16];
 
+	if (v->owner != geteuid())
+		return false;
 	if (rec->flags & RECORD_SYNCED)
 		return true;
 	return memcmp(rec->boot, s->boot, sizeof rec->boot) == 0 &&
@@ -511,7 +550,7 @@ void volume_mark(struct store *s, struct volume *v, const struct digest *key,
 
 	if (v->read_only || volume_lock(s, v, &lock, NULL) < 0)
 		return;
-	if (!same_record(v, key, content, &rec, &slot) || record_trusted(s, &rec))
+	if (!same_record(v, key, content, &rec, &slot) || record_trusted(s, v, &rec))
 		return;
 	/* It was written in another boot, and has just been read from the disk. */
 	rec.flags |= RECORD_SYNCED;
@@ -615,7 +654,7 @@ int store_sync(struct store *s, struct err *e)
 		struct record rec;
 		uint32_t slot;
 
-		if ((records[i].flags & RECORD_SYNCED) || !record_trusted(s, &records[i]) ||
+		if ((records[i].flags & RECORD_SYNCED) || !record_trusted(s, v, &records[i]) ||
 		    !same_record(v, &key, record_content(&records[i]), &rec, &slot))
 			continue;
 		rec.flags |= RECORD_SYNCED;

@@ -10,8 +10,15 @@
  *   <dir>/roots/              what mounts and locks name, for gc; each file under flock
  *
  * Several processes may use one store at once. Behind the writable one there may be
- * read-only stores, searched in turn. A folder, index or blob that is not owned by the caller
- * or root, or that group or others may write, is refused (-EPERM).
+ * read-only stores, searched in turn.
+ *
+ * Who is believed: a folder, index or blob that is not owned by the caller or root, or that group
+ * or others may write, is refused (-EPERM). A store behind may also be another user's, who is
+ * believed because the caller named the store (in a user namespace everybody outside looks like
+ * one such user). Then all of it must be of that user, the caller or root, and each of its blobs
+ * is verified in full before its first use by a process, whatever the index says. That the bytes
+ * are those of the digest is that user's word: name no store of somebody whose programs you
+ * would not run.
  *
  * There is no fsync per package: a record is trusted if it was made in this boot or marked
  * synced (after syncfs); any other blob is verified in full before its first use. A power cut
@@ -22,12 +29,15 @@
 struct store;
 
 struct store_options {
-	const char *dir;           /* NULL: store_default_dir() */
-	const char *const *behind; /* read-only stores, NULL-terminated; may be NULL */
-	bool read_only;            /* never write to `dir` either */
-	unsigned open_max;         /* descriptors kept open; 0: STORE_OPEN_MAX */
+	const char *dir; /* NULL: store_default_dir() */
+	/* Read-only stores, NULL-terminated; NULL: those of $DX_STORE_BEHIND, with colons between.
+	 */
+	const char *const *behind;
+	bool read_only;    /* never write to `dir` either */
+	unsigned open_max; /* descriptors kept open; 0: STORE_OPEN_MAX */
 };
-#define STORE_OPEN_MAX 100
+#define STORE_OPEN_MAX   100
+#define STORE_BEHIND_MAX 8 /* each is asked for every package that none before it has */
 
 /* $DX_STORE, else $XDG_DATA_HOME/dx/store, else $HOME/.local/share/dx/store; caller frees. */
 char *store_default_dir(void) must_check;

@@ -127,7 +127,7 @@ static int index_use(struct index *ret, int fd, const struct stat *st, bool mapp
 	return 0;
 }
 
-int index_open(struct index *ret, int dir, bool writable, struct err *e)
+int index_open(struct index *ret, int dir, uid_t owner, bool writable, struct err *e)
 {
 	auto_close int fd = openat(
 		dir, "index", (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
@@ -140,7 +140,7 @@ int index_open(struct index *ret, int dir, bool writable, struct err *e)
 		return err_set(e, -errno, "cannot stat the store's index: %s", strerror(errno));
 	if (!S_ISREG(st.st_mode))
 		return err_set(e, -EBADMSG, "the store's index is not a regular file");
-	r = owner_check(&st, "the store's index", e);
+	r = owner_check(&st, owner, "the store's index", e);
 	if (r == 0)
 		r = index_use(ret, fd, &st, writable, e);
 	if (r == 0)

@@ -157,8 +157,9 @@ void packages_release(struct store *s)
 
 /* ---- getting one ---- */
 
-static int check_blob(struct store *s, const struct record *rec, const struct digest *key, int fd,
-		      const struct stat *st, struct dxp **ret, struct err *e)
+static int check_blob(struct store *s, const struct volume *v, const struct record *rec,
+		      const struct digest *key, int fd, const struct stat *st, struct dxp **ret,
+		      struct err *e)
 {
 	struct hash128 content = record_content(rec);
 	struct dxp *p;
@@ -167,7 +168,7 @@ static int check_blob(struct store *s, const struct record *rec, const struct di
 	if ((uint64_t)st->st_size != le64toh(rec->size))
 		return err_set(e, -EBADMSG, "a blob of %lld bytes, its record says %llu",
 			       (long long)st->st_size, (unsigned long long)le64toh(rec->size));
-	r = record_trusted(s, rec) ? dxp_open(&p, fd, e) : dxp_open_verified(&p, fd, content, e);
+	r = record_trusted(s, v, rec) ? dxp_open(&p, fd, e) : dxp_open_verified(&p, fd, content, e);
 	if (r < 0)
 		return r;
 	if (!hash128_eq(dxp_content(p), content))
@@ -217,7 +218,7 @@ static int load(struct store *s, struct volume *v, const struct digest *key, str
 	p = calloc(1, sizeof *p);
 	if (!p)
 		return err_set(e, -ENOMEM, "out of memory");
-	r = check_blob(s, &rec, key, fd, &st, &p->dxp, e);
+	r = check_blob(s, v, &rec, key, fd, &st, &p->dxp, e);
 	if (r < 0) {
 		free(p);
 		if (r != -EBADMSG)
@@ -225,7 +226,7 @@ static int load(struct store *s, struct volume *v, const struct digest *key, str
 		volume_quarantine(s, v, content, key, &st);
 		return wrap_quarantined(content, e);
 	}
-	if (!record_trusted(s, &rec))
+	if (!record_trusted(s, v, &rec))
 		volume_mark(s, v, key, content);
 	if (!v->read_only && le32toh(rec.used_h) < now_h)
 		volume_touch(s, v, key, now_h);

@@ -84,9 +84,9 @@ struct index {
 		.fd = -1                                                                           \
 	}
 
-/* Not `writable`: another's, not mapped. -ENOENT: no file; -EBADMSG: garbage; -EPROTONOSUPPORT:
- * later version; -EPERM: owner. */
-int index_open(struct index *ret, int dir, bool writable, struct err *e) must_check;
+/* Not `writable`: another's, not mapped. `owner` as of a volume. -ENOENT: no file; -EBADMSG:
+ * garbage; -EPROTONOSUPPORT: later version; -EPERM: owner. */
+int index_open(struct index *ret, int dir, uid_t owner, bool writable, struct err *e) must_check;
 void index_close(struct index *ix);
 
 /* A new file with these records in the place of <dir>/index; in memory if dir is -1. Records
@@ -125,6 +125,7 @@ struct hash128 record_content(const struct record *rec);
 struct volume {
 	char *path; /* owned */
 	int dir;
+	uid_t owner; /* who is believed besides the caller and root; those two if no other is */
 	bool read_only;
 	struct index ix;     /* guarded by store.mu; replaced only under the lock as well, so
 			      * that whoever holds the lock may read it without mu */
@@ -157,8 +158,8 @@ bool path_content(const char *path, struct hash128 *ret);
 /* The digest under which a blob is found. */
 const struct digest *meta_key(const struct dxp_meta *m);
 
-/* 0, or -EPERM with a sentence: not the caller's or root's, or others may write. */
-int owner_check(const struct stat *st, const char *what, struct err *e) must_check;
+/* 0, or -EPERM with a sentence: not the caller's, root's or the owner's, or others may write. */
+int owner_check(const struct stat *st, uid_t owner, const char *what, struct err *e) must_check;
 
 /* Opens a blob for reading and checks its owner. -ENOENT without a sentence. */
 int blob_open(const struct volume *v, struct hash128 content, int *ret_fd, struct stat *ret_st,
@@ -211,7 +212,8 @@ int volume_walk(const struct volume *v, int (*fn)(void *arg, const char *path, c
 int volume_salvage(const struct volume *v, struct record **ret, size_t *ret_count,
 		   struct err *e) must_check;
 
-bool record_trusted(const struct store *s, const struct record *rec);
+/* Need the blob not be verified? Never so where another user has written the index. */
+bool record_trusted(const struct store *s, const struct volume *v, const struct record *rec);
 
 /* ---- temporary files (store_tmp.c): under flock while their writer lives ---- */
 

@@ -265,7 +265,7 @@ static int adopt(struct verify *w, struct hash128 content, const struct dxp *p, 
 	if (w->v->read_only || key->alg == DIGEST_NONE)
 		return 0;
 	if (volume_find(w->s, w->v, key, &rec, &slot) > 0) {
-		if (hash128_eq(record_content(&rec), content) && !record_trusted(w->s, &rec))
+		if (hash128_eq(record_content(&rec), content) && !record_trusted(w->s, w->v, &rec))
 			volume_mark(w->s, w->v, key, content);
 		return 0;
 	}

@@ -194,7 +194,7 @@ int cmd_mount(int argc, char **argv)
 		(void)fputs("dxfs mount: --read-only and --upper exclude each other\n", stderr);
 		return CMD_USAGE;
 	}
-	o.store.behind = o.behind;
+	o.store.behind = o.behind_count ? o.behind : NULL;
 	if (o.verbose)
 		log_set_level(LOG_DEBUG);
 	rc = run(&m);

@@ -86,7 +86,7 @@ static int set_option(struct mount_options *o, int c, const char *value)
 		o->store.dir = value;
 		break;
 	case 'b':
-		if (o->behind_count == BEHIND_MAX)
+		if (o->behind_count == STORE_BEHIND_MAX)
 			return usage_error("--store-behind=", value,
 					   "there may be eight of them at most");
 		o->behind[o->behind_count++] = value;

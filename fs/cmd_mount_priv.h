@@ -9,13 +9,11 @@
 
 #include <time.h>
 
-#define BEHIND_MAX 8
-
 /* The command line; strings are borrowed from argv. */
 struct mount_options {
 	struct cmd_project_options project;
 	struct store_options store;
-	const char *behind[BEHIND_MAX + 1];
+	const char *behind[STORE_BEHIND_MAX + 1];
 	unsigned behind_count;
 	const char *dir, *upper; /* upper NULL: in the state folder */
 	bool foreground, read_only, allow_other, verbose;

@@ -193,6 +193,7 @@ int cmd_store(int argc, char **argv)
 					      { "json", .given = &o.json },
 					      { "dry-run", .given = &o.dry_run },
 					      { 0 } };
+	static const char *const none[] = { NULL };
 	struct store *s = NULL;
 	struct err e = { 0 };
 	int rc = cmd_options(argc, argv, options, usage, 1, 1);
@@ -202,7 +203,7 @@ int cmd_store(int argc, char **argv)
 	for (size_t i = 0; i < ARRAY_LEN(actions); i++) {
 		if (strcmp(argv[optind], actions[i].name) != 0)
 			continue;
-		if (store_open(&s, &(struct store_options){ .dir = o.dir }, &e) < 0)
+		if (store_open(&s, &(struct store_options){ .dir = o.dir, .behind = none }, &e) < 0)
 			return fail(&e);
 		rc = actions[i].run(s, &o);
 		store_close(s);

@@ -443,6 +443,81 @@ STORE_TEST(a_store_behind_serves_and_is_never_written)
 	store_close(back);
 }
 
+/* A front store before those of $DX_STORE_BEHIND. */
+static int open_behind(struct store **ret, const char *list, struct err *e)
+{
+	char front[96];
+	struct store_options o = { .dir = front };
+
+	(void)snprintf(front, sizeof front, "%s/front", dir);
+	setenv("DX_STORE_BEHIND", list, 1);
+	return store_open(ret, &o, e);
+}
+
+STORE_TEST(stores_behind_come_from_the_environment)
+{
+	struct store *back = open_store(), *s = NULL;
+	char list[256];
+
+	cr_assert_eq(sample_put(back, 1, NULL), 0);
+	store_close(back);
+	(void)snprintf(list, sizeof list, "%s/second:%s:", dir, dir);
+	cr_assert_eq(open_behind(&s, list, NULL), -ENOENT); /* one that was named must be there */
+	*strrchr(list, ':') = '\0';
+	cr_assert_eq(open_behind(&s, strchr(list, ':') + 1, NULL), 0);
+	cr_assert_eq(sample_read(s, 1), 0);
+	store_close(s);
+	cr_assert_eq(open_behind(&s, "", NULL), 0);
+	cr_assert_eq(sample_read(s, 1), -ENOENT);
+	store_close(s);
+	cr_assert_eq(open_behind(&s, "/1:/2:/3:/4:/5:/6:/7:/8:/9", NULL), -E2BIG);
+}
+
+/* The store of root, whose blobs and index we then give away. */
+STORE_TEST(a_store_behind_may_be_anothers_and_each_blob_is_verified)
+{
+	struct store *back = open_store(), *s = NULL;
+	struct digest key = sample_key(1);
+	char path[128], index[128], second[128];
+	struct pkg *pkg = NULL;
+	struct err e = { 0 };
+
+	cr_assert_eq(sample_put(back, 1, NULL), 0);
+	cr_assert_eq(sample_put(back, 2, NULL), 0);
+	sample_path(back, 1, path);
+	sample_path(back, 2, second);
+	store_close(back);
+	if (geteuid() != 0) /* only root can give files away */
+		return;
+	(void)snprintf(index, sizeof index, "%s/index", dir);
+	cr_assert_eq(chown(dir, 12345, 0) | chown(index, 12345, 0) | chown(path, 12345, 0), 0);
+
+	cr_assert_eq(open_behind(&s, dir, &e), 0, "%s", e.msg);
+	cr_assert_eq(sample_read(s, 1), 0);
+	cr_assert_eq(sample_read(s, 2), 0);
+	store_close(s);
+
+	/* Its record says that it was made in this boot, which is not believed. */
+	spoil(path);
+	cr_assert_eq(open_behind(&s, dir, &e), 0);
+	cr_assert_eq(store_get(s, &key, &pkg, NULL), -EBADMSG);
+	store_close(s);
+
+	cr_assert_eq(chown(second, 12346, 0), 0); /* of a third user */
+	cr_assert_eq(open_behind(&s, dir, &e), 0);
+	cr_assert_eq(sample_read(s, 2), -EPERM);
+	store_close(s);
+	cr_assert_eq(chmod(dir, 0775), 0);
+	cr_assert_eq(open_behind(&s, dir, &e), -EPERM);
+	cr_assert(strstr(e.msg, "chmod go-w") != NULL);
+	cr_assert_eq(chmod(dir, 0755), 0);
+	cr_assert_eq(chown(index, 12346, 0), 0);
+	cr_assert_eq(open_behind(&s, dir, &e), -EPERM);
+	cr_assert_eq(store_open(&s, &(struct store_options){ .dir = dir }, &e), -EPERM);
+	cr_assert(strstr(e.msg, "DX_STORE_BEHIND") != NULL);
+	cr_assert_eq(chown(dir, 0, 0), 0);
+}
+
 STORE_TEST(a_read_only_store_refuses_changes_and_lives_without_an_index)
 {
 	struct store_options o = { .dir = dir, .read_only = true };

@@ -255,7 +255,7 @@ INDEX_TEST(anothers_index_may_be_cut_short)
 
 	for (uint64_t i = 0; i < 5; i++)
 		cr_assert_eq(add(s, i, false), 0);
-	cr_assert_eq(index_open(&ix, s->volumes[0].dir, false, NULL), 0);
+	cr_assert_eq(index_open(&ix, s->volumes[0].dir, geteuid(), false, NULL), 0);
 	store_close(s);
 	cr_assert_eq(index_find(&ix, &key, &rec, &slot), 1);
 	cr_assert_eq(le64toh(rec.size), 512 * 3);

@@ -105,7 +105,7 @@ logs | grep -qE 'leaf@1.1.0: .*may be written by others: not trusted' || fail "b
 restore
 if [ "$(id -u)" = 0 ]; then
 	chown 65534 "$T/store"
-	refused "of another user" "$T/store belongs to"
+	refused "of another user" "$T/store: it belongs to"
 	chown 0 "$T/store"
 	chown 65534 "$T/store/index"
 	refused "index of another user" 'index belongs to'
@@ -137,3 +137,12 @@ chmod -R a-w "$T/good"
 whole "a store behind" --store="$T/front" --store-behind="$T/good"
 chmod -R u+w "$T/good"
 same "nothing was copied" 0 "$(find "$T/front" -name '*.dxp' | wc -l)"
+
+# ---- behind may be another's, if it was named ----
+
+if [ "$(id -u)" = 0 ]; then
+	chown -R nobody "$T/good"
+	DX_STORE_BEHIND=$T/good whole "another user's store behind" --store="$T/front"
+	same "still nothing was copied" 0 "$(find "$T/front" -name '*.dxp' | wc -l)"
+	chown -R root "$T/good"
+fi

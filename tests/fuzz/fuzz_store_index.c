@@ -72,7 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	assert(dir_fd >= 0 && fd >= 0);
 	lay_out(fd, data, size);
 	(void)close(fd);
-	if (index_open(&ix, dir_fd, true, NULL) == 0)
+	if (index_open(&ix, dir_fd, geteuid(), true, NULL) == 0)
 		use(&ix);
 	index_close(&ix);
 	(void)snprintf(path, sizeof path, "%s/index", dir);
