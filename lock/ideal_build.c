@@ -434,7 +434,7 @@ static int note_requests(struct ideal *d)
 
 /* ---- the whole ---- */
 
-static int start(struct ideal *d)
+int ideal_start(struct ideal *d)
 {
 	d->names = table_new();
 	d->specs = table_new();
@@ -450,7 +450,7 @@ static int start(struct ideal *d)
 	return 0;
 }
 
-static void release(struct ideal *d)
+void ideal_release(struct ideal *d)
 {
 	ideal_specs_free(d);
 	table_free(d->names);
@@ -536,7 +536,7 @@ static int finish(struct ideal *d, bool from_lock, struct graph **ret)
 static int build(struct ideal *d, struct slice lock, struct graph **ret)
 {
 	bool keep = lock.len && !d->o->update_all;
-	int r = start(d);
+	int r = ideal_start(d);
 
 	if (r == 0)
 		r = ideal_read_project(d, keep ? lock : (struct slice){ 0 });
@@ -562,7 +562,7 @@ int ideal_build(struct ideal_result *ret, struct slice lock, const struct ideal_
 	int r = build(&d, lock, &ret->graph);
 
 	ret->packuments = d.packuments;
-	release(&d);
+	ideal_release(&d);
 	return r;
 }
 

@@ -5,25 +5,17 @@
 
 /* ---- packuments, with their versions read ---- */
 
-struct pack {
-	const struct packument *p;
-	struct semver *v;
-	bool *good;
-	int failure;
-	const char *why;
-};
-
-static struct pack *fail_pack(struct ideal *d, struct pack *k, int r, const struct err *e)
+static struct ipack *fail_pack(struct ideal *d, struct ipack *k, int r, const struct err *e)
 {
 	k->failure = r;
 	k->why = arena_strdup(&d->arena, e->msg);
 	return k;
 }
 
-static struct pack *load_pack(struct ideal *d, struct iname *name)
+static struct ipack *load_pack(struct ideal *d, struct iname *name)
 {
 	const struct catalog *c = d->o->catalog;
-	struct pack *k = arena_alloc(&d->arena, sizeof *k);
+	struct ipack *k = arena_alloc(&d->arena, sizeof *k);
 	struct err e = { 0 };
 	uint32_t n;
 	int r;
@@ -46,9 +38,9 @@ static struct pack *load_pack(struct ideal *d, struct iname *name)
 	return k;
 }
 
-static struct pack *pack_of(struct ideal *d, struct iname *name)
+struct ipack *ideal_pack(struct ideal *d, struct iname *name)
 {
-	struct pack *k = table_get(d->packs, (uintptr_t)name, 0);
+	struct ipack *k = table_get(d->packs, (uintptr_t)name, 0);
 	void **at;
 
 	if (k)
@@ -65,14 +57,12 @@ static struct pack *pack_of(struct ideal *d, struct iname *name)
 
 /* ---- npm-pick-manifest ---- */
 
-#define NO_VERSION UINT32_MAX
-
-static bool in_time(const struct ideal *d, const struct packument_version *v)
+bool ideal_in_time(const struct ideal *d, const struct packument_version *v)
 {
 	return !d->o->has_before || !(v->flags & PACKUMENT_TIMED) || v->time_ms <= d->o->before_ms;
 }
 
-static bool engine_fits(const struct ideal *d, const struct pack *k, uint32_t i)
+static bool engine_fits(const struct ideal *d, const struct ipack *k, uint32_t i)
 {
 	const struct packument_version *v = &k->p->versions[i];
 
@@ -81,17 +71,16 @@ static bool engine_fits(const struct ideal *d, const struct pack *k, uint32_t i)
 				    packument_str(k->p, v->engine_npm));
 }
 
-static uint32_t find_version(const struct pack *k, const char *text)
+static uint32_t find_version(const struct ipack *k, const char *text)
 {
 	for (uint32_t i = 0; i < k->p->head->version_count; i++) {
 		if (strcmp(packument_str(k->p, k->p->versions[i].version), text) == 0)
 			return i;
 	}
-	return NO_VERSION;
+	return IDEAL_NO_VERSION;
 }
 
-/* Higher is better; of equal ones the newer version. */
-static unsigned rank(const struct ideal *d, const struct pack *k, uint32_t i)
+unsigned ideal_rank(const struct ideal *d, const struct ipack *k, uint32_t i)
 {
 	bool engine = engine_fits(d, k, i);
 	bool fresh = !(k->p->versions[i].flags & PACKUMENT_DEPRECATED);
@@ -99,38 +88,39 @@ static unsigned rank(const struct ideal *d, const struct pack *k, uint32_t i)
 	return (engine && fresh ? 4u : 0) + (engine ? 2u : 0) + (fresh ? 1u : 0);
 }
 
-static uint32_t pick_default(const struct ideal *d, const struct pack *k,
+static uint32_t pick_default(const struct ideal *d, const struct ipack *k,
 			     const struct semver_range *range, bool any)
 {
 	const char *tag = d->o->default_tag ? d->o->default_tag : "latest";
 	const char *text = packument_tag(k->p, tag);
-	uint32_t i = text ? find_version(k, text) : NO_VERSION;
+	uint32_t i = text ? find_version(k, text) : IDEAL_NO_VERSION;
 
-	if (i == NO_VERSION || !(any || (k->good[i] && semver_range_test(range, &k->v[i]))) ||
-	    !in_time(d, &k->p->versions[i]) || k->p->versions[i].flags & PACKUMENT_DEPRECATED ||
-	    !engine_fits(d, k, i))
-		return NO_VERSION;
+	if (i == IDEAL_NO_VERSION || !(any || (k->good[i] && semver_range_test(range, &k->v[i]))) ||
+	    !ideal_in_time(d, &k->p->versions[i]) ||
+	    k->p->versions[i].flags & PACKUMENT_DEPRECATED || !engine_fits(d, k, i))
+		return IDEAL_NO_VERSION;
 	return i;
 }
 
-static uint32_t pick_range(const struct ideal *d, const struct pack *k,
+static uint32_t pick_range(const struct ideal *d, const struct ipack *k,
 			   const struct semver_range *range, bool any)
 {
 	uint32_t best = pick_default(d, k, range, any);
 	unsigned best_rank = 0;
 
-	if (best != NO_VERSION)
+	if (best != IDEAL_NO_VERSION)
 		return best;
 	for (uint32_t i = 0; i < k->p->head->version_count; i++) {
 		unsigned r;
 
-		if (!in_time(d, &k->p->versions[i]) || !k->good[i] ||
+		if (!ideal_in_time(d, &k->p->versions[i]) || !k->good[i] ||
 		    !semver_range_test(range, &k->v[i]))
 			continue;
-		if (best != NO_VERSION && best_rank == 7 && semver_cmp(&k->v[i], &k->v[best]) <= 0)
+		if (best != IDEAL_NO_VERSION && best_rank == 7 &&
+		    semver_cmp(&k->v[i], &k->v[best]) <= 0)
 			continue;
-		r = rank(d, k, i);
-		if (best == NO_VERSION || r > best_rank ||
+		r = ideal_rank(d, k, i);
+		if (best == IDEAL_NO_VERSION || r > best_rank ||
 		    (r == best_rank && semver_cmp(&k->v[i], &k->v[best]) > 0)) {
 			best = i;
 			best_rank = r;
@@ -139,41 +129,41 @@ static uint32_t pick_range(const struct ideal *d, const struct pack *k,
 	return best;
 }
 
-static uint32_t pick_text(const struct ideal *d, const struct pack *k, const char *text)
+static uint32_t pick_text(const struct ideal *d, const struct ipack *k, const char *text)
 {
 	auto_range struct semver_range range = { 0 };
 
 	if (semver_range_parse(&range, slice_str(text), SEMVER_LOOSE) < 0)
-		return NO_VERSION;
+		return IDEAL_NO_VERSION;
 	return pick_range(d, k, &range, strcmp(text, "*") == 0);
 }
 
-static uint32_t pick_tag(struct ideal *d, const struct pack *k, const char *tag)
+static uint32_t pick_tag(struct ideal *d, const struct ipack *k, const char *tag)
 {
 	const char *text = packument_tag(k->p, tag);
-	uint32_t i = text ? find_version(k, text) : NO_VERSION;
+	uint32_t i = text ? find_version(k, text) : IDEAL_NO_VERSION;
 	const char *below;
 
-	if (i == NO_VERSION || in_time(d, &k->p->versions[i]))
+	if (i == IDEAL_NO_VERSION || ideal_in_time(d, &k->p->versions[i]))
 		return i;
 	below = arena_printf(&d->arena, "<=%s", text);
-	return below ? pick_text(d, k, below) : NO_VERSION;
+	return below ? pick_text(d, k, below) : IDEAL_NO_VERSION;
 }
 
-static uint32_t pick_version(const struct ideal *d, const struct pack *k, struct slice text)
+static uint32_t pick_version(const struct ideal *d, const struct ipack *k, struct slice text)
 {
 	char canonical[SEMVER_TEXT_MAX];
 	struct semver v;
 	uint32_t i;
 
 	if (semver_parse(&v, semver_trim(text), SEMVER_LOOSE) < 0)
-		return NO_VERSION;
+		return IDEAL_NO_VERSION;
 	(void)semver_format(&v, canonical);
 	i = find_version(k, canonical);
-	return i != NO_VERSION && in_time(d, &k->p->versions[i]) ? i : NO_VERSION;
+	return i != IDEAL_NO_VERSION && ideal_in_time(d, &k->p->versions[i]) ? i : IDEAL_NO_VERSION;
 }
 
-static uint32_t pick(struct ideal *d, const struct pack *k, const struct ispec *s)
+uint32_t ideal_pick(struct ideal *d, const struct ipack *k, const struct ispec *s)
 {
 	static const struct semver_range none;
 	const char *tag;
@@ -181,14 +171,14 @@ static uint32_t pick(struct ideal *d, const struct pack *k, const struct ispec *
 	switch (s->type) {
 	case SPEC_TAG:
 		tag = arena_strndup(&d->arena, s->spec.fetch.ptr, s->spec.fetch.len);
-		return tag ? pick_tag(d, k, tag) : NO_VERSION;
+		return tag ? pick_tag(d, k, tag) : IDEAL_NO_VERSION;
 	case SPEC_VERSION:
 		return pick_version(d, k, s->spec.fetch);
 	default:
 		if (s->any)
 			return pick_text(d, k, "*");
 		return s->has_range ? pick_range(d, k, s->has_range ? &s->range : &none, false)
-				    : NO_VERSION;
+				    : IDEAL_NO_VERSION;
 	}
 }
 
@@ -256,7 +246,7 @@ static const char *text_or_null(const struct packument *p, uint32_t at)
 	return at ? packument_str(p, at) : NULL;
 }
 
-static struct ipkg *make_pkg(struct ideal *d, struct iname *name, const struct pack *k, uint32_t i)
+static struct ipkg *make_pkg(struct ideal *d, struct iname *name, const struct ipack *k, uint32_t i)
 {
 	const struct packument *p = k->p;
 	const struct packument_version *v = &p->versions[i];
@@ -290,7 +280,7 @@ static struct ipkg *make_pkg(struct ideal *d, struct iname *name, const struct p
 	return pkg;
 }
 
-static struct ipkg *pkg_at(struct ideal *d, struct iname *name, const struct pack *k, uint32_t i)
+struct ipkg *ideal_pkg_at(struct ideal *d, struct iname *name, const struct ipack *k, uint32_t i)
 {
 	struct ipkg *pkg = table_get(d->pkgs, (uintptr_t)k, i);
 	void **at;
@@ -339,7 +329,7 @@ static int load_registry(struct ideal *d, struct iload *l)
 {
 	const struct ispec *s = l->spec;
 	struct iname *name = l->name;
-	struct pack *k;
+	struct ipack *k;
 	struct err e = { 0 };
 	uint32_t i;
 
@@ -349,19 +339,19 @@ static int load_registry(struct ideal *d, struct iload *l)
 
 		name = real ? ideal_name(d, real) : NULL;
 	}
-	k = name ? pack_of(d, name) : NULL;
+	k = name ? ideal_pack(d, name) : NULL;
 	if (!k)
 		return ideal_stick(d, -ENOMEM);
 	if (k->failure)
 		return failed(d, l, k->failure, k->why);
-	i = pick(d, k, s);
-	if (i == NO_VERSION) {
+	i = ideal_pick(d, k, s);
+	if (i == IDEAL_NO_VERSION) {
 		(void)err_set(&e, -ENOENT, "%s: the registry has no version that fits \"%s\"%s",
 			      name->text, s->text,
 			      d->o->has_before ? " before the date that was given" : "");
 		return failed(d, l, -ENOENT, e.msg);
 	}
-	l->pkg = pkg_at(d, name, k, i);
+	l->pkg = ideal_pkg_at(d, name, k, i);
 	return l->pkg ? 0 : d->error;
 }
 

@@ -289,6 +289,22 @@ int ideal_place(struct ideal *d, struct iedge *edge, struct inode *dep,
  * memory. */
 const struct iload *ideal_load_pkg(struct ideal *d, struct iname *name, struct ispec *spec,
 				   const char *where);
+/* What the registry has of a name, with its versions read; `failure`: nothing. NULL: no memory. */
+struct ipack {
+	const struct packument *p;
+	struct semver *v;
+	bool *good;
+	int failure;
+	const char *why;
+};
+struct ipack *ideal_pack(struct ideal *d, struct iname *name);
+bool ideal_in_time(const struct ideal *d, const struct packument_version *v);
+/* How good a version is to npm-pick-manifest, 0 to 7; of equal ones the newer comes first. */
+#define IDEAL_RANK_BEST 7u
+unsigned ideal_rank(const struct ideal *d, const struct ipack *k, uint32_t i);
+#define IDEAL_NO_VERSION UINT32_MAX
+uint32_t ideal_pick(struct ideal *d, const struct ipack *k, const struct ispec *s);
+struct ipkg *ideal_pkg_at(struct ideal *d, struct iname *name, const struct ipack *k, uint32_t i);
 /* From a manifest that is no registry's: a package.json, a lock's entry. */
 struct ipkg *ideal_pkg_of(struct ideal *d, const cJSON *mani, const char *fallback_name,
 			  bool is_file, struct err *e);
@@ -316,6 +332,11 @@ int ideal_reread_root(struct ideal *d, struct slice manifest);
 struct inode *ideal_read_folder(struct ideal *d, struct iname *name, struct slice folder);
 /* As a package-lock.json, in no order; `without`: leave out what is extraneous in that; NULL. */
 int ideal_write(struct ideal *d, const struct graph *without, struct buf *ret);
+
+/* ---- ideal_build.c: an empty one, with `o` and `e`; and its end ---- */
+
+int ideal_start(struct ideal *d);
+void ideal_release(struct ideal *d);
 
 /* ---- failures ---- */
 
