@@ -95,10 +95,15 @@ static void keep_root(struct server *s, struct store_root **root)
 
 static void prefetch(struct server *s)
 {
-	struct view *v = view_get(s->shown);
+	struct parcel *const *parcels;
+	struct view *v;
 	size_t count;
-	struct parcel *const *parcels = view_parcels(v, &count);
 
+	/* Nobody comes: each would be a failure that no program has met. */
+	if (s->c.offline && s->c.prefetch != PREFETCH_ALL)
+		return;
+	v = view_get(s->shown);
+	parcels = view_parcels(v, &count);
 	for (size_t i = 0; i < count; i++)
 		if (!parcel_here(places_parcels(s->places), parcels[i]))
 			park_want(s->park, parcels[i], PARK_BACKGROUND);

@@ -21,5 +21,6 @@ ls node_modules/leaf >/dev/null 2>&1 || true
 start=$SECONDS
 fails 1 cat node_modules/leaf/index.js
 [ $((SECONDS - start)) -le 2 ] || fail "--offline waited"
+same "failed: what somebody asked for, no other" 1 "$(status s.packages.failed)"
 ls node_modules >/dev/null
 unmount_it
