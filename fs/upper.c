@@ -207,19 +207,11 @@ static int add_used(struct upper *u, const char *name)
 static int used_by_line(void *arg, const char *path)
 {
 	struct upper *u = arg;
-	char name[NAME_MAX + 1];
-	size_t len;
+	char folder[NAME_MAX + 1];
 
-	if (strncmp(path, "pkg/", 4) != 0) {
+	if (strncmp(path, "pkg/", 4) != 0)
 		atomic_store(&u->tree.used, true);
-		return 0;
-	}
-	len = strcspn(path + 4, "/");
-	if (len >= sizeof name)
-		return 0;
-	memcpy(name, path + 4, len);
-	name[len] = '\0';
-	return add_used(u, name);
+	return upper_folder_of(path, folder) ? add_used(u, folder) : 0;
 }
 
 /* Which packages have something here: one listing, and the lines of `removed`. */

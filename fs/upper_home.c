@@ -56,6 +56,20 @@ void upper_home_release(struct upper_home *h)
 	*h = (struct upper_home){ 0 };
 }
 
+bool upper_folder_of(const char *line, char ret[NAME_MAX + 1])
+{
+	size_t n;
+
+	if (strncmp(line, "pkg/", 4) != 0)
+		return false;
+	n = strcspn(line + 4, "/");
+	if (n > NAME_MAX)
+		return false;
+	memcpy(ret, line + 4, n);
+	ret[n] = '\0';
+	return true;
+}
+
 int upper_home(const struct upper *u, const char *folder, struct upper_home *ret)
 {
 	struct upper_home h = { .place = key_of(u, folder) };

@@ -306,6 +306,8 @@ struct upper_home {
 	char *place;   /* owned; relative to the project */
 	char *version; /* in the same memory */
 };
+/* The folder in `pkg` that a line of `removed` is about; false: of none. */
+bool upper_folder_of(const char *line, char ret[NAME_MAX + 1]);
 int upper_home(const struct upper *u, const char *folder, struct upper_home *ret) must_check;
 void upper_home_release(struct upper_home *h);
 bool upper_home_shown(struct view *v, const struct upper_home *h, const char *folder);

@@ -103,16 +103,8 @@ static int add_home(struct resetting *m, const char *folder)
 static int add_home_of_line(void *arg, const char *path)
 {
 	char folder[NAME_MAX + 1];
-	size_t n;
 
-	if (strncmp(path, "pkg/", 4) != 0)
-		return 0;
-	n = strcspn(path + 4, "/");
-	if (n >= sizeof folder)
-		return 0;
-	memcpy(folder, path + 4, n);
-	folder[n] = '\0';
-	return add_home(arg, folder);
+	return upper_folder_of(path, folder) ? add_home(arg, folder) : 0;
 }
 
 static int add_homes(struct resetting *m, struct err *e)
