@@ -107,7 +107,7 @@ static int mount_as_root(struct conn *c, int dirfd, const struct conn_options *o
 
 	if (fd < 0)
 		return err_set(e, -errno, "cannot open /dev/fuse: %s%s", strerror(errno),
-			       errno == ENOENT || errno == ENODEV
+			       errno == ENOENT || errno == ENODEV || errno == EPERM
 				       ? "; in a container give it --device /dev/fuse"
 				       : "");
 	snprintf(options, sizeof options,
@@ -117,9 +117,11 @@ static int mount_as_root(struct conn *c, int dirfd, const struct conn_options *o
 	if (mount("dxfs", place, "fuse.dxfs", flags, options) < 0) {
 		r = -errno;
 		return err_set(e, r, "cannot mount on %.120s: %s%s", c->dir, strerror(-r),
-			       r == -EPERM ? "; mounting needs CAP_SYS_ADMIN here, or an ordinary "
-					     "user and fusermount3"
-					   : "");
+			       r == -EPERM    ? "; in a container give it --cap-add SYS_ADMIN "
+						"(dxfs-containers(7))"
+			       : r == -EACCES ? "; in a container give it --security-opt "
+						"apparmor=unconfined (dxfs-containers(7))"
+					      : "");
 	}
 	c->mounted = true;
 	r = fuse_session_custom_io(c->session, conn_io(), fd);
@@ -129,8 +131,13 @@ static int mount_as_root(struct conn *c, int dirfd, const struct conn_options *o
 	return 0;
 }
 
-static int mount_as_user(struct conn *c, struct err *e)
+static int mount_as_user(struct conn *c, const struct conn_options *o, struct err *e)
 {
+	if (o->allow_other && !mount_may_allow_other())
+		return err_set(e, -EPERM,
+			       "--allow-other: ordinary users may let others in only where "
+			       "/etc/fuse.conf has the line user_allow_other; an administrator can "
+			       "add it (echo user_allow_other >>/etc/fuse.conf)");
 	c->by_fusermount = true;
 	/* libfuse and fusermount3 have said on stderr what was wrong */
 	if (fuse_session_mount(c->session, c->dir) != 0)
@@ -167,7 +174,7 @@ int conn_mount(struct conn *c, const char *dir, const struct conn_options *o, st
 	if (r == 0)
 		r = new_session(c, o, root, e);
 	if (r == 0)
-		r = root ? mount_as_root(c, dirfd, o, e) : mount_as_user(c, e);
+		r = root ? mount_as_root(c, dirfd, o, e) : mount_as_user(c, o, e);
 	if (r == 0)
 		return 0;
 	if (conn_unmount(c, true, &ignored) < 0)

@@ -154,15 +154,8 @@ static void check_apparmor(struct doctor *d)
 static void check_allow_other(struct doctor *d)
 {
 	struct doctor_check *c = add(d, "allow_other");
-	bool allowed = geteuid() == 0;
-	char line[256];
-	FILE *f = fopen("/etc/fuse.conf", "re");
 
-	while (f && fgets(line, sizeof line, f))
-		allowed |= strncmp(line, "user_allow_other", 16) == 0;
-	if (f)
-		(void)fclose(f);
-	if (allowed) {
+	if (mount_may_allow_other()) {
 		found(c, FINDING_OK, "other users can be let in");
 		return;
 	}

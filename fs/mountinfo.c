@@ -180,3 +180,29 @@ int mount_detach(const char *path, bool lazy, struct err *e)
 		return err_set(e, r, "cannot unmount %s: %s", path, strerror(-r));
 	return 0;
 }
+
+/* As fusermount3 reads it: a line of this word alone, blanks and what follows a # aside. */
+static bool is_line(char *line, const char *word)
+{
+	char *end;
+
+	line[strcspn(line, "#\n")] = '\0';
+	line += strspn(line, " \t");
+	end = line + strlen(line);
+	while (end > line && (end[-1] == ' ' || end[-1] == '\t'))
+		*--end = '\0';
+	return strcmp(line, word) == 0;
+}
+
+bool mount_may_allow_other(void)
+{
+	bool may = geteuid() == 0;
+	FILE *f = may ? NULL : fopen("/etc/fuse.conf", "re");
+	char line[256];
+
+	while (f && !may && fgets(line, sizeof line, f))
+		may = is_line(line, "user_allow_other");
+	if (f)
+		(void)fclose(f);
+	return may;
+}

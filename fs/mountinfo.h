@@ -22,6 +22,9 @@ int mountinfo_each(const char *below, void (*fn)(void *arg, const char *path), v
  * that lives in a way that cannot wait (state_lock) where the state is at hand. */
 bool mount_answers(const char *path);
 
+/* May the caller mount for other users too (root, or as /etc/fuse.conf says)? */
+bool mount_may_allow_other(void);
+
 /* Detaches the topmost mount on `path`: umount2 as root, fusermount3 otherwise. `lazy` detaches
  * it although it is in use. -EBUSY with a sentence. */
 int mount_detach(const char *path, bool lazy, struct err *e) must_check;

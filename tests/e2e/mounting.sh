@@ -35,6 +35,13 @@ unmount_it
 [ -d node_modules ] || fail "a folder that was there is gone"
 rmdir node_modules
 
+# ---- for others ----
+
+if ! { [ "$(id -u)" = 0 ] || grep -qx user_allow_other /etc/fuse.conf; }; then
+	refused '/etc/fuse.conf has the line user_allow_other' --allow-other ./node_modules
+	[ ! -e node_modules ] || fail "something was made"
+fi
+
 # ---- at the same moment ----
 
 starts=()
