@@ -16,6 +16,10 @@ static const char usage[] =
 	"                                 one) and dx.lock\n"
 	"       dx lock --update          the same, with the newest versions that package.json "
 	"allows\n"
+	"       dx lock --from FILE       the same, with the versions that a yarn.lock (version "
+	"1)\n"
+	"                                 or bun.lock pins; that of the project is kept to anyway\n"
+	"                                 where there is no other lock\n"
 	"       dx lock --check           does the lock fit package.json, is dx.lock fresh?\n"
 	"       dx lock show [FILE]       the lock as text, for people and git (textconv)\n"
 	"       dx lock export [FILE]     the package-lock.json that it stands for\n"
@@ -66,18 +70,18 @@ static bool fits(const struct cmd_project *c, bool *ret_old)
 	return fit;
 }
 
-static int make(bool update, struct err *e)
+static int make(bool update, const char *from, struct err *e)
 {
 	auto_cmd_project struct cmd_project c = CMD_PROJECT_INIT;
 	auto_lock struct lock *l = NULL;
 	struct err why = { 0 };
-	struct cmd_resolve ask = { .update_all = update };
+	struct cmd_resolve ask = { .update_all = update, .from = from };
 	bool fit, old;
 	int r = cmd_project_open(&c, NULL, e);
 
 	if (r < 0)
 		return r;
-	fit = !update && fits(&c, &old);
+	fit = !update && !from && fits(&c, &old);
 	old = fit && old;
 	/* A lock of an older version that fits is not made one of version 3 unasked. */
 	r = old ? 0 : cmd_project_resolve(&c, &ask, &l, fit ? &why : e);
@@ -314,16 +318,20 @@ static int sub(int argc, char **argv, struct err *e)
 int cmd_lock(int argc, char **argv)
 {
 	bool only_check = false, update = false;
+	const char *from = NULL;
 	const struct cmd_option options[] = { { "check", .given = &only_check },
 					      { "update", .given = &update },
+					      { "from", .value = &from },
 					      { 0 } };
 	struct err e = { 0 };
 	int r, rc = cmd_options(argc, argv, options, usage, 0, 4);
 
 	if (rc >= 0)
 		return rc;
-	if (only_check || update || optind == argc)
-		r = argc > optind ? CMD_USAGE : only_check ? check(&e) : make(update, &e);
+	if (argc > optind ? only_check || update || from : only_check + update + !!from > 1)
+		r = CMD_USAGE;
+	else if (optind == argc)
+		r = only_check ? check(&e) : make(update, from, &e);
 	else
 		r = sub(argc - optind, argv + optind, &e);
 	if (r == CMD_USAGE) {

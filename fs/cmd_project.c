@@ -5,6 +5,7 @@
 #include "fs/ctl.h"
 #include "fs/state.h"
 #include "lock/manifest.h"
+#include "lock/pinned.h"
 #include "lock/semver.h"
 
 #include <fcntl.h>
@@ -148,20 +149,50 @@ int cmd_project_resolving(struct cmd_project *p, struct ideal_options *ret, stru
 	return 0;
 }
 
+/* Without `from` a lock that cannot be read as one is left alone, and nothing is kept to. */
+static int read_pinned(struct cmd_project *p, const struct cmd_resolve *ask, struct pinned **ret,
+		       struct err *e)
+{
+	struct err why = { 0 };
+	int r;
+
+	if (ask->update_all && !ask->from)
+		return 0;
+	r = project_pinned(&p->project, ask->from, ret, &why);
+	if (r == -ENOTSUP && !ask->from) {
+		(void)fprintf(stderr, "%s; its versions are not kept to\n", why.msg);
+		return 0;
+	}
+	if (r < 0)
+		return err_set(e, r, "%s", why.msg);
+	if (*ret)
+		(void)fprintf(stderr, "keeping to the versions of %s (%u demands)\n%s",
+			      pinned_file(*ret), pinned_count(*ret), pinned_remarks(*ret));
+	return 0;
+}
+
 int cmd_project_resolve(struct cmd_project *p, const struct cmd_resolve *ask, struct lock **ret,
 			struct err *e)
 {
 	auto_ideal_result struct ideal_result result = IDEAL_RESULT_INIT;
+	const char *registries[3] = { npmrc_public_registry(p->npmrc) };
+	auto_pinned struct pinned *pinned = NULL;
 	struct ideal_options o;
 	bool changed;
 	int r;
 
 	cmd_project_select(p);
 	r = cmd_project_resolving(p, &o, e);
+	if (r == 0)
+		r = read_pinned(p, ask, &pinned, e);
 	if (r < 0)
 		return r;
+	if (npmrc_registry_for(p->npmrc, NULL, &registries[!!registries[0]], NULL) < 0)
+		registries[1] = NULL;
+	o.pinned = pinned;
+	o.registries = registries;
 	o.update = ask->update;
-	o.update_all = ask->update_all;
+	o.update_all = ask->update_all || ask->from;
 	r = project_resolve(&p->project, &p->options, &o, ask->edits, &result, ret, &changed, e);
 	if (result.warnings.len)
 		(void)fwrite(result.warnings.data, 1, result.warnings.len, stderr);

@@ -60,6 +60,7 @@ struct cmd_resolve {
 	const struct project_edits *edits;
 	const char *const *update; /* names, NULL-terminated */
 	bool update_all;
+	const char *from; /* another tool's lock to keep to instead of the project's; NULL: none */
 };
 
 /* project_resolve() with npm's settings; what it let be is said on stderr. */

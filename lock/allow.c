@@ -2,6 +2,7 @@
 
 #include "lock/semver.h"
 #include "lock/spec.h"
+#include "lock/tarball_url.h"
 
 #include <ctype.h>
 
@@ -183,59 +184,11 @@ int allow_add(struct allow *a, const char *key, bool yes, struct err *e)
 
 /* ---- who a package is ---- */
 
-/* Cuts the last part off, at '/' or its percent-encoded form; what is left has no separator. */
-static struct slice last_part(struct slice *path)
-{
-	size_t from = path->len, sep = 0;
-	struct slice part;
-
-	while (from > 0 && !sep) {
-		if (path->ptr[from - 1] == '/')
-			sep = 1;
-		else if (from >= 3 &&
-			 strncasecmp((const char *)path->ptr + from - 3, "%2f", 3) == 0)
-			sep = 3;
-		else
-			from--;
-	}
-	part = (struct slice){ path->ptr + from, path->len - from };
-	path->len = from - sep;
-	return part;
-}
-
-/* "<registry>/@scope/name/-/name-1.2.3.tgz" says who it is; no other URL does. */
 static int identify_url(struct arena *a, struct identity *id, const char *url)
 {
-	const char *host = strstr(url, "://"), *slash;
-	struct slice path, base, project, scope, version;
-	char text[SEMVER_TEXT_MAX];
-	struct semver v;
+	int r = tarball_url(a, url, &id->name, &id->version);
 
-	if (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0)
-		return 0;
-	slash = strchr(host + 3, '/');
-	if (!slash || strpbrk(slash, "?#"))
-		return 0;
-	path = slice_str(slash + 1);
-	base = last_part(&path);
-	if (base.len < 4 || memcmp(base.ptr + base.len - 4, ".tgz", 4) != 0 ||
-	    !slice_eq(last_part(&path), SLICE("-")))
-		return 0;
-	project = last_part(&path);
-	scope = last_part(&path);
-	if (project.len == 0 || base.len < project.len + 5 ||
-	    memcmp(base.ptr, project.ptr, project.len) != 0 || base.ptr[project.len] != '-')
-		return 0;
-	version = (struct slice){ base.ptr + project.len + 1, base.len - project.len - 5 };
-	if (semver_parse(&v, version, 0) < 0)
-		return 0;
-	(void)semver_format(&v, text);
-	id->version = slice_str(arena_strdup(a, text));
-	id->name = project;
-	if (scope.len && scope.ptr[0] == '@')
-		id->name = slice_str(
-			arena_printf(a, "%.*s/%.*s", SLICE_FMT(scope), SLICE_FMT(project)));
-	return arena_error(a);
+	return r < 0 ? r : 0;
 }
 
 /* What one who depends on it asks for. */

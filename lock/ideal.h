@@ -11,6 +11,8 @@
 #include "lock/platform.h"
 #include "lock/select.h"
 
+struct pinned;
+
 struct ideal_options {
 	const struct catalog *catalog;
 	const struct platform *platform; /* whose node and npm the engines are compared with */
@@ -24,6 +26,12 @@ struct ideal_options {
 	const char *default_tag; /* NULL: "latest" */
 	bool legacy_peer_deps, strict_peer_deps, force, prefer_dedupe;
 	bool omit_resolved; /* npm's omit-lockfile-registry-resolved */
+	/* What another tool's lock pins (pinned.h), which is kept to where there is no lock; NULL.
+	 */
+	const struct pinned *pinned;
+	/* URLs of registries from which a tarball that it names may as well come by name: the
+	 * configured one, the public one; NULL-terminated; NULL: none. */
+	const char *const *registries;
 	/* Names to resolve anew wherever they stand, NULL-terminated; NULL: none. */
 	const char *const *update;
 	bool update_all; /* the lock is not kept to at all */

@@ -21,11 +21,14 @@ static const char *address(struct ideal *d, const struct spec *s)
 			    SLICE_FMT(s->fetch));
 }
 
-int ideal_load_tarball(struct ideal *d, struct iload *l, const struct spec *s)
+int ideal_load_tarball(struct ideal *d, struct iload *l, const struct spec *s,
+		       const char *integrity)
 {
 	const struct catalog *c = d->o->catalog;
 	struct catalog_contents all cleanup(catalog_contents_release) = { 0 };
-	struct catalog_package pkg = { .name = l->name->text, .resolved = address(d, s) };
+	struct catalog_package pkg = { .name = l->name->text,
+				       .resolved = address(d, s),
+				       .integrity = integrity };
 	const cJSON *mani;
 	struct err e = { 0 };
 	int r = -ENOENT;

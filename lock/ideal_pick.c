@@ -1,5 +1,6 @@
 #include "lock/entry.h"
 #include "lock/ideal_priv.h"
+#include "lock/pinned.h"
 #include "lock/published.h"
 #include "lock/semver_priv.h"
 
@@ -365,7 +366,7 @@ static int load_other(struct ideal *d, struct iload *l, const char *where)
 	    spec_parse(&here, slice_str(l->name->text), slice_str(l->spec->text), slice_str(where),
 		       &d->arena, &e) == 0 &&
 	    (here.type == SPEC_REMOTE || here.type == SPEC_FILE))
-		return ideal_load_tarball(d, l, &here);
+		return ideal_load_tarball(d, l, &here, NULL);
 	(void)err_set(&e, -EOPNOTSUPP, "%s: \"%s\" is nothing that can be resolved", l->name->text,
 		      l->spec->text);
 	return failed(d, l, -EOPNOTSUPP, e.msg);
@@ -373,6 +374,17 @@ static int load_other(struct ideal *d, struct iload *l, const char *where)
 
 const struct iload *ideal_load_pkg(struct ideal *d, struct iname *name, struct ispec *spec,
 				   const char *where)
+{
+	const struct pin *pin = d->o->pinned && spec->good && !ideal_updates(d, name)
+					? pinned_find(d->o->pinned, name->text, spec->text)
+					: NULL;
+
+	return pin ? ideal_load_pinned(d, name, spec, pin, where)
+		   : ideal_load_plain(d, name, spec, where);
+}
+
+const struct iload *ideal_load_plain(struct ideal *d, struct iname *name, struct ispec *spec,
+				     const char *where)
 {
 	bool keep = spec->type != SPEC_FILE;
 	struct iload *l = keep ? table_get(d->loads, (uintptr_t)name, (uintptr_t)spec) : NULL;

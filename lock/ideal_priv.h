@@ -289,6 +289,13 @@ int ideal_place(struct ideal *d, struct iedge *edge, struct inode *dep,
  * memory. */
 const struct iload *ideal_load_pkg(struct ideal *d, struct iname *name, struct ispec *spec,
 				   const char *where);
+/* The same whatever is pinned. */
+const struct iload *ideal_load_plain(struct ideal *d, struct iname *name, struct ispec *spec,
+				     const char *where);
+/* And what `pin` says the spec means (ideal_pinned.c), if that can be. */
+struct pin;
+const struct iload *ideal_load_pinned(struct ideal *d, struct iname *name, struct ispec *spec,
+				      const struct pin *pin, const char *where);
 /* What the registry has of a name, with its versions read; `failure`: nothing. NULL: no memory. */
 struct ipack {
 	const struct packument *p;
@@ -312,8 +319,9 @@ void ideal_hint(struct ideal *d, const struct ipkg *pkg);
 
 /* ---- ideal_carry.c: what lies in tarballs ---- */
 
-/* Fills `l` from a tarball at a URL or path. */
-int ideal_load_tarball(struct ideal *d, struct iload *l, const struct spec *s);
+/* Fills `l` from a tarball at a URL or path, which must have the digest (NULL: any). */
+int ideal_load_tarball(struct ideal *d, struct iload *l, const struct spec *s,
+		       const char *integrity);
 /* Puts what a bundler's tarball carries below it. */
 int ideal_open_bundle(struct ideal *d, struct inode *n);
 

@@ -81,6 +81,14 @@ int project_resolve(const struct project *p, const struct npmlock_options *o,
 		    struct ideal_result *ret, struct lock **ret_lock, bool *ret_changed,
 		    struct err *e) must_check;
 
+struct pinned;
+
+/* What another tool's lock pins: that of `file` (below the current folder), or with NULL the
+ * project's yarn.lock or bun.lock where it has no lock of npm's or ours; *ret NULL: none. Errors of
+ * pinned_parse(), and of reading. */
+int project_pinned(const struct project *p, const char *file, struct pinned **ret,
+		   struct err *e) must_check;
+
 /* Is dx.lock sound, and byte for byte what npm's lock gives now? 0; -ESTALE, -ENOENT, -EBADMSG with
  * a sentence. Without npm's lock, that is project_check()'s to say. */
 int project_fresh(const struct project *p, const struct npmlock_options *o, struct lock **ret,

@@ -3,11 +3,13 @@
 #include "lock/ideal.h"
 #include "lock/manifest.h"
 #include "lock/manifest_edit.h"
+#include "lock/pinned.h"
 #include "lock/project_priv.h"
 #include "lock/render.h"
 #include "lock/semver.h"
 #include "lock/spec.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 
 /* ---- the locks ---- */
@@ -43,6 +45,31 @@ static int text_to_keep(const struct project *p, const struct npmlock_options *o
 		r = lock_graph(l, &g, e);
 	}
 	return r == 0 ? render_package_lock(g, ret, e) : r;
+}
+
+int project_pinned(const struct project *p, const char *file, struct pinned **ret, struct err *e)
+{
+	static const char *const names[] = { "yarn.lock", "bun.lock" };
+	const char *const *name = names, *const *end = names + ARRAY_LEN(names);
+	auto_free char *text = NULL;
+	struct err why = { 0 };
+	size_t len = 0;
+	int r = -ENOENT;
+
+	*ret = NULL;
+	if (!file && p->lock_file)
+		return 0;
+	if (file)
+		r = file_read_all(AT_FDCWD, file, PINNED_SIZE_MAX, &text, &len, e);
+	for (; !file && r == -ENOENT && name < end; name++) {
+		r = file_read_all(p->dirfd, *name, PINNED_SIZE_MAX, &text, &len, &why);
+		file = r == -ENOENT ? NULL : *name;
+	}
+	if (!file)
+		return 0;
+	if (r < 0)
+		return why.msg[0] ? err_set(e, r, "%s", why.msg) : r;
+	return pinned_parse(ret, (struct slice){ (const uint8_t *)text, len }, file, e);
 }
 
 static int path_of(const struct project *p, const char *file, char **ret, struct err *e)
