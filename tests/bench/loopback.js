@@ -1,20 +1,22 @@
 // loopback.js - a registry on 127.0.0.1 that is as fast as any and as far away as one wants:
 // nginx (Debian's, installed if need be) with real tarballs, over HTTP/2 and TLS, behind delayproxy.
 //
-//   const registry = await loopback.start({ scratch, projects, tests })
+//   const registry = await loopback.start({ scratch, projects, tests, metadata })
 //   registry.url, registry.ca     https://127.0.0.1:PORT/, and the file of the CA that signs for it
 //   await registry.roundTrip(20)  milliseconds, for what comes from then on
 //   registry.stop()
 //
 // The tarballs come from npm's cache (tools/mirror.js), which `npm ci` of the projects fills; the
 // packuments are made of what the projects' package-lock.json say, so they know these versions only
-// and are smaller than real ones. The CA is made here and lives in the scratch folder.
+// and are smaller than real ones. With `metadata` (a folder that packuments.js filled) there are real
+// packuments and no tarballs. The CA is made here and lives in the scratch folder.
 'use strict'
 const crypto = require('crypto')
 const fs = require('fs')
 const net = require('net')
 const path = require('path')
 const { spawn, spawnSync } = require('child_process')
+const packuments = require('./packuments')
 
 function run (cmd, args) {
   const r = spawnSync(cmd, args, { encoding: 'utf8', maxBuffer: 1 << 28 })
@@ -73,9 +75,7 @@ function packument (name, versions, url, tarballs) {
 
 function writePackuments (projects, url, tarballs, dir) {
   for (const [name, versions] of Object.entries(versionsOf(projects))) {
-    const to = path.join(dir, `${name}.json`)
-    fs.mkdirSync(path.dirname(to), { recursive: true })
-    fs.writeFileSync(to, JSON.stringify(packument(name, versions, url, tarballs)))
+    packuments.write(dir, name, packument(name, versions, url, tarballs))
   }
 }
 
@@ -92,6 +92,7 @@ http {
   uwsgi_temp_path ${dir}/tmp; scgi_temp_path ${dir}/tmp;
   sendfile on; tcp_nodelay on;
   open_file_cache max=20000;
+  map $http_accept $form { default full; ~npm\\.install-v1 short; }
   server {
     listen 127.0.0.1:${port} ssl http2;
     ssl_certificate ${dir}/leaf.pem; ssl_certificate_key ${dir}/leaf.key;
@@ -100,7 +101,8 @@ http {
       root ${dir}/tarballs; default_type application/octet-stream; try_files /$scope$file =404;
     }
     location / {
-      root ${dir}/packuments; default_type application/json; try_files $uri.json =404;
+      root ${dir}/packuments/$form; rewrite ^(.*)$ $1.json break; types { } default_type application/json;
+      gzip_static always; gunzip on; add_header Cache-Control "public, max-age=300"; add_header Vary Accept;
     }
   }
 }
@@ -130,10 +132,10 @@ const nextLine = stream => new Promise((resolve, reject) => {
   stream.once('end', () => reject(new Error('delayproxy has ended')))
 })
 
-async function start ({ scratch, projects, tests }) {
+async function start ({ scratch, projects, tests, metadata }) {
   const dir = path.join(scratch, 'registry')
   fs.mkdirSync(path.join(dir, 'tmp'), { recursive: true })
-  run('node', [path.join(__dirname, '../tools/mirror.js'), path.join(dir, 'tarballs'), ...projects])
+  if (!metadata) run('node', [path.join(__dirname, '../tools/mirror.js'), path.join(dir, 'tarballs'), ...projects])
   makeCertificates(dir)
   const port = await freePort()
   fs.writeFileSync(path.join(dir, 'nginx.conf'), config(dir, port))
@@ -141,7 +143,8 @@ async function start ({ scratch, projects, tests }) {
   await answers(port, nginx)
   const proxy = spawn(path.join(tests, 'delayproxy'), [String(port)], { stdio: ['pipe', 'pipe', 'inherit'] })
   const url = `https://127.0.0.1:${await nextLine(proxy.stdout)}/`
-  writePackuments(projects, url, path.join(dir, 'tarballs'), path.join(dir, 'packuments'))
+  if (metadata) packuments.rebase(metadata, path.join(dir, 'packuments'), url)
+  else writePackuments(projects, url, path.join(dir, 'tarballs'), path.join(dir, 'packuments'))
   return {
     url,
     ca: path.join(dir, 'ca.pem'),

@@ -11,7 +11,10 @@
 //            children), the largest process's memory
 //   run      cold store, `dxfs mount`, first run of a program, to its end, against install-then-run
 //   predict  cold first runs without prediction, with the lock's edges, with what was learned
+//   resolve  package.json → lock, metadata cold and warm (net_resolve.js), from loopback
 //   real     `fetch` once, from the registry that npm is configured for
+//   resolve-real   `resolve` of the project of 1,400 packages once, from there
+// --metadata: where the packuments for `resolve` are kept for the next time (default: they are not).
 // --tools: a folder whose node_modules/.bin has bun and pnpm. npm's cache must hold the packages of
 // tests/projects/{cra,vite,express} (npm ci there once). Disk: some 3 GB in $BENCH_DIR or $TMPDIR;
 // all of it is removed at the end.
@@ -19,12 +22,13 @@
 const fs = require('fs')
 const os = require('os')
 const path = require('path')
-const { spawnSync } = require('child_process')
+const { spawn, spawnSync } = require('child_process')
 const loopback = require('./loopback')
 const predict = require('./net_predict')
+const resolve = require('./net_resolve')
 
 const top = path.resolve(__dirname, '../..')
-const options = { bin: path.join(top, 'build/fs'), tools: '', runs: '3', rtt: '0,20,100', with: 'dx,bun,pnpm,npm' }
+const options = { bin: path.join(top, 'build/fs'), tools: '', runs: '3', rtt: '0,20,100', with: 'dx,bun,pnpm,npm', metadata: '' }
 const sections = []
 for (const arg of process.argv.slice(2)) {
   const m = /^--(\w+)=(.*)$/.exec(arg)
@@ -83,6 +87,15 @@ function measured (argv, cwd, env) {
   const out = path.join(scratch, 'rusage.json')
   timed([path.join(tests, 'rusage'), out, ...argv], cwd, env)
   return JSON.parse(fs.readFileSync(out, 'utf8'))
+}
+
+// A command to whose questions this process has the answers.
+function aside (argv, cwd, env) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(argv[0], argv.slice(1), { cwd, env, stdio: ['ignore', 'ignore', 'inherit'] })
+    child.on('error', reject)
+    child.on('close', code => code === 0 ? resolve() : reject(new Error(`${argv.join(' ')}: ${code}`)))
+  })
 }
 
 const clients = {
@@ -153,8 +166,10 @@ async function benchFetch (registry) {
   await registry.roundTrip(0)
 }
 
+const configured = () => spawnSync('npm', ['config', 'get', 'registry'], { encoding: 'utf8' }).stdout.trim()
+
 function benchReal () {
-  const url = spawnSync('npm', ['config', 'get', 'registry'], { encoding: 'utf8' }).stdout.trim()
+  const url = configured()
   const dirOf = prepare('cra', 'real', url, '')
   compare('real', fetchRounds(1, dirOf, ''))
 }
@@ -199,6 +214,15 @@ async function benchRun (registry) {
   await registry.roundTrip(0)
 }
 
+// What net_resolve.js needs of this.
+const resolving = () => ({
+  scratch, top, tests, chosen, tool, newHome, measured, aside, settle, report, median, show, configured,
+  dx: clients.dx.install[0],
+  runs: Number(options.runs),
+  rtts: options.rtt.split(','),
+  metadata: options.metadata || path.join(scratch, 'metadata')
+})
+
 async function main () {
   let registry
   try {
@@ -211,7 +235,9 @@ async function main () {
       const net = { scratch, project, programs, newHome, timed, settle, prepare, median, show }
       await predict.bench({ ...net, runs: Number(options.runs), dx: clients.dx.install[0], dxfs: path.resolve(options.bin, 'dxfs') }, registry)
     }
+    if (wanted('resolve')) await resolve.bench(resolving())
     if (wanted('real')) benchReal()
+    if (wanted('resolve-real')) resolve.benchReal(resolving())
   } finally {
     if (registry) registry.stop()
     fs.rmSync(scratch, { recursive: true, force: true })
