@@ -326,7 +326,7 @@ mounting() {
 		tally mounting 0 0 1
 	else
 		! wanted e2e crafted || make_user
-		! wanted e2e || both e2e "$kit/tests/e2e/run.sh"
+		! wanted e2e || RESOLVE_ALL=1 both e2e "$kit/tests/e2e/run.sh"
 		! wanted crafted || both crafted "$kit/tests/crafted.sh"
 		! wanted registry || step_registry
 	fi
