@@ -204,10 +204,10 @@ static void hint(void *self, const char *const *names, size_t count)
 {
 	struct catalog_npm *c = self;
 
-	for (size_t i = 0; c->metadata && i < count; i++)
-		metadata_hint(c->metadata, names[i]);
-	if (c->metadata)
+	if (c->metadata) {
+		metadata_hint(c->metadata, names, count);
 		return;
+	}
 	for (size_t i = 0; i < count; i++)
 		(void)wanted(self, names[i], HTTP_SOON);
 }

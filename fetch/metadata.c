@@ -11,14 +11,28 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #define BUCKETS 4096u
 
-enum state { LOOK, ASKED, CAME, DONE };
+/* A worker is woken for look-ups only when so many wait for each that is up: one takes less time
+ * than waking does. */
+#define LOOKS_PER_WORKER 8u
+
+enum state { LOOK, LOOKING, ASKED, CAME, DONE };
+
+/* What files are read into: one fault a huge page, not one a page. */
+#define REGION_SIZE ((size_t)32 << 20)
+struct region {
+	struct region *next;
+	size_t used, size; /* with this head */
+};
 
 struct slot {
-	struct slot *next, *job_next;
+	struct slot *next;
+	struct slot *job_next, **job_at; /* job_at NULL: on no list */
 	struct metadata *m;
 	char *name, *url, *path; /* path: of its file, NULL where nothing is kept */
 	const char *registry;
@@ -27,8 +41,8 @@ struct slot {
 	enum state state;
 	bool hurried;
 	/* whoever works on it */
-	char *old;  /* what the cache has, and is too old */
-	char *blob; /* what `p` lies in */
+	const char *old; /* what the cache has, in a region, and is too old */
+	char *blob;      /* what `p` lies in, where that is no region */
 	struct packument p;
 	struct http_body body;
 	char *etag;
@@ -46,6 +60,8 @@ struct metadata {
 	pthread_cond_t changed, work;
 	struct slot *buckets[BUCKETS];
 	struct slot *jobs, **jobs_end;
+	unsigned queued, busy; /* jobs; workers that are up */
+	struct region *regions;
 	struct http *http;
 	pthread_t threads[METADATA_THREAD_MAX];
 	unsigned thread_count;
@@ -60,20 +76,25 @@ static int64_t now_s(void)
 	return t.tv_sec;
 }
 
-/* With m->mu held. */
+/* ---- jobs; all with m->mu held ---- */
+
 static void add_job(struct metadata *m, struct slot *s)
 {
-	s->job_next = NULL;
-	if (s->hurried) {
-		s->job_next = m->jobs;
-		m->jobs = s;
-		if (!s->job_next)
-			m->jobs_end = &s->job_next;
-	} else {
-		*m->jobs_end = s;
-		m->jobs_end = &s->job_next;
-	}
-	(void)pthread_cond_signal(&m->work);
+	s->job_at = s->hurried ? &m->jobs : m->jobs_end;
+	s->job_next = *s->job_at;
+	*s->job_at = s;
+	*(s->job_next ? &s->job_next->job_at : &m->jobs_end) = &s->job_next;
+	m->queued++;
+	if (s->state == CAME || m->queued > LOOKS_PER_WORKER * m->busy)
+		(void)pthread_cond_signal(&m->work);
+}
+
+static void take_job(struct metadata *m, struct slot *s)
+{
+	*s->job_at = s->job_next;
+	*(s->job_next ? &s->job_next->job_at : &m->jobs_end) = s->job_at;
+	s->job_at = NULL;
+	m->queued--;
 }
 
 static void done(struct slot *s, int result)
@@ -89,20 +110,55 @@ static void done(struct slot *s, int result)
 
 /* ---- the cache ---- */
 
-/* What lies there, if it is sound and of that name; the caller frees. */
-static char *read_cached(const struct slot *s, struct packument *ret)
+/* With m->mu held. NULL: out of memory. */
+static char *region_take(struct metadata *m, size_t n)
 {
-	char *blob = NULL;
+	struct region *r = m->regions;
+	size_t size = n + sizeof *r > REGION_SIZE ? n + sizeof *r : REGION_SIZE;
+	char *p;
+
+	n = (n + 7) & ~(size_t)7;
+	if (!r || r->size - r->used < n) {
+		r = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (r == MAP_FAILED)
+			return NULL;
+		(void)madvise(r, size, MADV_HUGEPAGE);
+		*r = (struct region){ .next = m->regions, .used = sizeof *r, .size = size };
+		m->regions = r;
+	}
+	p = (char *)r + r->used;
+	r->used += n;
+	return p;
+}
+
+/* NULL: it cannot be read. */
+static char *read_file(struct metadata *m, const char *path, size_t *ret_len)
+{
+	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+	char *p;
+
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size <= 0 ||
+	    (uint64_t)st.st_size > PACKUMENT_BLOB_MAX)
+		return NULL;
+	(void)pthread_mutex_lock(&m->mu);
+	p = region_take(m, (size_t)st.st_size);
+	(void)pthread_mutex_unlock(&m->mu);
+	*ret_len = (size_t)st.st_size;
+	return p && pread(fd, p, *ret_len, 0) == (ssize_t)*ret_len ? p : NULL;
+}
+
+/* What lies there, if it is sound and of that name; in a region. NULL: nothing. */
+static const char *read_cached(const struct slot *s, struct packument *ret)
+{
 	size_t len;
 	struct err e = { 0 };
+	const char *p = s->path ? read_file(s->m, s->path, &len) : NULL;
 
-	if (!s->path || file_read_all(AT_FDCWD, s->path, PACKUMENT_BLOB_MAX, &blob, &len, NULL) < 0)
-		return NULL;
-	if (packument_open(ret, (struct slice){ (const uint8_t *)blob, len }, &e) == 0 &&
-	    strcmp(packument_str(ret, ret->head->name), s->name) == 0)
-		return blob;
+	if (!p || (packument_open(ret, (struct slice){ (const uint8_t *)p, len }, &e) == 0 &&
+		   strcmp(packument_str(ret, ret->head->name), s->name) == 0))
+		return p;
 	log_line(LOG_DEBUG, "%s: %s; asked for again", s->path, e.msg);
-	free(blob);
 	return NULL;
 }
 
@@ -190,16 +246,15 @@ static int ask(struct slot *s, const char *etag)
 static void look(struct slot *s)
 {
 	struct metadata *m = s->m;
-	char *blob = read_cached(s, &s->p);
+	const char *here = read_cached(s, &s->p);
 	int r;
 
-	if (blob && (m->offline || m->prefer_offline || s->p.head->fresh_until_s > now_s())) {
-		s->blob = blob;
+	if (here && (m->offline || m->prefer_offline || s->p.head->fresh_until_s > now_s())) {
 		done(s, 0);
 		return;
 	}
-	s->old = blob;
-	r = ask(s, blob ? packument_str(&s->p, s->p.head->etag) : NULL);
+	s->old = here;
+	r = ask(s, here ? packument_str(&s->p, s->p.head->etag) : NULL);
 	if (r < 0)
 		done(s, r);
 }
@@ -207,17 +262,22 @@ static void look(struct slot *s)
 /* What the cache has is still true, and younger than it says. */
 static int renew(struct slot *s)
 {
-	struct packument_head *h = (void *)s->old;
 	const size_t checked = offsetof(struct packument_head, version_count);
+	const size_t size = s->p.head->size;
+	char *copy = malloc(size);
+	struct packument_head *h = (void *)copy;
 	struct hash128 check;
 
+	if (!copy)
+		return err_set(&s->e, -ENOMEM, "out of memory");
+	memcpy(copy, s->old, size);
+	s->blob = copy;
 	h->fetched_s = now_s();
 	h->fresh_until_s = h->fetched_s + s->fresh_s;
-	check = hash128(s->old + checked, h->size - checked);
+	check = hash128(copy + checked, size - checked);
 	memcpy(h->check, check.b, sizeof check.b);
-	s->blob = take(&s->old);
-	write_cached(s, (struct slice){ (const uint8_t *)s->blob, h->size });
-	return 0;
+	write_cached(s, (struct slice){ (const uint8_t *)copy, size });
+	return packument_open(&s->p, (struct slice){ (const uint8_t *)copy, size }, &s->e);
 }
 
 /* Second step: what came, made compact. */
@@ -249,36 +309,46 @@ static void came(struct slot *s)
 	else if (r == 0)
 		r = s->status == 304 && s->old ? renew(s) : compact(s);
 	http_body_release(&s->body);
-	free(take(&s->old));
 	done(s, r);
 }
 
 /* ---- threads ---- */
+
+/* A slot's next step; with m->mu held, which is let go meanwhile. */
+static void work_on(struct metadata *m, struct slot *s)
+{
+	bool first = s->state == LOOK;
+
+	if (s->job_at)
+		take_job(m, s);
+	if (first)
+		s->state = LOOKING;
+	(void)pthread_mutex_unlock(&m->mu);
+	if (first)
+		look(s);
+	else
+		came(s);
+	(void)pthread_mutex_lock(&m->mu);
+}
 
 static void *run(void *arg)
 {
 	struct metadata *m = arg;
 
 	(void)pthread_mutex_lock(&m->mu);
+	m->busy++;
 	while (!m->stop) {
 		struct slot *s = m->jobs;
-		bool first;
 
 		if (!s) {
+			m->busy--;
 			(void)pthread_cond_wait(&m->work, &m->mu);
+			m->busy++;
 			continue;
 		}
-		m->jobs = s->job_next;
-		if (!m->jobs)
-			m->jobs_end = &m->jobs;
-		first = s->state == LOOK;
-		(void)pthread_mutex_unlock(&m->mu);
-		if (first)
-			look(s);
-		else
-			came(s);
-		(void)pthread_mutex_lock(&m->mu);
+		work_on(m, s);
 	}
+	m->busy--;
 	(void)pthread_mutex_unlock(&m->mu);
 	return NULL;
 }
@@ -309,7 +379,6 @@ static void slot_free(struct slot *s)
 	free(s->name);
 	free(s->url);
 	free(s->path);
-	free(s->old);
 	free(s->blob);
 	free(s->etag);
 	free(s);
@@ -355,7 +424,7 @@ static struct slot *slot_new(struct metadata *m, const char *name)
 	return s;
 }
 
-/* With m->mu held. NULL: out of memory. */
+/* With m->mu held. Where it is wanted now the first step is the caller's. NULL: out of memory. */
 static struct slot *wanted(struct metadata *m, const char *name, bool now, struct err *e)
 {
 	struct hash128 h = hash128(name, strlen(name));
@@ -380,15 +449,16 @@ static struct slot *wanted(struct metadata *m, const char *name, bool now, struc
 	s->next = *at;
 	*at = s;
 	s->hurried = now;
-	if (s->state == LOOK)
+	if (s->state == LOOK && !now)
 		add_job(m, s);
 	return s;
 }
 
-void metadata_hint(struct metadata *m, const char *name)
+void metadata_hint(struct metadata *m, const char *const *names, size_t count)
 {
 	(void)pthread_mutex_lock(&m->mu);
-	(void)wanted(m, name, false, NULL);
+	for (size_t i = 0; i < count; i++)
+		(void)wanted(m, names[i], false, NULL);
 	(void)pthread_mutex_unlock(&m->mu);
 }
 
@@ -399,6 +469,9 @@ int metadata_get(struct metadata *m, const char *name, const struct packument **
 
 	(void)pthread_mutex_lock(&m->mu);
 	s = wanted(m, name, true, e);
+	/* What nobody looks at yet is not waited for. */
+	if (s && s->state == LOOK)
+		work_on(m, s);
 	while (s && s->state != DONE)
 		(void)pthread_cond_wait(&m->changed, &m->mu);
 	if (s)
@@ -450,6 +523,10 @@ void metadata_free(struct metadata *m)
 			next = s->next;
 			slot_free(s);
 		}
+	for (struct region *r = m->regions, *next; r; r = next) {
+		next = r->next;
+		(void)munmap(r, r->size);
+	}
 	http_free(m->http);
 	(void)pthread_cond_destroy(&m->changed);
 	(void)pthread_cond_destroy(&m->work);

@@ -25,8 +25,8 @@ int metadata_new(struct metadata **ret, const struct npmrc *rc, const char *dir,
 		 struct err *e) must_check;
 void metadata_free(struct metadata *m); /* NULL is fine; no question may be open */
 
-/* It will be asked for. */
-void metadata_hint(struct metadata *m, const char *name);
+/* These will be asked for. */
+void metadata_hint(struct metadata *m, const char *const *names, size_t count);
 
 /* Owned by `m` while it lives. -ENOENT: the registry does not have it; -ENETUNREACH: offline and
  * not kept; other errors of http.h. */

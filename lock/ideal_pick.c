@@ -298,11 +298,16 @@ struct ipkg *ideal_pkg_at(struct ideal *d, struct iname *name, const struct ipac
 	return pkg;
 }
 
-void ideal_hint(struct ideal *d, const struct ipkg *pkg)
+void ideal_hint(struct ideal *d, struct ipkg *pkg)
 {
 	const struct catalog *c = d->o->catalog;
+	const char *names[64];
+	size_t n = 0;
 
-	for (uint32_t i = 0; c->hint && i < pkg->dep_count; i++) {
+	if (pkg->hinted || !c->hint)
+		return;
+	pkg->hinted = true;
+	for (uint32_t i = 0; i < pkg->dep_count; i++) {
 		const struct idep *dep = &pkg->deps[i];
 		const struct ispec *s = dep->spec;
 		const char *name = dep->name->text;
@@ -312,9 +317,16 @@ void ideal_hint(struct ideal *d, const struct ipkg *pkg)
 		if (s->spec.type == SPEC_ALIAS)
 			name = arena_strndup(&d->arena, s->spec.alias_name.ptr,
 					     s->spec.alias_name.len);
-		if (name)
-			c->hint(c->self, &name, 1);
+		if (!name)
+			continue;
+		names[n++] = name;
+		if (n == ARRAY_LEN(names)) {
+			c->hint(c->self, names, n);
+			n = 0;
+		}
 	}
+	if (n)
+		c->hint(c->self, names, n);
 }
 
 /* ---- loading ---- */

@@ -70,6 +70,7 @@ struct ipkg {
 	struct itemplate *nested, *top, *virtual_root; /* made when first needed */
 	bool empty_dev; /* it has devDependencies, and none in them */
 	bool file;      /* read from the project, not published */
+	bool hinted;    /* the catalog knows what it depends on */
 };
 
 struct iedge {
@@ -109,6 +110,7 @@ struct inode {
 	struct ipkg *pkg;
 	const struct itemplate *template;
 	struct iedge *edges;
+	uint64_t edge_bits; /* of their names: one that is missing tells that an edge is */
 	uint32_t edge_count;
 	struct iedge *in_first, *in_last;
 	const struct overrides *rule;
@@ -315,7 +317,7 @@ struct ipkg *ideal_pkg_at(struct ideal *d, struct iname *name, const struct ipac
 /* From a manifest that is no registry's: a package.json, a lock's entry. */
 struct ipkg *ideal_pkg_of(struct ideal *d, const cJSON *mani, const char *fallback_name,
 			  bool is_file, struct err *e);
-void ideal_hint(struct ideal *d, const struct ipkg *pkg);
+void ideal_hint(struct ideal *d, struct ipkg *pkg);
 
 /* ---- ideal_carry.c: what lies in tarballs ---- */
 

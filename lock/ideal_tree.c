@@ -123,9 +123,14 @@ bool ideal_is_workspace(const struct inode *n)
 
 /* ---- edges ---- */
 
+static uint64_t name_bit(const struct iname *name)
+{
+	return UINT64_C(1) << (name->fold & 63);
+}
+
 struct iedge *ideal_edge(const struct inode *n, const struct iname *name)
 {
-	uint32_t lo = 0, hi = n->edge_count;
+	uint32_t lo = 0, hi = n->edge_bits & name_bit(name) ? n->edge_count : 0;
 
 	while (lo < hi) {
 		uint32_t mid = (lo + hi) / 2, i = n->template->sorted[mid];
@@ -228,6 +233,7 @@ int ideal_load_edges(struct ideal *d, struct inode *n, const struct itemplate *t
 		return ideal_stick(d, -ENOMEM);
 	n->edge_count = t->count;
 	for (uint32_t i = 0; i < t->count; i++) {
+		n->edge_bits |= name_bit(t->edges[i].name);
 		n->edges[i] = (struct iedge){ .name = t->edges[i].name,
 					      .spec = t->edges[i].spec,
 					      .accept = t->edges[i].accept,
