@@ -114,7 +114,7 @@ static int sync_folder_of(const char *path)
 	return 0;
 }
 
-int file_replace(const char *path, const void *p, size_t n, mode_t mode, struct err *e)
+static int replace(const char *path, const void *p, size_t n, mode_t mode, bool sync, struct err *e)
 {
 	auto_free char *tmp = NULL;
 	int r = 0;
@@ -132,7 +132,7 @@ int file_replace(const char *path, const void *p, size_t n, mode_t mode, struct 
 		r = -errno;
 	if (r == 0)
 		r = file_write_all(fd, p, n);
-	if (r == 0 && fsync(fd) < 0)
+	if (r == 0 && sync && fsync(fd) < 0)
 		r = -errno;
 	if (r == 0 && rename(tmp, path) < 0)
 		r = -errno;
@@ -140,10 +140,20 @@ int file_replace(const char *path, const void *p, size_t n, mode_t mode, struct 
 		(void)unlink(tmp);
 		return err_set(e, r, "cannot write %s: %s", path, strerror(-r));
 	}
-	r = sync_folder_of(path);
+	r = sync ? sync_folder_of(path) : 0;
 	if (r < 0)
 		return err_set(e, r, "cannot sync the folder of %s: %s", path, strerror(-r));
 	return 0;
+}
+
+int file_replace(const char *path, const void *p, size_t n, mode_t mode, struct err *e)
+{
+	return replace(path, p, n, mode, true, e);
+}
+
+int file_replace_unsynced(const char *path, const void *p, size_t n, mode_t mode, struct err *e)
+{
+	return replace(path, p, n, mode, false, e);
 }
 
 int mkdir_p(const char *path, mode_t mode, struct err *e)

@@ -28,5 +28,10 @@ int file_pread_all(int fd, void *p, size_t n, off_t at) must_check;
  * fsync of the folder. At any moment `path` is the old file or the new one. */
 int file_replace(const char *path, const void *p, size_t n, mode_t mode, struct err *e) must_check;
 
+/* The same without fsync, which costs milliseconds: after a power cut `path` may also be empty. For
+ * what is checked when it is read and can be made again. */
+int file_replace_unsynced(const char *path, const void *p, size_t n, mode_t mode,
+			  struct err *e) must_check;
+
 /* Makes a folder and its parents (mode for those that it makes); 0 when it stands. */
 int mkdir_p(const char *path, mode_t mode, struct err *e) must_check;

@@ -66,8 +66,7 @@ static void print_items(const cJSON *list, bool aside)
 
 static int list_offline(const struct cmd_upper *at, struct buf *ret, struct err *e)
 {
-	const struct cmd_project_options po = { .dir = at->project_dir,
-						.cache_dir = at->state.dir };
+	const struct cmd_project_options po = { .dir = at->project_dir };
 	const struct store_options so = { 0 };
 	auto_cmd_view struct cmd_view view = CMD_VIEW_INIT;
 	struct err why = { 0 };

@@ -54,7 +54,6 @@ static int prepare(struct mounting *m, struct err *e)
 
 	(void)umask(mask);
 	po.dir = m->project_dir;
-	po.cache_dir = m->state.dir;
 	if (po.lock_file) {
 		m->lock_file = realpath(po.lock_file, NULL);
 		if (!m->lock_file)

@@ -38,6 +38,7 @@ int cmd_project_open(struct cmd_project *ret, const struct cmd_project_options *
 
 	if (o)
 		ret->o = *o;
+	ret->cache_dir = state_cache();
 	r = project_open(&ret->project, ret->o.dir ? ret->o.dir : ".", e);
 	if (r == 0)
 		r = read_settings(ret, e);
@@ -60,6 +61,7 @@ void cmd_project_release(struct cmd_project *p)
 	npmrc_free(p->npmrc);
 	project_release(&p->project);
 	free(p->metadata_dir);
+	free(p->cache_dir);
 	*p = (struct cmd_project)CMD_PROJECT_INIT;
 }
 
@@ -94,7 +96,7 @@ void cmd_project_select(struct cmd_project *p)
 {
 	const struct npmrc *rc = p->npmrc;
 
-	platform_detect(&p->machine, p->o.cache_dir);
+	platform_detect(&p->machine, p->cache_dir);
 	p->platform = p->machine;
 	platform_override(&p->platform, chosen(p->o.os, rc, "os"), chosen(p->o.cpu, rc, "cpu"),
 			  chosen(p->o.libc, rc, "libc"));
@@ -208,7 +210,7 @@ int cmd_project_lock(struct cmd_project *p, struct lock **ret, struct err *e)
 	if (p->o.lock_file)
 		r = lock_open(&l, AT_FDCWD, p->o.lock_file, e);
 	else
-		r = project_lock(&p->project, p->o.cache_dir, &p->options, &l, &derived, e);
+		r = project_lock(&p->project, p->cache_dir, &p->options, &l, &derived, e);
 	if (r == 0 && !p->o.lock_file && strcmp(p->project.lock_file, PROJECT_LOCK) == 0)
 		r = project_fits(&p->project, l, &p->options, e);
 	if (r == 0)

@@ -9,7 +9,6 @@
 /* Borrowed while the cmd_project lives. */
 struct cmd_project_options {
 	const char *dir;             /* the project's folder; NULL: the current one */
-	const char *cache_dir;       /* for the derived lock and node's version; may be NULL */
 	const char *lock_file;       /* a DXL to use instead of the project's lock; NULL: none */
 	const char *registry;        /* NULL: as configured */
 	const char *os, *cpu, *libc; /* NULL: as configured, else this machine's */
@@ -31,6 +30,7 @@ struct cmd_project {
 	struct catalog_npm *registry; /* asked only for locks of version 1 */
 	struct catalog catalog;
 	char *metadata_dir; /* owned */
+	char *cache_dir;    /* owned: derived locks, node's version (fs/state.h); NULL: none */
 };
 #define CMD_PROJECT_INIT                                                                           \
 	{                                                                                          \

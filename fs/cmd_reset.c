@@ -90,8 +90,7 @@ static int reset_live(const struct cmd_upper *at, const char *path, uint64_t *co
 static int reset_offline(const struct cmd_upper *at, const char *path, uint64_t *count,
 			 struct err *e)
 {
-	const struct cmd_project_options po = { .dir = at->project_dir,
-						.cache_dir = at->state.dir };
+	const struct cmd_project_options po = { .dir = at->project_dir };
 	const struct store_options so = { 0 };
 	auto_cmd_view struct cmd_view view = CMD_VIEW_INIT;
 	struct upper_config c = {

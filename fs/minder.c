@@ -344,6 +344,8 @@ static void *run(void *arg)
 	struct parcel *src = NULL;
 	enum news news;
 
+	if (s->upper)
+		upper_settle(s->upper);
 	if (s->c.root_id)
 		keep_root(s, &root);
 	if (s->c.prefetch >= PREFETCH_BACKGROUND)

@@ -17,7 +17,7 @@
 
 struct relock_config {
 	struct server *server;
-	/* As for the mount; borrowed while it runs. `dir` and `cache_dir` are set. */
+	/* As for the mount; borrowed while it runs. `dir` is set. */
 	const struct cmd_project_options *project;
 };
 

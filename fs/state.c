@@ -103,7 +103,9 @@ static int check_mountpoint(const struct state *s, struct err *e)
 		return 0;
 	if (r < 0)
 		return r;
-	if (len > 0 && text[len - 1] == '\n')
+	if (len == 0)
+		return 0; /* the power went while it was made */
+	if (text[len - 1] == '\n')
 		len--;
 	if (len == strlen(s->mountpoint) && memcmp(text, s->mountpoint, len) == 0)
 		return 0;
@@ -111,6 +113,32 @@ static int check_mountpoint(const struct state *s, struct err *e)
 		       "%.80s: its state %.60s is another mount point's (%.60s); move "
 		       "the project, or remove that folder if nothing is mounted there",
 		       s->mountpoint, s->dir, text);
+}
+
+static int write_mountpoint(const struct state *s, struct err *e)
+{
+	auto_free char *file = state_path(s, "mountpoint"), *line = NULL;
+	struct stat st;
+
+	if (fstatat(s->dirfd, "mountpoint", &st, 0) == 0 && st.st_size > 0)
+		return 0;
+	if (!file || asprintf(&line, "%s\n", s->mountpoint) < 0)
+		return err_set(e, -ENOMEM, "out of memory");
+	return file_replace_unsynced(file, line, strlen(line), 0600, e);
+}
+
+char *state_cache(void)
+{
+	auto_free char *base = state_base(), *dir = NULL;
+	auto_close int fd = -1;
+
+	if (!base || asprintf(&dir, "%s/" STATE_CACHE, base) < 0) {
+		dir = NULL;
+		return NULL;
+	}
+	if (mkdir_p(dir, 0700, NULL) < 0 || open_private(dir, &fd, NULL) < 0)
+		return NULL;
+	return take(&dir);
 }
 
 int state_open(struct state *ret, const char *mountpoint, bool create, struct err *e)
@@ -137,15 +165,8 @@ int state_open(struct state *ret, const char *mountpoint, bool create, struct er
 		r = open_private(s.dir, &s.dirfd, e);
 	if (r == 0)
 		r = check_mountpoint(&s, e);
-	if (r == 0 && create && faccessat(s.dirfd, "mountpoint", F_OK, 0) < 0) {
-		auto_free char *file = state_path(&s, "mountpoint");
-		auto_free char *line = NULL;
-
-		if (!file || asprintf(&line, "%s\n", s.mountpoint) < 0)
-			r = err_set(e, -ENOMEM, "out of memory");
-		else
-			r = file_replace(file, line, strlen(line), 0600, e);
-	}
+	if (r == 0 && create)
+		r = write_mountpoint(&s, e);
 	if (r < 0) {
 		state_release(&s);
 		return r;

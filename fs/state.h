@@ -10,7 +10,8 @@
  *     pins         fs/pins.h
  *     upper/       what was written into the mount (fs/upper.h), unless that is elsewhere
  *     rebuild.log  what install scripts printed, of the last dx rebuild
- *     lock.dxl     the lock derived from npm's (lock/project.h)
+ *   $XDG_STATE_HOME/dxfs/cache/   for all of them
+ *     *.dxl        locks derived from npm's (lock/project.h)
  *     node-version what node answered (lock/platform.h)
  *
  * <id> is 16 hex digits of the XXH3-128 of the mount point's path, so that the same place finds
@@ -21,6 +22,7 @@
 
 #define STATE_ID_LEN 16
 #define STATE_UPPER  "upper"
+#define STATE_CACHE  "cache"
 
 struct state {
 	int dirfd;        /* owned */
@@ -46,6 +48,10 @@ int state_lock(struct state *s, unsigned wait_ms, struct err *e) must_check;
 
 /* Calls fn for every mount point that has a state folder; stops when fn returns non-zero. */
 int state_each(int (*fn)(void *arg, const char *mountpoint), void *arg, struct err *e) must_check;
+
+/* The folder of what can be made again, made if it is missing; the caller frees. NULL: there is
+ * none that is ours alone, or no memory. */
+char *state_cache(void) must_check;
 
 /* "<dir>/<name>"; the caller frees. */
 char *state_path(const struct state *s, const char *name) must_check;

@@ -40,7 +40,7 @@ static bool same_owner(const struct owner *a, const struct owner *b)
 	return a->ino == b->ino && a->born_ns == b->born_ns && (a->born_ns || a->dev == b->dev);
 }
 
-/* 0 and the owner; -ENOENT: there is none yet. */
+/* 0 and the owner; -ENOENT: there is none yet, or the power went before upper_settle(). */
 static int read_identity(int fd, const char *dir, struct owner *ret, struct err *e)
 {
 	auto_free char *text = NULL;
@@ -50,6 +50,8 @@ static int read_identity(int fd, const char *dir, struct owner *ret, struct err 
 
 	if (r < 0)
 		return r;
+	if (len == 0)
+		return -ENOENT;
 	if (sscanf(text, "dxfs upper %u\n%n", &version, &at) != 1 || at == 0)
 		return err_set(e, -EINVAL,
 			       "%s is not an upper folder (its file 'identity' is another's); give "
@@ -81,7 +83,15 @@ static int write_identity(const char *dir, const struct owner *o, struct err *e)
 		path = NULL;
 		return err_set(e, -ENOMEM, "out of memory");
 	}
-	return file_replace(path, text, (size_t)n, 0600, e);
+	return file_replace_unsynced(path, text, (size_t)n, 0600, e);
+}
+
+void upper_settle(struct upper *u)
+{
+	auto_close int fd = openat(u->fd, "identity", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || fsync(fd) < 0 || fsync(u->fd) < 0)
+		log_debug("%s/identity: %s", u->dir, strerror(errno));
 }
 
 /* ---- opening ---- */

@@ -84,6 +84,9 @@ struct upper_config {
 int upper_open(struct upper **ret, const struct upper_config *c, char **ret_aside,
 	       struct err *e) must_check;
 void upper_close(struct upper *u); /* NULL is fine */
+
+/* Makes whose it is last over a power cut: once, soon after opening, where nobody waits. */
+void upper_settle(struct upper *u);
 const char *upper_dir(const struct upper *u);
 
 /* ---- what a mount asks ---- */

@@ -44,6 +44,9 @@ struct lock;
  * is not mapped) and checks it. -ENOENT; -EBADMSG: not a whole, sound lock; -EPROTONOSUPPORT: made
  * by a later version. */
 int lock_open(struct lock **ret, int dirfd, const char *path, struct err *e) must_check;
+/* The same over the file's own pages, which all who open it share: for a file in a folder that only
+ * we write, and only by replacing files. */
+int lock_open_mapped(struct lock **ret, const char *path, struct err *e) must_check;
 /* The same over bytes that the caller keeps alive. */
 int lock_open_bytes(struct lock **ret, struct slice bytes, struct err *e) must_check;
 /* Over a copy of the bytes that the lock owns. */

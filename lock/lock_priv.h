@@ -149,7 +149,8 @@ struct lock {
 	const char *strings;
 	uint32_t count[DXL_SECTIONS];
 	size_t size;
-	void *own; /* owned memory; NULL when the bytes are the caller's */
+	void *own;   /* owned memory; NULL when the bytes are the caller's */
+	bool mapped; /* `own` is a mapping */
 };
 
 /* Slots for so many packages: a power of two, at most half full. */

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #define AGAIN "make it anew with `dx lock`"
@@ -84,18 +85,26 @@ static int find_sections(struct lock *l, struct err *e)
 	return 0;
 }
 
-/* Takes over `map`, on failure too. */
-static int open_checked(struct lock **ret, const void *bytes, size_t size, void *own, struct err *e)
+static void release_bytes(const struct lock *l)
 {
-	struct lock *l = calloc(1, sizeof *l);
+	if (l->mapped)
+		(void)munmap(l->own, l->size);
+	else
+		free(l->own);
+}
+
+/* What the lock is to own it takes over on failure too. */
+static int open_checked(struct lock **ret, const struct lock *start, struct err *e)
+{
+	struct lock *l = malloc(sizeof *l);
 	int r;
 
 	if (!l) {
-		free(own);
+		release_bytes(start);
 		return err_set(e, -ENOMEM, "out of memory");
 	}
-	*l = (struct lock){ .header = bytes, .size = size, .own = own };
-	r = check_header(l->header, size, e);
+	*l = *start;
+	r = check_header(l->header, l->size, e);
 	if (r == 0)
 		r = check_sum(l, e);
 	if (r == 0)
@@ -128,7 +137,7 @@ int lock_open_copy(struct lock **ret, struct slice bytes, struct err *e)
 	if (!own)
 		return err_set(e, -ENOMEM, "out of memory");
 	memcpy(own, bytes.ptr, bytes.len);
-	return open_checked(ret, own, bytes.len, own, e);
+	return open_checked(ret, &(struct lock){ .header = own, .size = bytes.len, .own = own }, e);
 }
 
 int lock_open_bytes(struct lock **ret, struct slice bytes, struct err *e)
@@ -138,7 +147,9 @@ int lock_open_bytes(struct lock **ret, struct slice bytes, struct err *e)
 	if (r < 0)
 		return r;
 	if ((uintptr_t)bytes.ptr % _Alignof(struct dxl_header) == 0)
-		return open_checked(ret, bytes.ptr, bytes.len, NULL, e);
+		return open_checked(
+			ret, &(struct lock){ .header = (const void *)bytes.ptr, .size = bytes.len },
+			e);
 	return lock_open_copy(ret, bytes, e);
 }
 
@@ -157,11 +168,33 @@ static int read_copy(int fd, size_t size, void **ret, struct err *e)
 	return 0;
 }
 
-int lock_open(struct lock **ret, int dirfd, const char *path, struct err *e)
+static int read_copy_of(int fd, size_t size, struct lock *ret, struct err *e)
+{
+	void *own = NULL;
+	int r = read_copy(fd, size, &own, e);
+
+	if (r == 0)
+		*ret = (struct lock){ .header = own, .size = size, .own = own };
+	return r;
+}
+
+static int map(int fd, size_t size, struct lock *ret, struct err *e)
+{
+	void *own = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+
+	if (own == MAP_FAILED)
+		return err_set(e, -errno, "cannot be mapped: %s", strerror(errno));
+	*ret = (struct lock){ .header = own, .size = size, .own = own, .mapped = true };
+	return 0;
+}
+
+static int open_file(struct lock **ret, int dirfd, const char *path,
+		     int (*get)(int fd, size_t size, struct lock *ret, struct err *e),
+		     struct err *e)
 {
 	auto_close int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct lock start = { 0 };
 	struct stat st;
-	void *own = NULL;
 	int r;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
@@ -170,17 +203,27 @@ int lock_open(struct lock **ret, int dirfd, const char *path, struct err *e)
 		return err_set(e, -EBADMSG, "%s: not a regular file", path);
 	r = check_size((uint64_t)st.st_size, e);
 	if (r == 0)
-		r = read_copy(fd, (size_t)st.st_size, &own, e);
+		r = get(fd, (size_t)st.st_size, &start, e);
 	if (r == 0)
-		r = open_checked(ret, own, (size_t)st.st_size, own, e);
+		r = open_checked(ret, &start, e);
 	return r < 0 ? err_wrap(e, r, "%s", path) : 0;
+}
+
+int lock_open(struct lock **ret, int dirfd, const char *path, struct err *e)
+{
+	return open_file(ret, dirfd, path, read_copy_of, e);
+}
+
+int lock_open_mapped(struct lock **ret, const char *path, struct err *e)
+{
+	return open_file(ret, AT_FDCWD, path, map, e);
 }
 
 void lock_close(struct lock *l)
 {
 	if (!l)
 		return;
-	free(l->own);
+	release_bytes(l);
 	free(l);
 }
 

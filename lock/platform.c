@@ -231,7 +231,7 @@ static void remember(const char *file, const char *cache, const char *key, const
 	}
 	buf_addf(&b, "%s%s\n", key, version);
 	buf_add(&b, cache, len);
-	if (buf_error(&b) == 0 && file_replace(file, b.data, b.len, 0600, NULL) < 0)
+	if (buf_error(&b) == 0 && file_replace_unsynced(file, b.data, b.len, 0600, NULL) < 0)
 		return; /* asked again next time */
 }
 

@@ -6,11 +6,14 @@
 #include "lock/manifest.h"
 #include "lock/project_priv.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <time.h>
+
+#define KEPT_ENDING ".dxl"
 
 /* In npm's order; ours is last. */
 static const char *const lock_files[] = { "npm-shrinkwrap.json", "package-lock.json",
@@ -211,22 +214,25 @@ static int fingerprint_of(const struct project *p, const struct lock *l,
 
 /* ---- the lock ---- */
 
-/* The cached lock of a project: named by the folder's path. */
-static char *cache_path(const struct project *p, const char *cache_dir)
+#define KEPT_MAX 32 /* locks in a cache: the branches of a few projects; some 400 kB each */
+
+/* The cached lock of a project: named by what its own files say, so that all checkouts of one state
+ * have one. */
+static char *cache_path(const struct hash128 *files, const char *cache_dir)
 {
 	char hex[HASH128_HEX_LEN + 1], *path;
 
-	hash128_hex(hash128(p->dir, strlen(p->dir)), hex);
-	return asprintf(&path, "%s/%s.dxl", cache_dir, hex) < 0 ? NULL : path;
+	hash128_hex(*files, hex);
+	return asprintf(&path, "%s/%s" KEPT_ENDING, cache_dir, hex) < 0 ? NULL : path;
 }
 
 /* Opens a lock if it is made from what stands there now. -ESTALE when it is not. */
-static int open_fresh(const struct project *p, int dirfd, const char *path,
-		      const struct npmlock_options *o, struct lock **ret, struct err *e)
+static int open_fresh(const struct project *p, const char *path, const struct npmlock_options *o,
+		      struct lock **ret, struct err *e)
 {
 	auto_lock struct lock *l = NULL;
 	struct hash128 now;
-	int r = lock_open(&l, dirfd, path, e);
+	int r = lock_open_mapped(&l, path, e);
 
 	if (r == 0)
 		r = fingerprint_of(p, l, o, &now, e);
@@ -242,11 +248,11 @@ static int open_fresh(const struct project *p, int dirfd, const char *path,
 }
 
 /* The same for a copy that can be made anew: *ret stays NULL when it must be. */
-static int try_copy(const struct project *p, int dirfd, const char *path,
-		    const struct npmlock_options *o, struct lock **ret, struct err *e)
+static int try_copy(const struct project *p, const char *path, const struct npmlock_options *o,
+		    struct lock **ret, struct err *e)
 {
 	struct err why = { 0 };
-	int r = open_fresh(p, dirfd, path, o, ret, &why);
+	int r = open_fresh(p, path, o, ret, &why);
 
 	if (r == -ENOMEM)
 		return err_set(e, r, "%s", why.msg);
@@ -322,31 +328,72 @@ static int derive(const struct project *p, const struct npmlock_options *o, stru
 	}
 }
 
+static bool is_kept(const struct dirent *entry)
+{
+	size_t n = strlen(entry->d_name), end = strlen(KEPT_ENDING);
+
+	return n > end && strcmp(entry->d_name + n - end, KEPT_ENDING) == 0;
+}
+
+/* Removes the lock that was used longest ago, if there are too many. */
+static void make_room(const char *cache_dir)
+{
+	DIR *dir = opendir(cache_dir);
+	char oldest[NAME_MAX + 1] = "";
+	const struct dirent *entry;
+	time_t used = 0;
+	unsigned count = 0;
+	struct stat st;
+
+	while (dir && (entry = readdir(dir))) {
+		if (!is_kept(entry) ||
+		    fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			continue;
+		count++;
+		if (*oldest && st.st_mtime >= used)
+			continue;
+		used = st.st_mtime;
+		(void)snprintf(oldest, sizeof oldest, "%s", entry->d_name);
+	}
+	if (count > KEPT_MAX)
+		(void)unlinkat(dirfd(dir), oldest, 0);
+	if (dir)
+		(void)closedir(dir);
+}
+
 static void keep(const char *cache_dir, const char *path, struct slice bytes)
 {
 	struct err e = { 0 };
 	int r = mkdir_p(cache_dir, 0700, &e);
 
 	if (r == 0)
-		r = file_replace(path, bytes.ptr, bytes.len, 0600, &e);
+		r = file_replace_unsynced(path, bytes.ptr, bytes.len, 0600, &e);
 	if (r < 0)
 		log_line(LOG_DEBUG, "the lock is not kept: %s", e.msg);
+	else
+		make_room(cache_dir);
 }
 
 static int derived_lock(const struct project *p, const char *cache_dir,
 			const struct npmlock_options *o, struct lock **ret, bool *ret_derived,
 			struct err *e)
 {
-	auto_free char *path = cache_dir ? cache_path(p, cache_dir) : NULL;
 	auto_buf struct buf bytes = BUF_INIT(LOCK_SIZE_MAX);
+	auto_free char *path = NULL;
 	struct lock *l = NULL;
+	struct hash128 files;
 	bool derived;
-	int r;
+	int r = cache_dir ? hash_project(p, o, &files, e) : 0;
 
+	if (r < 0)
+		return r;
+	path = cache_dir ? cache_path(&files, cache_dir) : NULL;
 	if (cache_dir && !path)
 		return err_set(e, -ENOMEM, "out of memory");
-	r = path ? try_copy(p, AT_FDCWD, path, o, &l, e) : 0;
+	r = path ? try_copy(p, path, o, &l, e) : 0;
 	derived = r == 0 && !l;
+	if (l)
+		(void)utimensat(AT_FDCWD, path, NULL, 0); /* it is in use */
 	if (derived)
 		r = derive(p, o, &bytes, e);
 	if (derived && r == 0)

@@ -93,9 +93,10 @@ refused "neither package.json nor lock" 'no package.json|there is no lock'
 
 cp "$T/package.json" package.json
 cp "$T/lock.json" package-lock.json
+rm "$T"/state/dxfs/cache/*.dxl
 mount_it
 unmount_it
-derived=$(echo "$T"/state/dxfs/*/*.dxl)
+derived=$(echo "$T"/state/dxfs/cache/*.dxl)
 cp "$derived" "$T/good"
 
 spoil() { # KIND: what was good, to $T/bad

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <ftw.h>
+#include <glob.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -105,6 +106,19 @@ static bool derived(const struct place *w)
 	return ret;
 }
 
+static size_t kept(const struct place *w)
+{
+	char pattern[256];
+	glob_t found;
+	size_t n;
+
+	(void)snprintf(pattern, sizeof pattern, "%s/*.dxl", w->cache);
+	cr_assert_eq(glob(pattern, 0, NULL, &found), 0);
+	n = found.gl_pathc;
+	globfree(&found);
+	return n;
+}
+
 Test(project, a_folder_without_any_of_the_files_is_none)
 {
 	auto_place struct place w = new_place();
@@ -148,6 +162,33 @@ Test(project, a_lock_is_derived_once_and_then_kept)
 	cr_assert_not(derived(&w));
 	cr_assert_eq(locked(&w, NULL, &again, NULL), 0);
 	cr_assert(again);
+}
+
+Test(project, checkouts_of_one_state_share_what_is_kept)
+{
+	auto_place struct place w = new_place(), other = new_place();
+
+	put(&w, "package.json", MANIFEST);
+	put(&w, "package-lock.json", LOCK);
+	put(&other, "package.json", MANIFEST);
+	put(&other, "package-lock.json", LOCK);
+	cr_assert(derived(&w));
+	(void)snprintf(other.cache, sizeof other.cache, "%s", w.cache);
+	cr_assert_not(derived(&other));
+}
+
+Test(project, what_was_used_longest_ago_makes_room)
+{
+	auto_place struct place w = new_place();
+	char text[128];
+
+	put(&w, "package-lock.json", LOCK);
+	for (int i = 0; i < 40; i++) {
+		(void)snprintf(text, sizeof text, MANIFEST "%*s", i + 1, "\n");
+		put(&w, "package.json", text);
+		cr_assert(derived(&w));
+	}
+	cr_assert_eq(kept(&w), 32);
 }
 
 Test(project, whatever_it_was_made_from_makes_it_stale)
@@ -203,12 +244,17 @@ Test(project, a_workspace_that_changes_or_comes_is_noticed)
 	cr_assert(strstr(e.msg, "v@") != NULL);
 }
 
+/* The only one that is kept. */
 static void cached_file(const struct place *w, char *ret, size_t room)
 {
-	char hex[HASH128_HEX_LEN + 1];
+	char pattern[256];
+	glob_t found;
 
-	hash128_hex(hash128(w->project, strlen(w->project)), hex);
-	(void)snprintf(ret, room, "%s/%s.dxl", w->cache, hex);
+	(void)snprintf(pattern, sizeof pattern, "%s/*.dxl", w->cache);
+	cr_assert_eq(glob(pattern, 0, NULL, &found), 0);
+	cr_assert_eq(found.gl_pathc, 1);
+	(void)snprintf(ret, room, "%s", found.gl_pathv[0]);
+	globfree(&found);
 }
 
 Test(project, an_unsound_copy_is_made_anew)
