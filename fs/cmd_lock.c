@@ -6,6 +6,7 @@
 #include "lock/json_text.h"
 #include "lock/lock.h"
 #include "lock/render.h"
+#include "lock/sat.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -70,18 +71,41 @@ static bool fits(const struct cmd_project *c, bool *ret_old)
 	return fit;
 }
 
-static int make(bool update, const char *from, struct err *e)
+/* What the solver did, if it was asked. */
+static void say_report(const struct sat_report *s)
+{
+	if (!s->solved)
+		return;
+	if (s->count == s->bound)
+		(void)printf("%u versions, proven the fewest%s\n", s->count,
+			     s->newest ? "" : "; not proven the newest");
+	else
+		(void)printf("%u versions, not proven the fewest: at least %u are needed\n",
+			     s->count, s->bound);
+}
+
+/* How `dx lock` is to make one. */
+struct making {
+	bool update, dedupe;
+	const char *from;
+};
+
+static int make(const struct making *how, struct err *e)
 {
 	auto_cmd_project struct cmd_project c = CMD_PROJECT_INIT;
 	auto_lock struct lock *l = NULL;
 	struct err why = { 0 };
-	struct cmd_resolve ask = { .update_all = update, .from = from };
+	struct sat_report report = { 0 };
+	struct cmd_resolve ask = { .update_all = how->update || how->dedupe,
+				   .from = how->from,
+				   .build = how->dedupe ? sat_dedupe : sat_resolve,
+				   .build_arg = &report };
 	bool fit, old;
 	int r = cmd_project_open(&c, NULL, e);
 
 	if (r < 0)
 		return r;
-	fit = !update && !from && fits(&c, &old);
+	fit = !how->update && !how->dedupe && !how->from && fits(&c, &old);
 	old = fit && old;
 	/* A lock of an older version that fits is not made one of version 3 unasked. */
 	r = old ? 0 : cmd_project_resolve(&c, &ask, &l, fit ? &why : e);
@@ -90,6 +114,8 @@ static int make(bool update, const char *from, struct err *e)
 			      c.project.lock_file, why.msg);
 	if (old || (r < 0 && fit))
 		r = project_write_lock(&c.project, &c.options, &l, e);
+	if (r == 0)
+		say_report(&report);
 	if (r == 0)
 		cmd_project_show(&c, "dx lock");
 	return r == 0 ? cmd_lock_summary(l, &c.project, e) : r;
@@ -317,21 +343,23 @@ static int sub(int argc, char **argv, struct err *e)
 
 int cmd_lock(int argc, char **argv)
 {
-	bool only_check = false, update = false;
-	const char *from = NULL;
+	struct making how = { 0 };
+	bool only_check = false;
 	const struct cmd_option options[] = { { "check", .given = &only_check },
-					      { "update", .given = &update },
-					      { "from", .value = &from },
+					      { "update", .given = &how.update },
+					      { "dedupe", .given = &how.dedupe },
+					      { "from", .value = &how.from },
 					      { 0 } };
 	struct err e = { 0 };
 	int r, rc = cmd_options(argc, argv, options, usage, 0, 4);
 
 	if (rc >= 0)
 		return rc;
-	if (argc > optind ? only_check || update || from : only_check + update + !!from > 1)
+	if (argc > optind ? only_check || how.update || how.dedupe || how.from
+			  : only_check + how.update + how.dedupe + !!how.from > 1)
 		r = CMD_USAGE;
 	else if (optind == argc)
-		r = only_check ? check(&e) : make(update, from, &e);
+		r = only_check ? check(&e) : make(&how, &e);
 	else
 		r = sub(argc - optind, argv + optind, &e);
 	if (r == CMD_USAGE) {

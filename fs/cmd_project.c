@@ -195,6 +195,8 @@ int cmd_project_resolve(struct cmd_project *p, const struct cmd_resolve *ask, st
 	o.registries = registries;
 	o.update = ask->update;
 	o.update_all = ask->update_all || ask->from;
+	o.build = ask->build;
+	o.build_arg = ask->build_arg;
 	r = project_resolve(&p->project, &p->options, &o, ask->edits, &result, ret, &changed, e);
 	if (result.warnings.len)
 		(void)fwrite(result.warnings.data, 1, result.warnings.len, stderr);

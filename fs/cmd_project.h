@@ -61,6 +61,10 @@ struct cmd_resolve {
 	const char *const *update; /* names, NULL-terminated */
 	bool update_all;
 	const char *from; /* another tool's lock to keep to instead of the project's; NULL: none */
+	/* ideal_options.build */
+	int (*build)(struct ideal_result *ret, struct slice lock, const struct ideal_options *o,
+		     void *arg, struct err *e);
+	void *build_arg;
 };
 
 /* project_resolve() with npm's settings; what it let be is said on stderr. */

@@ -12,6 +12,7 @@
 #include "lock/select.h"
 
 struct pinned;
+struct ideal_result;
 
 struct ideal_options {
 	const struct catalog *catalog;
@@ -41,6 +42,10 @@ struct ideal_options {
 	 * which stands in the lock's entry of root and decides no more. len 0: what it said. */
 	int (*settle)(void *arg, const struct graph *g, struct slice *ret, struct err *e);
 	void *settle_arg;
+	/* How project_resolve() is to resolve; NULL: ideal_build(). */
+	int (*build)(struct ideal_result *ret, struct slice lock, const struct ideal_options *o,
+		     void *arg, struct err *e);
+	void *build_arg;
 };
 
 struct ideal_result {

@@ -346,6 +346,12 @@ static int settle(void *arg, const struct graph *g, struct slice *ret, struct er
 	return r;
 }
 
+static int build(struct ideal_result *ret, struct slice lock, const struct ideal_options *o,
+		 struct err *e)
+{
+	return o->build ? o->build(ret, lock, o, o->build_arg, e) : ideal_build(ret, lock, o, e);
+}
+
 static int resolve_edited(const struct project *p, struct slice keep_to, struct ideal_options *io,
 			  const struct project_edits *edits, struct editing *m,
 			  struct ideal_result *ret)
@@ -373,7 +379,7 @@ static int resolve_edited(const struct project *p, struct slice keep_to, struct 
 	io->manifest = (struct slice){ (const uint8_t *)asked, m->len };
 	io->settle = settle;
 	io->settle_arg = &settling;
-	return ideal_build(ret, keep_to, io, m->e);
+	return build(ret, keep_to, io, m->e);
 }
 
 /* ---- the whole ---- */
@@ -409,7 +415,7 @@ int project_resolve(const struct project *p, const struct npmlock_options *o,
 	if (r == 0 && edits && edits->count)
 		r = resolve_edited(p, lock, &mine, edits, &m, ret);
 	else if (r == 0)
-		r = ideal_build(ret, lock, &mine, e);
+		r = build(ret, lock, &mine, e);
 	if (r == 0 && m.text)
 		r = write_manifest(p, &m, e);
 	if (r < 0)

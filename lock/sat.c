@@ -1,0 +1,238 @@
+#include "lock/sat.h"
+
+#include "core/clock.h"
+#include "core/log.h"
+#include "lock/sat_priv.h"
+
+#include <stdio.h>
+
+#define ROUNDS 12u /* of placing what was found, and learning why it will not do */
+
+/* ---- what came of it ---- */
+
+static int by_id(const void *a, const void *b)
+{
+	const struct graph_node *x = *(const struct graph_node *const *)a;
+	const struct graph_node *y = *(const struct graph_node *const *)b;
+	int c = strcmp(x->pkg_name ? x->pkg_name : "", y->pkg_name ? y->pkg_name : "");
+
+	return c ? c : strcmp(x->version ? x->version : "", y->version ? y->version : "");
+}
+
+/* The versions of packages in it. -ENOMEM */
+static int count_versions(const struct graph *g, uint32_t *ret)
+{
+	auto_free const struct graph_node **list = calloc((size_t)g->count + 1, sizeof *list);
+	uint32_t n = 0;
+
+	if (!list)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < g->count; i++) {
+		if (!(g->nodes[i].flags & (NODE_TOP | NODE_LINK | NODE_IN_BUNDLE)))
+			list[n++] = &g->nodes[i];
+	}
+	qsort(list, n, sizeof *list, by_id);
+	*ret = 0;
+	for (uint32_t i = 0; i < n; i++)
+		*ret += i == 0 || by_id(&list[i - 1], &list[i]) != 0;
+	return 0;
+}
+
+static bool is_bad(const struct graph *g, const struct graph_edge *e)
+{
+	return !e->valid && !(g->nodes[e->from].flags & (NODE_IN_BUNDLE | NODE_EXTRANEOUS));
+}
+
+static uint32_t count_bad(const struct graph *g)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < g->edge_count; i++)
+		n += is_bad(g, &g->edges[i]);
+	return n;
+}
+
+/* ---- placing ---- */
+
+/* npm's placing of what was found. What it would call a conflict is let be here, and counted. */
+static int place(const struct sat *m, const struct sat_found *found, struct ideal_result *ret,
+		 struct err *e)
+{
+	auto_filter struct sat_filter *f = NULL;
+	struct ideal_options o = *m->d.o;
+	struct catalog c;
+	int r = sat_filter_new(m, found, &f, e);
+
+	if (r < 0)
+		return r;
+	c = sat_filter_catalog(f);
+	o.catalog = &c;
+	o.default_tag = SAT_FILTER_TAG;
+	o.pinned = NULL;
+	r = ideal_build(ret, (struct slice){ 0 }, &o, e);
+	if (r != -ENOTSUP || o.force)
+		return r;
+	ideal_result_release(ret);
+	o.force = true;
+	return ideal_build(ret, (struct slice){ 0 }, &o, e);
+}
+
+/* ---- learning ---- */
+
+static bool is_strict(const struct sat *m, uint32_t cand)
+{
+	for (uint32_t i = 0; i < m->strict_count; i++) {
+		if (m->strict[i] == cand)
+			return true;
+	}
+	return false;
+}
+
+static bool needs(const struct sat *m, const struct sat_cand *c, const struct graph_node *n)
+{
+	for (uint32_t i = 0; i < c->edge_count; i++) {
+		const struct sat_demand *dm = &m->demands[c->edges[i].demand];
+
+		if (strcmp(m->classes[dm->class].name->text, n->name) != 0)
+			continue;
+		for (uint32_t k = 0; k < dm->fit_count; k++) {
+			if (n->version &&
+			    strcmp(m->cands[dm->fits[k]].pkg->version, n->version) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
+/* Whoever needs a package whose peers do not fit has to see the same peers. True: that is new. */
+static bool learn(struct sat *m, const struct sat_found *found, const struct graph *g)
+{
+	bool new = false;
+
+	for (uint32_t i = 0; i < g->edge_count; i++) {
+		if (!is_bad(g, &g->edges[i]))
+			continue;
+		for (uint32_t c = 0; c < m->cand_count; c++) {
+			if (!found->chosen[m->cands[c].group] ||
+			    !needs(m, &m->cands[c], &g->nodes[g->edges[i].from]) || is_strict(m, c))
+				continue;
+			if (!SAT_PUSH(m->strict, m->strict_count, m->strict_cap, c))
+				return false;
+			new = true;
+		}
+	}
+	return new;
+}
+
+/* ---- the whole ---- */
+
+struct best {
+	struct ideal_result result;
+	uint32_t bad, count;
+	bool newest;
+};
+
+static int try_found(struct sat *m, const struct sat_found *found, struct best *ret, struct err *e)
+{
+	int r = place(m, found, &ret->result, e);
+
+	if (r < 0)
+		return r;
+	ret->bad = count_bad(ret->result.graph);
+	log_line(LOG_DEBUG, "the solver's choice of %u versions, placed: %u dependencies do not hold", found->count, ret->bad);
+	return count_versions(ret->result.graph, &ret->count);
+}
+
+static void replace(struct best *old, struct best *by)
+{
+	ideal_result_release(&old->result);
+	*old = *by;
+	by->result = (struct ideal_result)IDEAL_RESULT_INIT;
+}
+
+/* One round: -EAGAIN: something was learned. */
+static int one_round(struct sat *m, int64_t deadline, struct best *best, struct sat_report *report,
+		     struct err *e)
+{
+	struct sat_found found cleanup(sat_found_release) = { 0 };
+	struct best now = { .result = IDEAL_RESULT_INIT };
+	bool first = m->strict_count == 0;
+	int r = sat_say_all(m, false);
+
+	if (r == 0)
+		r = sat_fewest(m, deadline, &found);
+	if (r == 0 && first)
+		report->bound = found.bound;
+	if (r == 0)
+		r = try_found(m, &found, &now, e);
+	if (r == 0) {
+		now.newest = found.proven && first && now.count == found.count;
+		if (now.bad && learn(m, &found, now.result.graph))
+			r = -EAGAIN;
+		if (!best->result.graph || now.bad < best->bad ||
+		    (now.bad == best->bad && now.count < best->count))
+			replace(best, &now);
+	}
+	ideal_result_release(&now.result);
+	return r;
+}
+
+static int solve(struct sat *m, struct ideal_result *ret, struct sat_report *report, struct err *e)
+{
+	struct best best = { .result = IDEAL_RESULT_INIT };
+	int r = sat_explore(m);
+	int64_t deadline =
+		now_ms() + (int64_t)(report->seconds ? report->seconds : SAT_SECONDS) * 1000;
+
+	report->cands = m->cand_count;
+	for (unsigned round = 0; r == 0 && round < ROUNDS; round++) {
+		r = one_round(m, deadline, &best, report, e);
+		if (r != -EAGAIN)
+			break;
+		r = 0;
+	}
+	/* What was learned may leave nothing, or take too long. */
+	if (best.result.graph && (r == -ENOTSUP || r == -ETIMEDOUT))
+		r = 0;
+	if (r == 0) {
+		report->solved = true;
+		report->count = best.count;
+		report->newest = best.newest;
+		ideal_result_release(ret);
+		*ret = best.result;
+		best.result = (struct ideal_result)IDEAL_RESULT_INIT;
+	}
+	ideal_result_release(&best.result);
+	return r;
+}
+
+int sat_dedupe(struct ideal_result *ret, struct slice lock, const struct ideal_options *o,
+	       void *arg, struct err *e)
+{
+	struct sat_report own = { 0 }, *report = arg ? arg : &own;
+	struct sat m = { 0 };
+	int r = sat_start(&m, o, &ret->warnings, e);
+
+	(void)lock;
+	if (r == 0)
+		r = solve(&m, ret, report, e);
+	if (r == -ENOTSUP)
+		(void)err_set(e, r, "nothing satisfies all that is asked for");
+	if (r == -ETIMEDOUT)
+		(void)err_set(e, r, "the solver found no answer in %u s",
+			      report->seconds ? report->seconds : SAT_SECONDS);
+	sat_release(&m);
+	return r;
+}
+
+int sat_resolve(struct ideal_result *ret, struct slice lock, const struct ideal_options *o,
+		void *arg, struct err *e)
+{
+	struct err why = { 0 };
+	int r = ideal_build(ret, lock, o, &why);
+
+	if (r != -ENOTSUP)
+		return r < 0 ? err_set(e, r, "%s", why.msg) : 0;
+	ideal_result_release(ret);
+	return sat_dedupe(ret, lock, o, arg, e);
+}

@@ -1,0 +1,35 @@
+/* sat.h - versions chosen by a solver, where npm's way gives up or takes more than it needs.
+ *
+ * sat_dedupe() finds the fewest versions of packages (name and version, however often they stand
+ * in the tree) by which every dependency of every one of them can be had, peers and overrides
+ * included; among those answers the one that has, name by name in the order of their bytes, what
+ * npm would take first: what `latest` names, what is not deprecated and for this node, the newest.
+ * So there is one answer, whatever solver looks for it. What it chose npm's own placing then
+ * places, for which nothing else is there to choose.
+ *
+ * sat_resolve() is ideal_build(), and where that ends in ERESOLVE the same search: where npm has an
+ * answer, that stays the answer.
+ *
+ * Both are for ideal_options.build. Neither keeps to a lock where the solver is asked. */
+#pragma once
+#include "lock/ideal.h"
+
+#define SAT_SECONDS 60u /* after which the best that was found is taken, and said to be unproven   \
+			 */
+
+struct sat_report {
+	unsigned seconds; /* the limit; 0: SAT_SECONDS */
+
+	bool solved;     /* the solver was asked, and what follows is known */
+	uint32_t before; /* versions without it, as npm chooses; 0: npm has no answer */
+	uint32_t count;  /* versions in the lock */
+	uint32_t bound;  /* no lock has fewer; where it is `count`, that is proven the fewest */
+	bool newest;     /* and of those the newest is proven, too */
+	uint32_t cands, clauses; /* how much there was to choose from */
+};
+
+/* `arg` is a struct sat_report, or NULL. Errors as of ideal_build(). */
+int sat_dedupe(struct ideal_result *ret, struct slice lock, const struct ideal_options *o,
+	       void *arg, struct err *e) must_check;
+int sat_resolve(struct ideal_result *ret, struct slice lock, const struct ideal_options *o,
+		void *arg, struct err *e) must_check;
