@@ -1,4 +1,5 @@
 #include "fs/cmd.h"
+#include "fs/cmd_lock.h"
 #include "fs/cmd_project.h"
 
 #include <stdio.h>
@@ -29,7 +30,12 @@ static int run(const char *who, struct project_edits *edits, const char *const *
 	       bool update_all, struct err *e)
 {
 	auto_cmd_project struct cmd_project c = CMD_PROJECT_INIT;
-	struct cmd_resolve ask = { .edits = edits, .update = update, .update_all = update_all };
+	struct sat_report report = { 0 };
+	struct cmd_resolve ask = { .edits = edits,
+				   .update = update,
+				   .update_all = update_all,
+				   .build = sat_resolve,
+				   .build_arg = &report };
 	auto_lock struct lock *l = NULL;
 	int r = cmd_project_open(&c, NULL, e);
 
@@ -37,6 +43,7 @@ static int run(const char *who, struct project_edits *edits, const char *const *
 		r = cmd_project_resolve(&c, &ask, &l, e);
 	if (r < 0)
 		return r;
+	cmd_lock_solved(&report);
 	cmd_project_show(&c, who);
 	return cmd_lock_summary(l, &c.project, e);
 }

@@ -21,6 +21,9 @@ static const char usage[] =
 	"1)\n"
 	"                                 or bun.lock pins; that of the project is kept to anyway\n"
 	"                                 where there is no other lock\n"
+	"       dx lock --dedupe          anew, with the fewest versions of packages that will "
+	"do,\n"
+	"                                 and of those the newest\n"
 	"       dx lock --check           does the lock fit package.json, is dx.lock fresh?\n"
 	"       dx lock show [FILE]       the lock as text, for people and git (textconv)\n"
 	"       dx lock export [FILE]     the package-lock.json that it stands for\n"
@@ -71,17 +74,21 @@ static bool fits(const struct cmd_project *c, bool *ret_old)
 	return fit;
 }
 
-/* What the solver did, if it was asked. */
-static void say_report(const struct sat_report *s)
+void cmd_lock_solved(const struct sat_report *s)
 {
 	if (!s->solved)
 		return;
-	if (s->count == s->bound)
-		(void)printf("%u versions, proven the fewest%s\n", s->count,
-			     s->newest ? "" : "; not proven the newest");
+	if (s->npm.msg[0])
+		(void)printf("npm gives up here, the solver does not: %s\n", s->npm.msg);
+	(void)printf("%u versions, ", s->count);
+	if (s->count > s->bound)
+		(void)printf("not proven the fewest: at least %u are needed\n", s->bound);
 	else
-		(void)printf("%u versions, not proven the fewest: at least %u are needed\n",
-			     s->count, s->bound);
+		(void)printf("proven the fewest%s\n",
+			     s->newest ? "" : "; which of those is the newest is not proven");
+	if (s->bad)
+		(void)printf("%u dependencies do not hold, as with npm: `npm ls` names them\n",
+			     s->bad);
 }
 
 /* How `dx lock` is to make one. */
@@ -115,7 +122,7 @@ static int make(const struct making *how, struct err *e)
 	if (old || (r < 0 && fit))
 		r = project_write_lock(&c.project, &c.options, &l, e);
 	if (r == 0)
-		say_report(&report);
+		cmd_lock_solved(&report);
 	if (r == 0)
 		cmd_project_show(&c, "dx lock");
 	return r == 0 ? cmd_lock_summary(l, &c.project, e) : r;

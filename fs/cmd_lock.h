@@ -1,6 +1,6 @@
 /* cmd_lock.h - the parts of `dx lock` that are files of their own. */
 #pragma once
-#include "core/err.h"
+#include "lock/sat.h"
 
 /* What changed from lock A to lock B, on stdout. */
 int cmd_lock_diff(const char *a, const char *b, struct err *e) must_check;
@@ -9,3 +9,6 @@ int cmd_lock_diff(const char *a, const char *b, struct err *e) must_check;
  * same packages; nothing is written. */
 int cmd_lock_merge(const char *base, const char *ours, const char *theirs,
 		   struct err *e) must_check;
+
+/* What the solver did, if it was asked, on stdout. */
+void cmd_lock_solved(const struct sat_report *s);

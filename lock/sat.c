@@ -54,14 +54,13 @@ static uint32_t count_bad(const struct graph *g)
 
 /* ---- placing ---- */
 
-/* npm's placing of what was found. What it would call a conflict is let be here, and counted. */
-static int place(const struct sat *m, const struct sat_found *found, struct ideal_result *ret,
-		 struct err *e)
+static int place_as(const struct sat *m, const struct sat_found *found, bool fallback, bool force,
+		    struct ideal_result *ret, struct err *e)
 {
 	auto_filter struct sat_filter *f = NULL;
 	struct ideal_options o = *m->d.o;
 	struct catalog c;
-	int r = sat_filter_new(m, found, &f, e);
+	int r = sat_filter_new(m, found, fallback, &f, e);
 
 	if (r < 0)
 		return r;
@@ -69,12 +68,39 @@ static int place(const struct sat *m, const struct sat_found *found, struct idea
 	o.catalog = &c;
 	o.default_tag = SAT_FILTER_TAG;
 	o.pinned = NULL;
-	r = ideal_build(ret, (struct slice){ 0 }, &o, e);
-	if (r != -ENOTSUP || o.force)
-		return r;
+	o.force = o.force || force;
 	ideal_result_release(ret);
-	o.force = true;
 	return ideal_build(ret, (struct slice){ 0 }, &o, e);
+}
+
+/* npm's placing of what was found. What it would call a conflict is let be here, and counted. */
+static int place(const struct sat *m, const struct sat_found *found, struct ideal_result *ret,
+		 struct err *e)
+{
+	int r = place_as(m, found, false, false, ret, e);
+
+	if (r < 0)
+		r = place_as(m, found, false, true, ret, e);
+	return r < 0 ? place_as(m, found, true, true, ret, e) : r;
+}
+
+/* Is there anything in it that was not found? */
+static bool is_found(const struct sat *m, const struct sat_found *found, const struct graph *g)
+{
+	for (uint32_t i = 0; i < g->count; i++) {
+		const struct graph_node *n = &g->nodes[i];
+		bool there = n->flags & (NODE_TOP | NODE_LINK | NODE_IN_BUNDLE);
+
+		for (uint32_t k = 0; k < m->group_count && !there; k++) {
+			const struct ipkg *pkg = m->cands[m->groups[k].first].pkg;
+
+			there = found->chosen[k] && strcmp(pkg->version, n->version) == 0 &&
+				strcmp(m->groups[k].name->text, n->pkg_name) == 0;
+		}
+		if (!there)
+			return false;
+	}
+	return true;
 }
 
 /* ---- learning ---- */
@@ -139,8 +165,15 @@ static int try_found(struct sat *m, const struct sat_found *found, struct best *
 	if (r < 0)
 		return r;
 	ret->bad = count_bad(ret->result.graph);
-	log_line(LOG_DEBUG, "the solver's choice of %u versions, placed: %u dependencies do not hold", found->count, ret->bad);
+	log_line(LOG_DEBUG,
+		 "the solver's choice of %u versions, placed: %u dependencies do not hold",
+		 found->count, ret->bad);
 	return count_versions(ret->result.graph, &ret->count);
+}
+
+static void best_release(struct best *b)
+{
+	ideal_result_release(&b->result);
 }
 
 static void replace(struct best *old, struct best *by)
@@ -150,59 +183,67 @@ static void replace(struct best *old, struct best *by)
 	by->result = (struct ideal_result)IDEAL_RESULT_INIT;
 }
 
+/* The same is not to be found again. */
+static int block(struct sat *m, struct sat_found *found)
+{
+	if (!SAT_PUSH(m->blocked, m->blocked_count, m->blocked_cap, found->chosen))
+		return ideal_stick(&m->d, -ENOMEM);
+	found->chosen = NULL;
+	return -EAGAIN;
+}
+
 /* One round: -EAGAIN: something was learned. */
 static int one_round(struct sat *m, int64_t deadline, struct best *best, struct sat_report *report,
 		     struct err *e)
 {
 	struct sat_found found cleanup(sat_found_release) = { 0 };
-	struct best now = { .result = IDEAL_RESULT_INIT };
-	bool first = m->strict_count == 0;
+	struct best now cleanup(best_release) = { .result = IDEAL_RESULT_INIT };
+	bool first = m->strict_count + m->blocked_count == 0;
 	int r = sat_say_all(m, false);
 
 	if (r == 0)
 		r = sat_fewest(m, deadline, &found);
-	if (r == 0 && first)
+	if (r < 0)
+		return r;
+	if (first)
 		report->bound = found.bound;
-	if (r == 0)
-		r = try_found(m, &found, &now, e);
-	if (r == 0) {
-		now.newest = found.proven && first && now.count == found.count;
-		if (now.bad && learn(m, &found, now.result.graph))
-			r = -EAGAIN;
-		if (!best->result.graph || now.bad < best->bad ||
-		    (now.bad == best->bad && now.count < best->count))
-			replace(best, &now);
-	}
-	ideal_result_release(&now.result);
+	r = try_found(m, &found, &now, e);
+	if (r < 0)
+		return r == -ENOMEM ? r : block(m, &found);
+	now.newest = found.proven && first && now.bad == 0 && now.count == found.count &&
+		     is_found(m, &found, now.result.graph);
+	if (now.bad)
+		r = learn(m, &found, now.result.graph) ? -EAGAIN : block(m, &found);
+	if (!best->result.graph || now.bad < best->bad ||
+	    (now.bad == best->bad && now.count < best->count))
+		replace(best, &now);
 	return r;
 }
 
 static int solve(struct sat *m, struct ideal_result *ret, struct sat_report *report, struct err *e)
 {
-	struct best best = { .result = IDEAL_RESULT_INIT };
+	struct best best cleanup(best_release) = { .result = IDEAL_RESULT_INIT };
 	int r = sat_explore(m);
 	int64_t deadline =
 		now_ms() + (int64_t)(report->seconds ? report->seconds : SAT_SECONDS) * 1000;
 
 	report->cands = m->cand_count;
-	for (unsigned round = 0; r == 0 && round < ROUNDS; round++) {
+	if (r == 0)
+		r = -EAGAIN;
+	for (unsigned round = 0; r == -EAGAIN && round < ROUNDS; round++)
 		r = one_round(m, deadline, &best, report, e);
-		if (r != -EAGAIN)
-			break;
-		r = 0;
-	}
 	/* What was learned may leave nothing, or take too long. */
-	if (best.result.graph && (r == -ENOTSUP || r == -ETIMEDOUT))
+	if (best.result.graph && (r == -ENOTSUP || r == -ETIMEDOUT || r == -EAGAIN))
 		r = 0;
 	if (r == 0) {
 		report->solved = true;
 		report->count = best.count;
 		report->newest = best.newest;
+		report->bad = best.bad;
 		ideal_result_release(ret);
 		*ret = best.result;
 		best.result = (struct ideal_result)IDEAL_RESULT_INIT;
 	}
-	ideal_result_release(&best.result);
 	return r;
 }
 
@@ -218,6 +259,8 @@ int sat_dedupe(struct ideal_result *ret, struct slice lock, const struct ideal_o
 		r = solve(&m, ret, report, e);
 	if (r == -ENOTSUP)
 		(void)err_set(e, r, "nothing satisfies all that is asked for");
+	if (r == -EAGAIN)
+		r = err_set(e, -ENOTSUP, "npm's placing has no place for what the solver found");
 	if (r == -ETIMEDOUT)
 		(void)err_set(e, r, "the solver found no answer in %u s",
 			      report->seconds ? report->seconds : SAT_SECONDS);
@@ -234,5 +277,7 @@ int sat_resolve(struct ideal_result *ret, struct slice lock, const struct ideal_
 	if (r != -ENOTSUP)
 		return r < 0 ? err_set(e, r, "%s", why.msg) : 0;
 	ideal_result_release(ret);
+	if (arg)
+		((struct sat_report *)arg)->npm = why;
 	return sat_dedupe(ret, lock, o, arg, e);
 }

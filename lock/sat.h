@@ -10,22 +10,27 @@
  * sat_resolve() is ideal_build(), and where that ends in ERESOLVE the same search: where npm has an
  * answer, that stays the answer.
  *
+ * So it is with strict-peer-deps too, where npm gives up more often, and the solver's answer then
+ * is one without any conflict.
+ *
  * Both are for ideal_options.build. Neither keeps to a lock where the solver is asked. */
 #pragma once
 #include "lock/ideal.h"
 
-#define SAT_SECONDS 60u /* after which the best that was found is taken, and said to be unproven   \
-			 */
+#define SAT_SECONDS                                                                                \
+	60u /* after which the best that was found is taken, and said to be unproven               \
+	     */
 
 struct sat_report {
 	unsigned seconds; /* the limit; 0: SAT_SECONDS */
 
-	bool solved;     /* the solver was asked, and what follows is known */
-	uint32_t before; /* versions without it, as npm chooses; 0: npm has no answer */
-	uint32_t count;  /* versions in the lock */
-	uint32_t bound;  /* no lock has fewer; where it is `count`, that is proven the fewest */
-	bool newest;     /* and of those the newest is proven, too */
-	uint32_t cands, clauses; /* how much there was to choose from */
+	bool solved;    /* the solver was asked, and what follows is known */
+	uint32_t count; /* versions in the lock */
+	uint32_t bound; /* no lock has fewer; where it is `count`, that is proven the fewest */
+	bool newest;    /* and of those the newest is proven, too */
+	uint32_t bad;   /* dependencies that do not hold, since npm's placing knew no better */
+	uint32_t cands; /* how much there was to choose from */
+	struct err npm; /* why npm gives up; "": it was not asked */
 };
 
 /* `arg` is a struct sat_report, or NULL. Errors as of ideal_build(). */

@@ -11,8 +11,10 @@
  * 4. What is deprecated, not for this node, or carries others in its tarball is chosen only where
  *    something chosen asks for it in a way that nothing better would do for.
  *
- * 1, 2 and 4 hold in every tree in which all edges hold, so what they exclude is impossible. 3 is
- * more than is needed. */
+ * 5. Choices that npm's placing had no place for are not made again.
+ *
+ * 1, 2 and 4 hold in every tree in which all edges hold, so what they exclude is impossible. 3 and
+ * 5 are more than is needed. */
 
 static int no_memory(struct sat *m)
 {
@@ -419,6 +421,19 @@ static int say_ranks(struct sat *m)
 	return 0;
 }
 
+/* ---- 5: what was tried in vain ---- */
+
+static void say_blocked(struct sat *m)
+{
+	struct clause c cleanup(clause_release) = { 0 };
+
+	for (uint32_t i = 0; i < m->blocked_count; i++) {
+		for (uint32_t k = 0; k < m->group_count; k++)
+			add(m, &c, m->blocked[i][k] ? -m->groups[k].var : 0);
+		say(m, &c);
+	}
+}
+
 /* ---- all ---- */
 
 int sat_say_all(struct sat *m, bool guarded)
@@ -441,6 +456,7 @@ int sat_say_all(struct sat *m, bool guarded)
 		m->groups[i].var = 0;
 	say_cands(m);
 	say_scopes(m);
+	say_blocked(m);
 	r = say_ranks(m);
 	if (r == 0 && solver_error(m->solver) < 0)
 		r = ideal_stick(&m->d, err_set(m->d.e, -E2BIG,

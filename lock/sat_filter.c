@@ -130,8 +130,20 @@ static void choose(const struct sat *m, const struct sat_found *found, struct sa
 	}
 }
 
-int sat_filter_new(const struct sat *m, const struct sat_found *found, struct sat_filter **ret,
-		   struct err *e)
+/* Takes out what was not chosen. */
+static void hide(struct filtered *x)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < x->head.version_count; i++) {
+		if (!(x->versions[i].flags & PACKUMENT_DEPRECATED))
+			x->versions[n++] = x->versions[i];
+	}
+	x->head.version_count = n;
+}
+
+int sat_filter_new(const struct sat *m, const struct sat_found *found, bool fallback,
+		   struct sat_filter **ret, struct err *e)
 {
 	auto_filter struct sat_filter *f = calloc(1, sizeof *f);
 
@@ -139,6 +151,8 @@ int sat_filter_new(const struct sat *m, const struct sat_found *found, struct sa
 		return err_set(e, -ENOMEM, "no memory to resolve the dependencies");
 	f->inner = m->d.o->catalog;
 	choose(m, found, f);
+	for (size_t i = 0; i < f->count && !fallback; i++)
+		hide(&f->list[i]);
 	*ret = take(&f);
 	return 0;
 }

@@ -669,6 +669,9 @@ void sat_release(struct sat *m)
 		free(m->classes[i].demands);
 		free(m->classes[i].cands);
 	}
+	for (uint32_t i = 0; i < m->blocked_count; i++)
+		free(m->blocked[i]);
+	free(m->blocked);
 	table_free(m->class_of);
 	table_free(m->demand_of);
 	table_free(m->cand_of);

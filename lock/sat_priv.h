@@ -16,7 +16,7 @@
 #include "lock/sat.h"
 #include "lock/solver.h"
 
-#define SAT_NONE UINT32_MAX
+#define SAT_NONE      UINT32_MAX
 #define SAT_RANK_BEST (2 * IDEAL_RANK_BEST + 1)
 /* A project of 1,400 packages has some 20,000 candidates. */
 #define SAT_CANDS_MAX   400000u
@@ -117,6 +117,8 @@ struct sat {
 	uint32_t seen_count, seen_cap, seen_at;
 	struct table *seen_of;
 	uint32_t *strict, strict_count, strict_cap; /* cands whose scope is one, too */
+	bool **blocked; /* choices of groups that cannot be placed; owned */
+	uint32_t blocked_count, blocked_cap;
 	bool guarded;
 	struct sat_guard *guards;
 	uint32_t guard_count, guard_cap;
@@ -164,11 +166,12 @@ int sat_fewest(struct sat *m, int64_t deadline, struct sat_found *ret);
 
 /* ---- sat_filter.c ---- */
 
-/* The catalog `o` has, in which npm's own rules take what was found: the other versions are all
- * worse than deprecated, and what stands in root's node_modules is the newest. */
+/* The catalog that `m` has, in which npm's own rules take what was found: what stands in root's
+ * node_modules is the newest, and of the packages that were chosen the other versions are not
+ * there, or, with `fallback`, worse than deprecated: what came in a tarball may need them. */
 struct sat_filter;
-int sat_filter_new(const struct sat *m, const struct sat_found *f, struct sat_filter **ret,
-		   struct err *e);
+int sat_filter_new(const struct sat *m, const struct sat_found *f, bool fallback,
+		   struct sat_filter **ret, struct err *e);
 void sat_filter_free(struct sat_filter *f); /* NULL is fine */
 static inline void sat_filter_freep(struct sat_filter **f)
 {

@@ -29,6 +29,7 @@ struct solver *solver_new(void)
 		free(s);
 		return NULL;
 	}
+	ccadical_set_option(s->c, "quiet", 1);
 	/* What nothing asks for is left out. */
 	ccadical_set_option(s->c, "phase", 0);
 	ccadical_set_terminate(s->c, s, is_over);

@@ -1,0 +1,437 @@
+#include "lock/sat.h"
+#include "tests/lock/resolving.h"
+
+/* ---- crafted ---- */
+
+/* What comes of it, and how many versions those are; `want` of an error is a part. */
+static void expect_at(struct project *p, const char *universe, const char *want, unsigned count)
+{
+	auto_universe struct universe *u = universe_new(universe);
+	auto_ideal_result struct ideal_result result = IDEAL_RESULT_INIT;
+	struct catalog c = universe_catalog(u);
+	struct sat_report report = { 0 };
+	auto_free char *got = NULL;
+	struct err e = { 0 };
+	int r;
+
+	p->o.catalog = &c;
+	r = sat_dedupe(&result, slice_str(p->lock ? p->lock : ""), &p->o, &report, &e);
+	got = r < 0 ? strdup(e.msg) : places(result.graph);
+	if (r < 0 ? !strstr(got, want) || count : strcmp(got, want) != 0) {
+		(void)fprintf(stderr, "got: %s\nnot: %s\n", got, want);
+		cr_expect(false);
+	}
+	cr_expect(report.count == count && (r < 0 || (report.bound == count && report.newest)));
+}
+
+static void expect(const char *universe, const char *manifest, const char *want, unsigned count)
+{
+	struct project p = { 0 };
+
+	begin(&p, manifest);
+	expect_at(&p, universe, want, count);
+	end(&p);
+}
+
+Test(sat, what_both_can_use_is_there_once)
+{
+	expect("a 1.0.0 b@^1\nb 1.0.0\nb 1.1.0\nb 2.0.0\n",
+	       "{'dependencies':{'a':'1','b':'1 || 2'}}", "a 1.0.0, b 1.1.0", 2);
+}
+
+Test(sat, two_where_one_will_not_do)
+{
+	expect("a 1.0.0 b@^1\nb 1.0.0\nb 2.0.0\n", "{'dependencies':{'a':'1','b':'2'}}",
+	       "a 1.0.0, a/b 1.0.0, b 2.0.0", 3);
+}
+
+Test(sat, fewer_before_newer)
+{
+	/* The newest a needs one more. */
+	expect("a 1.0.0\na 1.1.0 b@1\nb 1.0.0\n", "{'dependencies':{'a':'^1'}}", "a 1.0.0", 1);
+	expect("a 1.0.0 b@1\na 1.1.0 b@1\nb 1.0.0\nb 1.5.0\n", "{'dependencies':{'a':'^1'}}",
+	       "a 1.1.0, b 1.5.0", 2);
+}
+
+Test(sat, the_name_that_comes_first_is_the_newest)
+{
+	/* The newest of both do not go together. */
+	expect("a 1.0.0 c@2\na 1.1.0 c@1\nb 1.0.0 c@1\nb 1.1.0 c@2\nc 1.0.0\nc 2.0.0\n",
+	       "{'dependencies':{'b':'1','a':'1'}}", "a 1.1.0, b 1.0.0, c 1.0.0", 3);
+}
+
+Test(sat, what_npm_takes_first)
+{
+	expect("a 1.0.0 tag:latest\na 1.1.0\n", "{'dependencies':{'a':'1'}}", "a 1.1.0", 1);
+	expect("a 1.1.0\na 1.0.0\n", "{'dependencies':{'a':'1'}}", "a 1.0.0", 1);
+}
+
+Test(sat, deprecated_only_where_nothing_better_does)
+{
+	/* One a would do, but npm takes none that is deprecated for ^1. */
+	expect("a 1.0.0 deprecated\na 1.1.0\na 2.0.0\nb 1.0.0 a@>=1\n",
+	       "{'dependencies':{'b':'1','a':'^1'}}", "a 1.1.0, b 1.0.0", 2);
+	expect("a 1.0.0 deprecated\na 1.1.0\nb 1.0.0 a@1.0.0\n",
+	       "{'dependencies':{'b':'1','a':'^1'}}", "a 1.0.0, b 1.0.0", 2);
+	expect("a 1.0.0\na 1.1.0 node:>=99\n", "{'dependencies':{'a':'^1'}}", "a 1.0.0", 1);
+}
+
+Test(sat, optional)
+{
+	expect("a 1.0.0 opt:b@1 opt:gone@1\nb 1.0.0\n", "{'dependencies':{'a':'1'}}",
+	       "a 1.0.0, b 1.0.0", 2);
+}
+
+Test(sat, overrides)
+{
+	expect("a 1.0.0 c@2\nb 1.0.0 c@1\nc 1.0.0\nc 2.0.0\n",
+	       "{'dependencies':{'a':'1','b':'1'},'overrides':{'c':'1'}}",
+	       "a 1.0.0, b 1.0.0, c 1.0.0", 3);
+	expect("a 1.0.0 c@>=1\nb 1.0.0 c@>=1\nc 1.0.0\nc 2.0.0\nc 3.0.0\n",
+	       "{'dependencies':{'a':'1','b':'1'},'overrides':{'b':{'c':'2'}}}",
+	       "a 1.0.0, b 1.0.0, c 2.0.0", 3);
+}
+
+Test(sat, workspaces)
+{
+	struct project p = { 0 };
+
+	begin(&p, "{'workspaces':['w','x']}");
+	put(&p, "w/package.json",
+	    "{'name':'w','version':'1.0.0','dependencies':{'a':'>=1','x':'1'}}");
+	put(&p, "x/package.json",
+	    "{'name':'x','version':'1.0.0','devDependencies':{'a':'1 || 3'}}");
+	expect_at(&p, "a 1.0.0\na 2.0.0\nx 1.0.0\n", "a 1.0.0, w ->w, w 1.0.0, x ->x, x 1.0.0", 1);
+	end(&p);
+}
+
+/* ---- peers ---- */
+
+static const char plugins[] = "host 1.0.0\nhost 2.0.0\n"
+			      "plug 1.0.0 peer:host@^1\nplug 1.1.0 peer:host@^2\n"
+			      "old 1.0.0 peer:host@^1\n"
+			      "newest 1.0.0 peer:host@^2\n";
+
+Test(sat, peers_are_seen_by_who_needs_them)
+{
+	expect(plugins, "{'dependencies':{'plug':'1','old':'1'}}",
+	       "host 1.0.0, old 1.0.0, plug 1.0.0", 3);
+	expect(plugins, "{'dependencies':{'old':'1','newest':'1'}}", "", 0);
+	expect("popt 1.0.0 popt:core@^1\ncore 1.0.0\ncore 2.0.0\n",
+	       "{'dependencies':{'popt':'1','core':'>=1'}}", "core 1.0.0, popt 1.0.0", 2);
+}
+
+Test(sat, peers_further_down)
+{
+	expect("core 1.0.0\ncore 2.0.0\nhost 1.0.0 peer:core@^1\nhost 2.0.0 peer:core@^2\n"
+	       "plug 1.0.0 peer:host@^1\nplug2 1.0.0 peer:host@^2\n"
+	       "tool 1.0.0 plug@1\ntool2 1.0.0 plug2@1\n",
+	       "{'dependencies':{'tool':'1','tool2':'1'}}",
+	       "core 1.0.0, host 1.0.0, plug 1.0.0, tool 1.0.0, tool2 1.0.0, tool2/core 2.0.0, "
+	       "tool2/host 2.0.0, tool2/plug2 1.0.0",
+	       8);
+}
+
+/* Where npm has an answer, that is it; where it has none, the solver's. */
+Test(sat, resolve)
+{
+	static const char *const cases[][3] = {
+		{ "a 1.0.0 b@^1\nb 1.0.0\nb 2.0.0\n", "{'dependencies':{'a':'1','b':'1 || 2'}}",
+		  "a 1.0.0, a/b 1.0.0, b 2.0.0" },
+		{ plugins, "{'dependencies':{'plug':'1','host':'1'}}", "host 1.0.0, plug 1.0.0" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		auto_universe struct universe *u = universe_new(cases[i][0]);
+		auto_ideal_result struct ideal_result result = IDEAL_RESULT_INIT;
+		struct catalog c = universe_catalog(u);
+		struct sat_report report = { 0 };
+		auto_free char *got = NULL;
+		struct project p = { 0 };
+		struct err e = { 0 };
+
+		begin(&p, cases[i][1]);
+		p.o.catalog = &c;
+		cr_assert(sat_resolve(&result, (struct slice){ 0 }, &p.o, &report, &e) == 0);
+		got = places(result.graph);
+		cr_expect(strcmp(got, cases[i][2]) == 0);
+		cr_expect(report.solved == (i == 1));
+		end(&p);
+	}
+}
+
+/* ---- random, and compared with trying everything ---- */
+
+#define NAMES    5
+#define VERSIONS 3
+
+struct small {
+	struct {
+		struct {
+			uint8_t name, range;
+			char kind; /* 'd' needs, 'p' peer, 'o' optional peer */
+		} needs[2];
+		unsigned count;
+	} of[NAMES * VERSIONS];
+	unsigned versions[NAMES];
+	struct {
+		uint8_t name, range;
+	} root[3];
+	unsigned root_count;
+};
+
+static const struct {
+	const char *text;
+	unsigned mask; /* of the versions 1.0.0, 1.1.0, 2.0.0 */
+} ranges[] = { { "^1", 3 },    { "1.0.0", 1 }, { "2", 4 },
+	       { ">=1.1", 6 }, { ">=1.0", 7 }, { "1.0+||+2", 5 } };
+static const char *const texts[VERSIONS] = { "1.0.0", "1.1.0", "2.0.0" };
+
+static unsigned next_random(uint64_t *seed, unsigned below)
+{
+	*seed = *seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+	return (unsigned)(*seed >> 33) % below;
+}
+
+static void make_small(struct small *s, uint64_t *seed, bool peers)
+{
+	*s = (struct small){ 0 };
+	for (unsigned n = 0; n < NAMES; n++) {
+		s->versions[n] = 1 + next_random(seed, VERSIONS);
+		for (unsigned v = 0; v < s->versions[n]; v++) {
+			unsigned count = next_random(seed, 3), i = n * VERSIONS + v;
+
+			for (unsigned k = 0; k < count; k++) {
+				unsigned to = next_random(seed, NAMES), kind = next_random(seed, 4);
+
+				if (to == n || (k && to == s->of[i].needs[0].name))
+					continue;
+				s->of[i].needs[s->of[i].count].name = (uint8_t)to;
+				s->of[i].needs[s->of[i].count].range =
+					(uint8_t)next_random(seed, ARRAY_LEN(ranges));
+				s->of[i].needs[s->of[i].count++].kind = peers && kind == 1   ? 'p'
+									: peers && kind == 2 ? 'o'
+											     : 'd';
+			}
+		}
+	}
+	for (unsigned n = 0; n < 3; n++) {
+		if (next_random(seed, 3) == 0)
+			continue;
+		s->root[s->root_count].name = (uint8_t)n;
+		s->root[s->root_count++].range = (uint8_t)next_random(seed, ARRAY_LEN(ranges));
+	}
+}
+
+static bool has(const struct small *s, unsigned set, unsigned name, unsigned range)
+{
+	return set >> name * VERSIONS & ranges[range].mask & ((1u << s->versions[name]) - 1);
+}
+
+/* Has everything in the set what it needs? */
+static bool is_closed(const struct small *s, unsigned set)
+{
+	for (unsigned i = 0; i < NAMES * VERSIONS; i++) {
+		for (unsigned k = 0; set >> i & 1 && k < s->of[i].count; k++) {
+			if (s->of[i].needs[k].kind != 'o' &&
+			    !has(s, set, s->of[i].needs[k].name, s->of[i].needs[k].range))
+				return false;
+		}
+	}
+	return true;
+}
+
+/* Can `at` stand in root's node_modules, one of each name at most? */
+static bool is_root(const struct small *s, unsigned at)
+{
+	for (unsigned i = 0; i < s->root_count; i++) {
+		if (!has(s, at, s->root[i].name, s->root[i].range))
+			return false;
+	}
+	for (unsigned i = 0; i < NAMES * VERSIONS; i++) {
+		for (unsigned k = 0; at >> i & 1 && k < s->of[i].count; k++) {
+			unsigned to = s->of[i].needs[k].name, range = s->of[i].needs[k].range;
+			char kind = s->of[i].needs[k].kind;
+
+			if (kind == 'd' || has(s, at, to, range))
+				continue;
+			if (kind == 'p' || at >> to * VERSIONS & 7)
+				return false;
+		}
+	}
+	return true;
+}
+
+static bool has_root(const struct small *s, unsigned set)
+{
+	for (unsigned at = set;; at = (at - 1) & set) {
+		bool once = true;
+
+		for (unsigned n = 0; n < NAMES; n++)
+			once = once && __builtin_popcount(at >> n * VERSIONS & 7) <= 1;
+		if (once && is_root(s, at))
+			return true;
+		if (at == 0)
+			return false;
+	}
+}
+
+/* Of two sets of one size: by name, what has the newer version. */
+static bool is_newer(unsigned a, unsigned b)
+{
+	for (unsigned n = 0; n < NAMES; n++) {
+		unsigned x = a >> n * VERSIONS & 7, y = b >> n * VERSIONS & 7;
+
+		if (x != y)
+			return x > y;
+	}
+	return false;
+}
+
+/* The best of all sets, or ~0. */
+static unsigned try_all(const struct small *s)
+{
+	unsigned best = ~0u, there = 0;
+
+	for (unsigned n = 0; n < NAMES; n++)
+		there |= ((1u << s->versions[n]) - 1) << n * VERSIONS;
+	for (unsigned set = there;; set = (set - 1) & there) {
+		int c = best == ~0u ? -1 : __builtin_popcount(set) - __builtin_popcount(best);
+
+		if ((c < 0 || (c == 0 && is_newer(set, best))) && is_closed(s, set) &&
+		    has_root(s, set))
+			best = set;
+		if (set == 0)
+			return best;
+	}
+}
+
+static char *text_of(const struct small *s)
+{
+	auto_buf struct buf b = BUF_INIT(1 << 16);
+
+	for (unsigned n = 0; n < NAMES; n++) {
+		for (unsigned v = 0; v < s->versions[n]; v++) {
+			unsigned i = n * VERSIONS + v;
+
+			buf_addf(&b, "%c %s", 'a' + (int)n, texts[v]);
+			for (unsigned k = 0; k < s->of[i].count; k++) {
+				char kind = s->of[i].needs[k].kind;
+
+				buf_addf(&b, " %s%c@%s",
+					 kind == 'p'   ? "peer:"
+					 : kind == 'o' ? "popt:"
+						       : "",
+					 'a' + s->of[i].needs[k].name,
+					 ranges[s->of[i].needs[k].range].text);
+			}
+			buf_addstr(&b, "\n");
+		}
+	}
+	return buf_steal_str(&b);
+}
+
+static char *manifest_of(const struct small *s)
+{
+	auto_buf struct buf b = BUF_INIT(1 << 16);
+	char *text;
+
+	buf_addstr(&b, "{'dependencies':{");
+	for (unsigned i = 0; i < s->root_count; i++)
+		buf_addf(&b, "%s'%c':'%s'", i ? "," : "", 'a' + s->root[i].name,
+			 ranges[s->root[i].range].text);
+	buf_addstr(&b, "}}");
+	text = buf_steal_str(&b);
+	for (char *c = text; *c; c++)
+		*c = *c == '+' ? ' ' : *c;
+	return text;
+}
+
+static unsigned set_of(const struct graph *g)
+{
+	unsigned set = 0;
+
+	for (uint32_t i = 1; i < g->count; i++) {
+		const struct graph_node *n = &g->nodes[i];
+
+		for (unsigned v = 0; v < VERSIONS && !(n->flags & NODE_LINK); v++) {
+			if (strcmp(n->version, texts[v]) == 0)
+				set |= 1u << ((unsigned)(n->name[0] - 'a') * VERSIONS + v);
+		}
+	}
+	return set;
+}
+
+static uint32_t bad_edges(const struct graph *g)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < g->edge_count; i++)
+		n += !g->edges[i].valid;
+	return n;
+}
+
+/* 1: it was what trying everything gives. */
+static int compare(const struct small *s)
+{
+	unsigned best = try_all(s);
+	auto_free char *text = text_of(s), *manifest = manifest_of(s);
+	auto_universe struct universe *u = universe_new(text);
+	auto_ideal_result struct ideal_result result = IDEAL_RESULT_INIT;
+	struct catalog c = universe_catalog(u);
+	struct sat_report report = { 0 };
+	struct project p = { 0 };
+	struct err e = { 0 };
+	int r, same;
+
+	begin(&p, manifest);
+	p.o.catalog = &c;
+	r = sat_dedupe(&result, (struct slice){ 0 }, &p.o, &report, &e);
+	end(&p);
+	if (best == ~0u) {
+		cr_expect(r < 0);
+		return 1;
+	}
+	if (r < 0)
+		(void)fprintf(stderr, "%s%s\n%s; not %x\n", text, manifest, e.msg, best);
+	cr_assert(r == 0);
+	same = set_of(result.graph) == best;
+	if ((int)report.bound != __builtin_popcount(best) ||
+	    (report.newest && (!same || bad_edges(result.graph)))) {
+		auto_free char *got = places(result.graph);
+
+		(void)fprintf(stderr, "%s%s\ngot %s: %u, at least %u; not %x\n", text, manifest,
+			      got, report.count, report.bound, best);
+		cr_expect(false);
+	}
+	return same && report.newest;
+}
+
+Test(sat, random_universes)
+{
+	uint64_t seed = 1;
+	int same = 0;
+
+	for (int i = 0; i < 300; i++) {
+		struct small s;
+
+		make_small(&s, &seed, false);
+		same += compare(&s);
+	}
+	cr_expect(same == 300);
+}
+
+Test(sat, random_universes_with_peers)
+{
+	uint64_t seed = 2;
+	int same = 0;
+
+	for (int i = 0; i < 300; i++) {
+		struct small s;
+
+		make_small(&s, &seed, true);
+		same += compare(&s);
+	}
+	/* Deeper down the peers of some cannot be placed as they were counted. */
+	cr_expect(same >= 280);
+}
