@@ -98,18 +98,30 @@ static int prepare_dir(struct conn *c, const char *dir, int *ret_fd, struct err 
 	return c->made_dir ? 0 : check_empty(dir, *ret_fd, e);
 }
 
-static int mount_as_root(struct conn *c, int dirfd, const struct conn_options *o, struct err *e)
+static int open_device(int *ret, struct err *e)
 {
-	auto_close int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
-	unsigned long flags = MS_NOSUID | MS_NODEV | (o->read_only ? MS_RDONLY : 0);
-	char options[256], place[32];
-	int r;
+	int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
 
 	if (fd < 0)
 		return err_set(e, -errno, "cannot open /dev/fuse: %s%s", strerror(errno),
-			       errno == ENOENT || errno == ENODEV || errno == EPERM
+			       errno == EACCES
+				       ? "; an administrator must run `chmod 0666 /dev/fuse`"
+			       : errno == ENOENT || errno == ENODEV || errno == EPERM
 				       ? "; in a container give it --device /dev/fuse"
 				       : "");
+	*ret = fd;
+	return 0;
+}
+
+static int mount_as_root(struct conn *c, int dirfd, const struct conn_options *o, struct err *e)
+{
+	auto_close int fd = -1;
+	unsigned long flags = MS_NOSUID | MS_NODEV | (o->read_only ? MS_RDONLY : 0);
+	char options[256], place[32];
+	int r = open_device(&fd, e);
+
+	if (r < 0)
+		return r;
 	snprintf(options, sizeof options,
 		 "fd=%d,rootmode=40000,user_id=%u,group_id=%u,default_permissions%s", fd, geteuid(),
 		 getegid(), o->allow_other ? ",allow_other" : "");
@@ -133,6 +145,11 @@ static int mount_as_root(struct conn *c, int dirfd, const struct conn_options *o
 
 static int mount_as_user(struct conn *c, const struct conn_options *o, struct err *e)
 {
+	auto_close int fd = -1;
+	int r = open_device(&fd, e); /* fusermount3 opens it as the caller, too */
+
+	if (r < 0)
+		return r;
 	if (o->allow_other && !mount_may_allow_other())
 		return err_set(e, -EPERM,
 			       "--allow-other: ordinary users may let others in only where "

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # run.sh [STEP...] - everything that must hold, on a Debian 12 machine; installs what is missing.
-# Steps, all if none is named: gcc clang asan tsan format shell tidy e2e crafted registry.
+# Steps, all if none is named: gcc clang asan tsan format shell tidy e2e crafted containers registry.
 #   gcc       build/ with --werror, suites unit, check, tools, oracle (npm's own code) and fuzz
 #             (the corpora, replayed)
 #   clang, asan, tsan   the same tests built by clang, by gcc with ASan and UBSan, by clang with TSan
 #   format    clang-format;  shell: shellcheck over all scripts;  tidy: clang-tidy (.clang-tidy)
 #   e2e       tests/e2e as root and as an ordinary user, who is made (and removed) if need be
 #   crafted   the oracle over the crafted projects, as root and as the ordinary user
+#   containers  tests/containers, with Podman and runc, as root; skipped where they cannot be
 #   registry  tests/registry/{projects,tools,scripts,fetch,imports}.sh, from a real registry; skipped where none answers
 # The oracle is npm 11. Where npm is older (Debian 12 has 9), npm 11 and a node that runs it are
 # taken from the registry that npm is configured for, into the scratch folder; where that does not
@@ -19,7 +20,7 @@ set -u -o pipefail
 umask 022
 exec </dev/null
 cd "$(dirname "$0")/.." || exit 1
-steps=${*:-gcc clang asan tsan format shell tidy e2e crafted registry}
+steps=${*:-gcc clang asan tsan format shell tidy e2e crafted containers registry}
 scratch=$(mktemp -d /tmp/dxfs-run.XXXXXX) || exit 1
 mkdir -m 1777 "$scratch/tmp" && chmod 755 "$scratch" || exit 1
 # The mark by which cleanup finds what a step has started.
@@ -106,6 +107,19 @@ install_missing() {
 		tail -20 "$scratch/apt.log"
 		return 1
 	}
+}
+
+# Where it cannot be had, tests/containers says what is missing.
+install_podman() {
+	local p missing=()
+	for p in podman runc conmon uidmap; do
+		dpkg-query -W -f '${db:Status-Abbrev}' "$p" 2>/dev/null | grep -q '^ii' || missing+=("$p")
+	done
+	[ ${#missing[@]} -gt 0 ] || return 0
+	say "installing ${missing[*]}"
+	# shellcheck disable=SC2086
+	attended $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" \
+		>"$scratch/podman.log" 2>&1 || tail -3 "$scratch/podman.log"
 }
 
 # npm and others write below HOME.
@@ -274,7 +288,7 @@ side() {
 	attended "as_$who" timeout -k 20 900 "$@" >"$scratch/$name.$who.log" 2>&1
 	rc=$?
 	if [ $rc -eq 77 ]; then
-		echo "SKIP $name as $who: cannot become $who here"
+		grep '^SKIP' "$scratch/$name.$who.log" || echo "SKIP $name as $who: cannot become $who here"
 		tally "$name.$who" 0 0 1
 		return
 	fi
@@ -290,6 +304,12 @@ both() {
 	root=$!
 	side "$name" user "$@" &
 	wait $! $root
+}
+
+step_containers() {
+	[ "$(id -u)" -eq 0 ] || $sudo true 2>/dev/null || { echo "SKIP containers: cannot become root here"; tally containers 0 0 1; return; }
+	install_podman
+	side containers root "$PWD/tests/containers/run.sh"
 }
 
 registry_suites() {
@@ -328,6 +348,7 @@ mounting() {
 		! wanted e2e crafted || make_user
 		! wanted e2e || RESOLVE_ALL=1 both e2e "$kit/tests/e2e/run.sh"
 		! wanted crafted || both crafted "$kit/tests/crafted.sh"
+		! wanted containers || step_containers
 		! wanted registry || step_registry
 	fi
 }
@@ -344,13 +365,13 @@ writable_home && install_missing || { echo "what is needed could not be installe
 ! wanted format || step_format
 ! wanted shell || step_shell
 built=true
-if wanted gcc e2e crafted registry; then
+if wanted gcc e2e crafted containers registry; then
 	CC=gcc build_and_test gcc build "unit check tools fuzz oracle" || built=false
 fi
 # Compilers on one side, mounts on the other: the second mostly waits.
 other_builds >"$scratch/other_builds.log" 2>&1 &
 builds=$!
-if $built && wanted e2e crafted registry; then
+if $built && wanted e2e crafted containers registry; then
 	mounting
 fi
 wait $builds

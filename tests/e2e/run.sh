@@ -8,6 +8,7 @@
 #   TEST_REGISTRY  the test registry's binary    (build/tests/registryd/test-registry)
 #   TREECMP        treecmp                       (build/tests/tools/treecmp)
 #   OPFUZZ, POSIX  opfuzz, posix                 (beside treecmp)
+#   E2E_TESTS      another folder of tests       (this one)
 #   FIXTURES       what tests/fixtures/make.js made (made here if not given)
 set -u -o pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -20,6 +21,7 @@ OPFUZZ=$(realpath -m "${OPFUZZ:-${TREECMP%/*}/opfuzz}")
 POSIX=$(realpath -m "${POSIX:-${TREECMP%/*}/posix}")
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/e2e.XXXXXX") || exit 1
 user=$(id -un)
+tests=${E2E_TESTS:-$here}
 
 if [ "${1:-}" = --one ]; then # one test, for xargs below
 	rm -rf "$scratch"
@@ -27,7 +29,7 @@ if [ "${1:-}" = --one ]; then # one test, for xargs below
 	T=$scratch/$name
 	mkdir -p "$T"/{home,data,state,cache,config,runtime}
 	chmod 700 "$T/runtime"
-	limit=$(sed -n 's/^# timeout: //p' "$here/$name.sh")
+	limit=$(sed -n 's/^# timeout: //p' "$tests/$name.sh")
 	env=(T="$T" DXFS_TEST_RUN="$T" HOME="$T/home" TMPDIR="$T" DX_STORE="$T/store"
 		XDG_DATA_HOME="$T/data" XDG_STATE_HOME="$T/state" XDG_CACHE_HOME="$T/cache"
 		XDG_CONFIG_HOME="$T/config" XDG_RUNTIME_DIR="$T/runtime"
@@ -35,7 +37,7 @@ if [ "${1:-}" = --one ]; then # one test, for xargs below
 	for v in $(compgen -e | grep -iE '^(npm_|node_env|https?_proxy|no_proxy)'); do unset "$v"; done
 	start=$SECONDS
 	(umask 022 && exec env "${env[@]}" timeout -k 10 "${limit:-${TEST_TIMEOUT:-120}}" \
-		"$here/$name.sh") </dev/null >"$scratch/$name.log" 2>&1
+		"$tests/$name.sh") </dev/null >"$scratch/$name.log" 2>&1
 	rc=$?
 	[ $rc -ne 124 ] || echo "FAIL: took longer than ${limit:-${TEST_TIMEOUT:-120}} s" >>"$scratch/$name.log"
 	left=
@@ -60,7 +62,7 @@ if [ "${1:-}" = --one ]; then # one test, for xargs below
 	echo "$verdict" >"$scratch/$name.verdict"
 	# One write, so that tests that run side by side do not mix their lines.
 	{
-		printf '%s e2e/%s (%s, %d s)' "$verdict" "$name" "$user" $((SECONDS - start))
+		printf '%s %s/%s (%s, %d s)' "$verdict" "${tests##*/}" "$name" "$user" $((SECONDS - start))
 		[ $verdict = SKIP ] && printf ': %s' "$(tail -1 "$scratch/$name.log")"
 		echo
 		[ $verdict != FAIL ] || tail -n 60 "$scratch/$name.log" | sed 's/^/    /'
@@ -79,7 +81,7 @@ if [ -z "${FIXTURES:-}" ]; then
 	node "$top/tests/fixtures/make.js" "$FIXTURES" >/dev/null || exit 1
 fi
 if [ $# -eq 0 ]; then
-	for t in "$here"/*.sh; do
+	for t in "$tests"/*.sh; do
 		case ${t##*/} in run.sh | lib.sh) continue ;; esac
 		[ -x "$t" ] && set -- "$@" "$(basename "$t" .sh)"
 	done

@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# One mount on the host for any number of containers: read-only, under the engine's overlay, and
+# each with its own upper; no bytes of packages are copied.
+. "$(dirname "$0")/lib.sh"
+filled nested
+nm=$PWD/node_modules
+mount_it --offline --prefetch=none
+count=20
+before=$(used_kb "$T/store" "$CONTAINERS/root")
+
+# ---- read-only ----
+
+run_in -v "$nm:/app/node_modules:ro" -w /app dxfs-test sh -c '! touch node_modules/x 2>&1 && node -p "require(\"leaf/package.json\").version"' \
+	>"$T/said" 2>&1 || fail "$(cat "$T/said")"
+grep -q 'Read-only file system' "$T/said" || fail "$(cat "$T/said")"
+same "seen" "$(node -p 'require("leaf/package.json").version')" "$(tail -1 "$T/said")"
+
+# ---- many at once under the engine's overlay, each with its own .cache ----
+
+one='mkdir node_modules/.cache && echo $1 >node_modules/.cache/mine && chmod 600 node_modules/leaf/package.json &&
+	echo >>node_modules/leaf/index.js && node -e "require(\"needs-leaf2\")" && cat node_modules/.cache/mine'
+containers=()
+for i in $(seq $count); do
+	run_in -v "$nm:/app/node_modules:O" -w /app dxfs-test sh -c "$one" sh "$i" >"$T/one.$i" 2>&1 &
+	containers+=($!)
+done
+for i in $(seq $count); do
+	wait "${containers[$((i - 1))]}" || fail "container $i: $(cat "$T/one.$i")"
+	same "its own cache" "$i" "$(cat "$T/one.$i")"
+done
+[ ! -e node_modules/.cache ] || fail "a container wrote into the host's mount"
+same "the package" 644 "$(stat -c %a node_modules/leaf/package.json)"
+after=$(used_kb "$T/store" "$CONTAINERS/root")
+# What podman writes down of a container that is gone; the 40,960 bytes of a folder that grew.
+[ $((after - before)) -le 512 ] || fail "the disk has $((after - before)) KiB more than before"
+
+# ---- its own upper, kept ----
+
+mkdir -p "$T/own/upper" "$T/own/work"
+own="$nm:/app/node_modules:O,upperdir=$T/own/upper,workdir=$T/own/work"
+run_in -v "$own" -w /app dxfs-test sh -c 'mkdir node_modules/.cache && echo kept >node_modules/.cache/mine'
+same "kept" kept "$(run_in -v "$own" -w /app dxfs-test cat node_modules/.cache/mine)"
+same "where it was told to be" kept "$(cat "$T/own/upper/.cache/mine")"
+
+# ---- what the kernel asked for once it asks for no more ----
+
+warm='find node_modules -type f -exec cat {} + >/dev/null'
+# The attributes of what was read are asked for once more, in a mount that can be written to.
+run_in -v "$nm:/app/node_modules:O" -w /app dxfs-test sh -c "$warm; $warm"
+first=$(messages)
+run_in -v "$nm:/app/node_modules:O" -w /app dxfs-test sh -c "$warm"
+asked=$(($(messages) - first))
+[ $asked -le 2 ] || fail "$asked messages for a tree that was read before, under an overlay"
+
+# ---- an overlay and a lock that changes ----
+
+podman run -d --label "$T" --name "lock-$$" -v "$nm:/app/node_modules:O" -v "$nm:/bind:ro" -w /app dxfs-test sh -c '
+	ls node_modules node_modules/needs-leaf2 /bind/needs-leaf2 >/dev/null
+	until ! [ -e /bind/needs-leaf2 ]; do sleep 0.05; done
+	ls node_modules; cat node_modules/leaf/package.json' >/dev/null
+seen() { podman top "lock-$$" args | grep -q sleep; }
+until_true 20 seen
+node -e '
+	const fs = require("fs"), lock = JSON.parse(fs.readFileSync("package-lock.json")), pkg = JSON.parse(fs.readFileSync("package.json"));
+	for (const place of Object.keys(lock.packages)) if (/needs-leaf2/.test(place)) delete lock.packages[place];
+	for (const of of [pkg, lock.packages[""]]) delete of.dependencies["needs-leaf2"];
+	fs.writeFileSync("package.json", JSON.stringify(pkg));
+	fs.writeFileSync("package-lock.json", JSON.stringify(lock));'
+same "it ends when the lock has come" 0 "$(timeout 20 podman wait "lock-$$")"
+podman logs "lock-$$" >"$T/said" 2>&1
+podman rm "lock-$$" >/dev/null
+! grep -q needs-leaf2 "$T/said" || fail "what went is listed under an overlay: $(cat "$T/said")"
+grep -q '"leaf"' "$T/said" || fail "what stayed is not there: $(cat "$T/said")"
+unmount_it
+
+# ---- what is mounted and unmounted later comes in with rslave ----
+
+podman run -d --label "$T" --name "late-$$" -v "$PWD:/app:ro,rslave" -w /app dxfs-test sh -c '
+	until [ -e node_modules/leaf ]; do sleep 0.05; done; echo came
+	while [ -e node_modules/leaf ]; do sleep 0.05; done; echo went' >/dev/null
+mount_it --offline --read-only
+came() { podman logs "late-$$" 2>&1 | grep -q came; }
+until_true 20 came
+unmount_it
+same "it ends when the mount has gone" 0 "$(timeout 20 podman wait "late-$$")"
+podman rm "late-$$" >/dev/null
