@@ -12,6 +12,7 @@ static void reply_nothing(const struct ask *a)
 
 int ask_lookup(struct ask *a, struct upper_call *c)
 {
+	const struct ops_server *s = server_ops(a->conn->server);
 	struct upper_entry entry = { 0 };
 	struct view_attr attr;
 	int r;
@@ -29,7 +30,9 @@ int ask_lookup(struct ask *a, struct upper_call *c)
 	}
 	if (r == 0)
 		ops_reply_entry(a, &entry);
-	else if (r == -ENOENT)
+	if (r == 0 && !S_ISDIR(entry.st.st_mode) && listed_asked(s->listed, a->ino))
+		push_listed(s->push, a->ino);
+	if (r == -ENOENT)
 		reply_nothing(a);
 	return r == -ENOENT ? 0 : r;
 }
@@ -76,6 +79,7 @@ struct filler {
 	struct ask *ask;
 	char *buf;
 	size_t used;
+	bool all; /* else attributes of directories only */
 };
 
 static bool is_dots(const char *name)
@@ -95,9 +99,9 @@ static bool fill(void *arg, const char *name, const struct upper_entry *found, u
 		need = fuse_add_direntry(a->req, f->buf + f->used, room, name, &st, (off_t)cookie);
 	} else {
 		struct fuse_entry_param entry = {
-			/* "." and ".." are no look-ups: the kernel counts none; what has no size
-			 * yet it shall look up when that is asked for */
-			.ino = is_dots(name) || found->unsized ? 0 : st.st_ino,
+			/* "." and ".." are no look-ups: the kernel counts none; what is bare it
+			 * shall look up when it is asked for */
+			.ino = is_dots(name) || found->bare ? 0 : st.st_ino,
 			.attr = st,
 			.attr_timeout = OPS_TIMEOUT,
 			.entry_timeout = OPS_TIMEOUT,
@@ -118,7 +122,7 @@ static bool fill_low(void *arg, struct slice name, const struct view_attr *attr,
 	struct upper_entry entry = {
 		.ino = attr->ino,
 		.st = ops_stat(f->ask->conn, attr),
-		.unsized = attr->unsized,
+		.bare = attr->bare || (!f->all && !S_ISDIR(attr->mode)),
 	};
 	char text[256];
 
@@ -131,20 +135,30 @@ static bool fill_low(void *arg, struct slice name, const struct view_attr *attr,
 
 int ask_list(struct ask *a, struct upper_call *c)
 {
-	struct filler f = { .ask = a, .buf = ops_buffer(a->size) };
+	const struct ops_server *s = server_ops(a->conn->server);
+	bool plus = a->kind == ASK_READDIRPLUS;
+	struct filler f = {
+		.ask = a,
+		.buf = ops_buffer(a->size),
+		.all = plus && listed_all(s->listed, a->ino),
+	};
 	int r;
 
 	if (!f.buf)
 		return -ENOMEM;
 	if (c->u)
-		r = upper_list(c, a->ino, a->off, a->kind == ASK_READDIRPLUS, fill, &f);
+		r = upper_list(c, a->ino, a->off,
+			       !plus   ? UPPER_LIST_NAMES
+			       : f.all ? UPPER_LIST_ALL
+				       : UPPER_LIST_DIRS,
+			       fill, &f);
 	else
 		r = view_list(c->v, a->ino, a->off, fill_low, &f, c->ret_wait, c->e);
 	if (r != 0 && f.used == 0)
 		return r;
 	(void)fuse_reply_buf(a->req, f.buf, f.used);
-	if (a->kind == ASK_READDIRPLUS)
-		push_listed(server_ops(a->conn->server)->push, a->ino);
+	if (f.all)
+		push_listed(s->push, a->ino);
 	return 0;
 }
 

@@ -7,6 +7,7 @@
 #pragma once
 #include "fs/conn.h"
 #include "fs/crew.h"
+#include "fs/listed.h"
 #include "fs/park.h"
 #include "fs/push.h"
 #include "fs/upper.h"
@@ -57,7 +58,8 @@ struct ask {
 
 /* What the ops need of a server. */
 struct ops_server {
-	struct push *push; /* NULL on a mount that is written to */
+	struct push *push;     /* NULL on a mount that is written to */
+	struct listed *listed; /* what those who list want to know */
 	struct view_cell *shown;
 	struct park *park;
 	struct upper *upper; /* NULL: the mount is read-only */

@@ -215,6 +215,7 @@ static int build(struct server *s, struct lock *lock, struct err *e)
 	}
 	s->ops = (struct ops_server){
 		.push = s->push,
+		.listed = &s->listed,
 		.shown = s->shown,
 		.park = s->park,
 		.upper = s->upper,

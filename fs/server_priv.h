@@ -23,6 +23,7 @@ struct server {
 	struct crew *crew;   /* does what of the upper may take long */
 	struct ops_server ops;
 	struct push *push;   /* NULL: not read-only */
+	struct listed listed;
 	struct fetch *fetch; /* NULL: nothing is fetched */
 	struct ahead *ahead;
 	bool *failed; /* by graph node: not in the registry; minder only */

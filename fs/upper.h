@@ -105,7 +105,7 @@ struct upper_call {
 struct upper_entry {
 	uint64_t ino;
 	struct stat st; /* st_ino is ino */
-	bool unsized;   /* as in view_attr */
+	bool bare;      /* as in view_attr */
 };
 
 /* All of them: 0, VIEW_WAIT with the parcel in *ret_wait, UPPER_BLOCK, or the negative errno that
@@ -119,12 +119,18 @@ int upper_readlink(struct upper_call *c, uint64_t ino, char *buf, size_t n) must
 ssize_t upper_read(struct upper_call *c, uint64_t ino, void *buf, size_t n,
 		   uint64_t off) must_check;
 
-/* As view_list(). `counted`: each entry that fn takes is given out, but "." and ".." and those
- * that are unsized; without it entries of the upper that are not known have the ino 0xffffffff. */
+enum upper_list {
+	UPPER_LIST_NAMES, /* nothing is given out; what is not known has the ino 0xffffffff */
+	UPPER_LIST_ALL,  /* each entry that fn takes is given out, but "." and ".." and bare ones */
+	UPPER_LIST_DIRS, /* the same, with all bare that the upper has no part in and is no
+			    directory */
+};
+
+/* As view_list(). */
 typedef bool upper_emit_fn(void *arg, const char *name, const struct upper_entry *entry,
 			   uint64_t cookie);
-int upper_list(struct upper_call *c, uint64_t dir, uint64_t cookie, bool counted, upper_emit_fn *fn,
-	       void *arg) must_check;
+int upper_list(struct upper_call *c, uint64_t dir, uint64_t cookie, enum upper_list how,
+	       upper_emit_fn *fn, void *arg) must_check;
 
 /* mode has the type: regular, fifo, socket, directory (rdev is 0 for these), or a device. */
 int upper_make(struct upper_call *c, uint64_t dir, const char *name, mode_t mode, dev_t rdev,

@@ -223,7 +223,8 @@ struct merger {
 	uint64_t dir;
 	const struct spot *spot;
 	const struct snap *snap;
-	bool counted, full;
+	enum upper_list how;
+	bool full;
 	upper_emit_fn *fn;
 	void *arg;
 	int error;
@@ -231,8 +232,9 @@ struct merger {
 
 static bool emit(struct merger *m, const char *name, const struct child *ch, uint64_t cookie)
 {
+	bool counted = m->how != UPPER_LIST_NAMES && (ch->has_up || !ch->low.bare);
 	struct upper_entry entry;
-	int r = child_entry(m->c, m->dir, name, ch, m->counted, &entry);
+	int r = child_entry(m->c, m->dir, name, ch, counted, &entry);
 
 	if (r < 0) {
 		m->error = r;
@@ -240,7 +242,7 @@ static bool emit(struct merger *m, const char *name, const struct child *ch, uin
 	}
 	if (m->fn(m->arg, name, &entry, cookie))
 		return true;
-	if (m->counted)
+	if (counted)
 		upper_forget(m->c->u, entry.ino, 1);
 	m->full = true;
 	return false;
@@ -270,19 +272,20 @@ static bool emit_low(void *arg, struct slice name, const struct view_attr *attr,
 
 	if (name.len >= sizeof text)
 		return true; /* no path could name it */
+	ch.low.bare |= m->how == UPPER_LIST_DIRS && !S_ISDIR(attr->mode);
 	memcpy(text, name.ptr, name.len);
 	text[name.len] = '\0';
 	if (strcmp(text, ".") == 0 || strcmp(text, "..") == 0)
 		return emit_dots(m, text, attr->ino, cookie);
 	if (is_package(m, attr->ino)) {
-		bool unsized = attr->unsized;
+		bool bare = attr->bare;
 		int r = child_find(m->c, m->spot, text, &ch);
 
 		if (r != 0)
 			m->error = r;
 		if (r != 0 || !ch.own)
 			return r == 0;
-		ch.low.unsized = unsized;
+		ch.low.bare = bare;
 		return emit(m, text, &ch, cookie);
 	}
 	if (spot_maybe(m->spot) && atomic_load(&m->c->u->gone.count)) {
@@ -346,8 +349,8 @@ static int list(struct merger *m, uint64_t cookie)
 	return r == 0 && !m->full && m->snap ? emit_upper(m, cookie) : r;
 }
 
-int upper_list(struct upper_call *c, uint64_t dir, uint64_t cookie, bool counted, upper_emit_fn *fn,
-	       void *arg)
+int upper_list(struct upper_call *c, uint64_t dir, uint64_t cookie, enum upper_list how,
+	       upper_emit_fn *fn, void *arg)
 {
 	struct snap *snap;
 	struct spot s;
@@ -355,7 +358,7 @@ int upper_list(struct upper_call *c, uint64_t dir, uint64_t cookie, bool counted
 		.c = c,
 		.dir = dir,
 		.spot = &s,
-		.counted = counted,
+		.how = how,
 		.fn = fn,
 		.arg = arg,
 	};

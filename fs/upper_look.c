@@ -289,14 +289,14 @@ int child_entry(struct upper_call *c, uint64_t dir, const char *name, const stru
 	if (r < 0)
 		return r;
 	ret->ino = ino;
-	ret->unsized = false;
+	ret->bare = false;
 	if (ch->has_up) {
 		ret->st = ch->st;
 		upper_stat_up(&ret->st, ino, is_lowers(ch) ? times_from(c, &ch->low) : NULL, flags);
 	} else {
 		upper_stat_low(c->u, &ch->low, &ret->st);
 		ret->st.st_ino = ino;
-		ret->unsized = ch->low.unsized;
+		ret->bare = ch->low.bare;
 	}
 	return 0;
 }

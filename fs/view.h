@@ -131,7 +131,7 @@ struct view_attr {
 	mode_t mode;
 	uint64_t size;
 	int64_t mtime_ns;
-	bool unsized; /* in a listing only: the size is not known yet, a look-up finds it out */
+	bool bare; /* in a listing only: name and type, a look-up gives the rest */
 };
 
 /* The same for stat(2). */

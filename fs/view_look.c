@@ -103,11 +103,11 @@ static int place_attr(struct view *v, struct place *place, uint32_t node, bool l
 		a.size = DIR_SIZE;
 	} else if (place->kind == TREE_HIDDEN) {
 		a.mode = S_IFREG | (0666 & ~v->places->modes.umask);
-		a.unsized = listing && !atomic_load(&place->hidden);
-		r = a.unsized ? 0 : view_hidden(v, place, &hidden, e);
+		a.bare = listing && !atomic_load(&place->hidden);
+		r = a.bare ? 0 : view_hidden(v, place, &hidden, e);
 		if (r < 0)
 			return r;
-		a.size = a.unsized ? 0 : hidden.len;
+		a.size = a.bare ? 0 : hidden.len;
 	} else {
 		a.mode = S_IFLNK | 0777;
 		a.size = strlen(place->text);
