@@ -188,20 +188,25 @@ static void look_from(struct foresight *f, uint32_t pkg, double p)
 						 depends(&f->pkgs[pkg], to)));
 	}
 	/* Those edges that were counted above are worth no more than this. */
-	for (uint32_t i = 0; i < f->pkgs[pkg].dep_count; i++)
-		consider(f, f->pkgs[pkg].deps[i], p * probability(0, seen, true));
+	for (uint32_t i = 0; i < f->pkgs[pkg].dep_count; i++) {
+		uint32_t to = f->pkgs[pkg].deps[i];
+		bool fresh = id != PREDICT_NONE && !predict_had_dep(f->model, id, f->pkgs[to].name);
+
+		consider(f, to, p * probability(0, fresh ? 0 : seen, true));
+	}
 }
 
-const uint32_t *foresight_touch(struct foresight *f, uint32_t pkg, uint32_t *ret_count)
+static void search_begin(struct foresight *f)
 {
-	uint32_t looked = 0;
-
 	f->given_count = 0;
 	f->heap_count = 0;
 	f->search++;
-	know(f, pkg);
-	f->stamp[pkg] = f->search;
-	look_from(f, pkg, 1);
+}
+
+static const uint32_t *search(struct foresight *f, uint32_t *ret_count)
+{
+	uint32_t looked = 0;
+
 	while (f->heap_count && looked < FORESIGHT_MAX) {
 		struct candidate c = pop(f);
 
@@ -216,4 +221,33 @@ const uint32_t *foresight_touch(struct foresight *f, uint32_t pkg, uint32_t *ret
 	}
 	*ret_count = f->given_count;
 	return f->given;
+}
+
+const uint32_t *foresight_touch(struct foresight *f, uint32_t pkg, uint32_t *ret_count)
+{
+	search_begin(f);
+	know(f, pkg);
+	f->stamp[pkg] = f->search;
+	look_from(f, pkg, 1);
+	return search(f, ret_count);
+}
+
+/* How often this package, which the project depends on, was the first. */
+static double firsts(const struct foresight *f, uint32_t pkg)
+{
+	if (!f->pkgs[pkg].of_project || f->id[pkg] == PREDICT_NONE)
+		return 0;
+	return predict_first(f->model, f->id[pkg]) / (double)PREDICT_ONE;
+}
+
+const uint32_t *foresight_begin(struct foresight *f, uint32_t *ret_count)
+{
+	double all = 0;
+
+	search_begin(f);
+	for (uint32_t i = 0; i < f->count; i++)
+		all += firsts(f, i);
+	for (uint32_t i = 0; i < f->count; i++)
+		consider(f, i, probability(firsts(f, i), all, false));
+	return search(f, ret_count);
 }

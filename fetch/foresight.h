@@ -3,11 +3,13 @@
  *
  * The probability that B is touched soon after A is what was counted, begun with a guess from the
  * lock: (count(A→B) + K guess) / (seen(A) + K), where the guess is FORESIGHT_EDGE for what A
- * depends on, 0 for others, and K = FORESIGHT_WEIGHT. From the package that is touched the search
- * goes on from the most probable one to those after it, with the product of the probabilities,
- * down to FORESIGHT_LEAST. Only what something depends on that is touched or expected itself, or
- * the project, can be next; that also says which version of a name is meant. Packages of types
- * are never loaded.
+ * depends on, 0 for others, and K = FORESIGHT_WEIGHT. A dependency that A did not have when it was
+ * seen is as likely as the guess. From the package that is touched the search goes on from the most
+ * probable one to those after it, with the product of the probabilities, down to FORESIGHT_LEAST.
+ * Before anything is touched, it begins with what was the first of other mounts, as often as that
+ * was so beside all others that the project depends on. Only what something depends on that is
+ * touched or expected itself, or the project, can be next; that also says which version of a name
+ * is meant. Packages of types are never loaded.
  *
  * Not thread-safe. */
 #pragma once
@@ -31,6 +33,9 @@ struct foresight;
 int foresight_new(struct foresight **ret, struct predict *m, const struct foresight_pkg *pkgs,
 		  uint32_t count) must_check;
 void foresight_free(struct foresight *f); /* NULL is fine */
+
+/* Nothing is touched yet: as foresight_touch(), with the first ones. */
+const uint32_t *foresight_begin(struct foresight *f, uint32_t *ret_count);
 
 /* A package is touched for the first time. The numbers of those that will probably be next, the
  * most probable first, none that was touched or given before; at most FORESIGHT_MAX. Borrowed

@@ -102,6 +102,21 @@ const struct predict_link *predict_links(const struct predict *m, uint32_t id, u
 	return m->names[id].links;
 }
 
+uint32_t predict_first(const struct predict *m, uint32_t id)
+{
+	return m->names[id].first;
+}
+
+uint64_t predict_dep(const char *name)
+{
+	return 1ull << (hash128(name, strlen(name)).b[0] & 63);
+}
+
+bool predict_had_dep(const struct predict *m, uint32_t id, const char *name)
+{
+	return m->names[id].deps & predict_dep(name);
+}
+
 /* ---- learning ---- */
 
 static void halve(struct name *n)
@@ -109,6 +124,7 @@ static void halve(struct name *n)
 	uint32_t kept = 0;
 
 	n->seen /= 2;
+	n->first /= 2;
 	for (uint32_t i = 0; i < n->link_count; i++) {
 		n->links[i].count /= 2;
 		if (n->links[i].count)
@@ -166,27 +182,29 @@ static int learn_one(struct predict *m, const uint32_t *ids, size_t count)
 	return 0;
 }
 
-int predict_learn(struct predict *m, const char *const *names, size_t count)
+int predict_learn(struct predict *m, const struct predict_run *run)
 {
-	auto_free uint32_t *ids = NULL;
-	size_t n = 0;
+	size_t count = run->count < PREDICT_LEARN_MAX ? run->count : PREDICT_LEARN_MAX, n = 0;
+	auto_free uint32_t *ids = malloc((count + 1) * sizeof *ids);
 
-	if (count > PREDICT_LEARN_MAX)
-		count = PREDICT_LEARN_MAX;
-	ids = malloc((count + 1) * sizeof *ids);
 	if (!ids)
 		return -ENOMEM;
 	for (size_t i = 0; i < count; i++) {
+		const char *name = run->names[i];
 		int64_t id = PREDICT_NONE;
 
-		if (names[i] && !predict_is_name(names[i], strlen(names[i])))
+		if (name && !predict_is_name(name, strlen(name)))
 			continue;
-		if (names[i])
-			id = predict_intern(m, names[i], strlen(names[i]));
+		if (name)
+			id = predict_intern(m, name, strlen(name));
 		if (id < 0)
 			return (int)id;
+		if (name)
+			m->names[id].deps |= run->deps ? run->deps[i] : UINT64_MAX;
 		ids[n++] = (uint32_t)id;
 	}
+	if (run->from_mount && n && ids[0] != PREDICT_NONE)
+		m->names[ids[0]].first += PREDICT_ONE;
 	m->clock++;
 	for (size_t i = 0; i < n; i++)
 		if (ids[i] != PREDICT_NONE && learn_one(m, ids + i, n - i) < 0)

@@ -9,7 +9,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
-#define VERSION       1
+#define VERSION       2
 #define LOCK_TRIES    200 /* two seconds; whoever learns needs some milliseconds */
 #define LOCK_PAUSE_MS 10
 
@@ -24,7 +24,8 @@ struct file_head {
 struct file_name {
 	uint32_t text, first_link;
 	uint16_t text_len, links;
-	uint32_t seen, last, zero;
+	uint32_t seen, last, first;
+	uint64_t deps;
 };
 
 struct file_link {
@@ -33,7 +34,7 @@ struct file_link {
 
 _Static_assert(sizeof(struct file_head) == 64, "DXGUESS header");
 _Static_assert(offsetof(struct file_head, names) == 32, "DXGUESS header, checked part");
-_Static_assert(sizeof(struct file_name) == 24, "DXGUESS name");
+_Static_assert(sizeof(struct file_name) == 32, "DXGUESS name");
 _Static_assert(sizeof(struct file_link) == 8, "DXGUESS link");
 
 #define CHECKED_FROM offsetof(struct file_head, names)
@@ -112,7 +113,8 @@ static int read_name(struct predict *m, const struct parts *p, uint32_t i, uint3
 	links = le16toh(f.links);
 	if (at > p->text_len || len > p->text_len - at || links > PREDICT_LINKS ||
 	    le32toh(f.first_link) != *next_link || links > p->link_count - *next_link ||
-	    le32toh(f.seen) > PREDICT_SEEN_MAX || !predict_is_name((const char *)p->text + at, len))
+	    le32toh(f.seen) > PREDICT_SEEN_MAX || le32toh(f.first) > le32toh(f.seen) ||
+	    !predict_is_name((const char *)p->text + at, len))
 		return err_set(e, -EBADMSG, "predictions: name %u is wrong", i);
 	id = predict_intern(m, (const char *)p->text + at, len);
 	if (id < 0)
@@ -121,6 +123,8 @@ static int read_name(struct predict *m, const struct parts *p, uint32_t i, uint3
 		return err_set(e, -EBADMSG, "predictions: name %u stands there twice", i);
 	m->names[i].seen = le32toh(f.seen);
 	m->names[i].last = le32toh(f.last);
+	m->names[i].first = le32toh(f.first);
+	m->names[i].deps = le64toh(f.deps);
 	*next_link += links;
 	return links ? read_links(m, p, &m->names[i], le32toh(f.first_link), links, e) : 0;
 }
@@ -195,7 +199,9 @@ static void put_name(const struct name *n, const uint32_t *number, struct buf *n
 			       .first_link = htole32((uint32_t)(before / sizeof(struct file_link))),
 			       .text_len = htole16((uint16_t)len),
 			       .seen = htole32(n->seen),
-			       .last = htole32(n->last) };
+			       .last = htole32(n->last),
+			       .first = htole32(n->first),
+			       .deps = htole64(n->deps) };
 
 	put_links(n, number, links);
 	f.links = htole16((uint16_t)((links->len - before) / sizeof(struct file_link)));
@@ -307,7 +313,7 @@ static int replace(const char *path, const char *temporary, const struct buf *b,
 	return r < 0 ? err_set(e, r, "%s: %s", path, strerror(-r)) : 0;
 }
 
-static int learn_at(const char *path, const char *temporary, const char *const *names, size_t count,
+static int learn_at(const char *path, const char *temporary, const struct predict_run *run,
 		    struct err *e)
 {
 	auto_buf struct buf b = BUF_INIT(PREDICT_FILE_MAX);
@@ -319,7 +325,7 @@ static int learn_at(const char *path, const char *temporary, const char *const *
 		r = m ? 0 : -ENOMEM;
 	}
 	if (r == 0)
-		r = predict_learn(m, names, count);
+		r = predict_learn(m, run);
 	if (r == 0)
 		r = predict_render(m, &b);
 	predict_free(m);
@@ -341,7 +347,7 @@ static int lock_soon(int fd)
 	return 0;
 }
 
-int predict_learn_file(const char *dir, const char *const *names, size_t count, struct err *e)
+int predict_learn_file(const char *dir, const struct predict_run *run, struct err *e)
 {
 	auto_free char *path = path_in(dir, "predict"), *lock = path_in(dir, "predict.lock"),
 		       *temporary = path_in(dir, "predict.new");
@@ -356,5 +362,5 @@ int predict_learn_file(const char *dir, const char *const *names, size_t count, 
 	r = lock_soon(fd);
 	if (r < 0)
 		return err_set(e, r, "%s: %s", lock, strerror(-r));
-	return learn_at(path, temporary, names, count, e);
+	return learn_at(path, temporary, run, e);
 }

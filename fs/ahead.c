@@ -16,7 +16,7 @@ struct known {
 	struct foresight_pkg *pkgs;
 	uint32_t *deps;
 	uint32_t count;
-	struct foresight *foresight; /* NULL: nothing is missing, or it is not wanted */
+	struct foresight *foresight; /* NULL: nothing is missing, or nothing is to be wanted */
 };
 
 struct ahead {
@@ -33,7 +33,9 @@ struct ahead {
 	/* the thread's */
 	struct known known;
 	const char *log[PREDICT_LEARN_MAX]; /* names, borrowed of parcels */
+	uint64_t log_deps[PREDICT_LEARN_MAX];
 	size_t log_count;
+	bool has_learned;
 };
 
 struct ahead *ahead_new(const struct ahead_config *c)
@@ -192,30 +194,33 @@ static int known_make(struct ahead *a, struct known *k, struct view *v)
 		return -ENOMEM;
 	memcpy(k->parcels, parcels, count * sizeof(struct parcel *));
 	qsort(k->parcels, count, sizeof(struct parcel *), by_address);
-	if (all_here(a, k))
-		return 0;
 	for (size_t i = 0; i < count; i++)
-		k->pkgs[i] = (struct foresight_pkg){ .name = k->parcels[i]->name };
-	return number_nodes(k, g) < 0 ? -ENOMEM : foresee(a, k);
+		k->pkgs[i] =
+			(struct foresight_pkg){ .name = k->parcels[i]->name ? k->parcels[i]->name
+									    : "" };
+	if (number_nodes(k, g) < 0)
+		return -ENOMEM;
+	return a->c.only_learn || all_here(a, k) ? 0 : foresee(a, k);
 }
 
-static void want_what_follows(struct ahead *a, const struct parcel *src)
+/* What is shown now. Out of memory: nothing is known of it. */
+static void look(struct ahead *a)
 {
 	struct known *k = &a->known;
 	struct view *v = view_get(a->c.shown);
-	const uint32_t *next;
-	uint32_t at, count;
 
-	if (v == k->view)
+	if (v == k->view) {
 		view_unref(v);
-	else if (known_make(a, k, v) < 0)
+	} else if (known_make(a, k, v) < 0) {
 		foresight_free(take(&k->foresight));
-	at = number_of(k, src);
-	if (!k->foresight || at == NONE)
-		return;
-	next = foresight_touch(k->foresight, at, &count);
+		k->count = 0;
+	}
+}
+
+static void want(struct ahead *a, const uint32_t *pkgs, uint32_t count)
+{
 	for (uint32_t i = 0; i < count; i++) {
-		struct parcel *p = k->parcels[next[i]];
+		struct parcel *p = a->known.parcels[pkgs[i]];
 
 		if (atomic_load(&p->touched) || parcel_here(a->c.parcels, p))
 			continue;
@@ -224,23 +229,65 @@ static void want_what_follows(struct ahead *a, const struct parcel *src)
 	}
 }
 
+static void want_what_is_first(struct ahead *a)
+{
+	const uint32_t *pkgs;
+	uint32_t count;
+
+	look(a);
+	if (!a->known.foresight)
+		return;
+	pkgs = foresight_begin(a->known.foresight, &count);
+	want(a, pkgs, count);
+}
+
+static void want_what_follows(struct ahead *a, const struct parcel *src)
+{
+	uint32_t at = number_of(&a->known, src), count;
+	const uint32_t *pkgs;
+
+	if (!a->known.foresight || at == NONE)
+		return;
+	pkgs = foresight_touch(a->known.foresight, at, &count);
+	want(a, pkgs, count);
+}
+
 /* ---- learning ---- */
 
 static void learn(struct ahead *a)
 {
+	struct predict_run run = { .names = a->log,
+				   .deps = a->log_deps,
+				   .count = a->log_count,
+				   .from_mount = !a->has_learned };
 	struct err e = { 0 };
 
-	if (a->log_count > 1 && predict_learn_file(a->c.store_dir, a->log, a->log_count, &e) < 0)
+	if (a->log_count > 1 && predict_learn_file(a->c.store_dir, &run, &e) < 0)
 		log_debug("nothing learned: %s", e.msg);
+	a->has_learned |= a->log_count > 0;
 	a->log_count = 0;
+}
+
+static uint64_t deps_of(const struct known *k, const struct parcel *src)
+{
+	uint32_t at = number_of(k, src);
+	uint64_t deps = 0;
+
+	if (at == NONE)
+		return UINT64_MAX;
+	for (uint32_t i = 0; i < k->pkgs[at].dep_count; i++)
+		deps |= predict_dep(k->pkgs[k->pkgs[at].deps[i]].name);
+	return deps;
 }
 
 static void note(struct ahead *a, const struct parcel *src)
 {
 	if (a->log_count == PREDICT_LEARN_MAX)
 		learn(a);
-	if (src->name)
-		a->log[a->log_count++] = src->name;
+	if (!src->name)
+		return;
+	a->log_deps[a->log_count] = deps_of(&a->known, src);
+	a->log[a->log_count++] = src->name;
 }
 
 /* ---- the thread ---- */
@@ -273,12 +320,14 @@ static void *run(void *arg)
 	struct parcel **batch;
 	size_t count;
 
+	if (!a->c.only_learn)
+		want_what_is_first(a);
 	while (next_batch(a, &batch, &count)) {
 		if (!count)
 			learn(a);
 		for (size_t i = 0; i < count; i++) {
-			if (!a->c.only_learn)
-				want_what_follows(a, batch[i]);
+			look(a);
+			want_what_follows(a, batch[i]);
 			note(a, batch[i]);
 		}
 		free(batch);

@@ -17,7 +17,7 @@ const lessons = [
   { deps: ['express@4.18.2', 'body-parser@1'], argv: ['node', '-e', 'require("express")'] },
   { deps: ['express@4.17.1', 'morgan@1'], argv: ['node', '-e', 'require("morgan");require("express")'] },
   {
-    deps: ['vite@4.4', '@vitejs/plugin-react@4.2', 'vitest@0.33', 'react@18', 'react-dom@18', 'typescript@5.3'],
+    deps: ['vite@4.4', '@vitejs/plugin-react@4.2', 'vitest@0.33', 'react@18', 'react-dom@18', 'typescript@5.3', 'eslint@8.40'],
     argv: ['node_modules/.bin/vite', 'build'],
     files: {
       'index.html': '<div id="root"></div><script type="module" src="/main.jsx"></script>\n',

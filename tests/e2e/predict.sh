@@ -27,10 +27,21 @@ mkdir -m 700 "$T/other"
 cp "$DX_STORE/predict" "$T/other/predict"
 export DX_STORE=$T/other
 mount_it --prefetch=predicted
-cat node_modules/loader/package.json >/dev/null
 until_true 20 here 4
-[ "$(status s.prediction.made)" -ge 3 ] || fail "what followed elsewhere was not expected here"
+same "before anything is touched" "0 4" "$(status '`${s.prediction.used} ${s.prediction.made}`')"
+cat node_modules/loader/package.json >/dev/null
+same "used" 1 "$(status s.prediction.used)"
 unmount_it
+
+# The same, and nothing is to be fetched ahead.
+mkdir -m 700 "$T/none"
+cp "$T/store/predict" "$T/none/predict"
+export DX_STORE=$T/none
+forget_requests
+mount_it --prefetch=none
+cat node_modules/cycle-b/package.json >/dev/null
+unmount_it
+same "with --prefetch=none" "cycle-b-1.0.0.tgz" "$(tarballs)"
 
 # A damaged file is a cache that is made anew; walking teaches nothing.
 mkdir -m 700 "$T/third"

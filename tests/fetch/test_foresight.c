@@ -19,13 +19,18 @@ static const struct foresight_pkg lock[COUNT] = {
 	[TYPES] = { "@types/z", false, NULL, 0 },
 };
 
+static int learn(struct predict *m, const char *const *seen, size_t count)
+{
+	return predict_learn(m, &(struct predict_run){ .names = seen, .count = count });
+}
+
 static struct foresight *after(const char *const *seen, size_t count, unsigned times)
 {
 	struct predict *m = predict_new();
 	struct foresight *f = NULL;
 
 	while (times--)
-		cr_assert_eq(predict_learn(m, seen, count), 0);
+		cr_assert_eq(learn(m, seen, count), 0);
 	cr_assert_eq(foresight_new(&f, m, lock, COUNT), 0);
 	return f;
 }
@@ -131,11 +136,62 @@ Test(foresight, what_followed_only_sometimes_is_not_expected)
 	for (unsigned i = 0; i < 12; i++) {
 		const char *const seen[] = { "tool", i % 4 ? "x" : "y" };
 
-		cr_assert_eq(predict_learn(m, seen, 2), 0);
+		cr_assert_eq(learn(m, seen, 2), 0);
 	}
 	cr_assert_eq(foresight_new(&f, m, lock, COUNT), 0);
 	next = foresight_touch(f, TOOL, &n);
 	cr_expect(has(next, n, X));
 	cr_expect(!has(next, n, Y));
+	foresight_free(f);
+}
+
+Test(foresight, a_dependency_that_a_later_version_brings_is_no_less_likely_for_that)
+{
+	const char *const seen[] = { "tool", "x" };
+	const uint64_t deps[] = { predict_dep("x"), 0 };
+	struct predict *m = predict_new();
+	struct foresight *f = NULL;
+	uint32_t n;
+	const uint32_t *next;
+
+	cr_assert_neq(predict_dep("x"), predict_dep("y"));
+	for (unsigned i = 0; i < 2; i++)
+		cr_assert_eq(predict_learn(m, &(struct predict_run){ seen, deps, 2, true }), 0);
+	cr_assert_eq(foresight_new(&f, m, lock, COUNT), 0);
+	next = foresight_touch(f, TOOL, &n);
+	cr_expect(has(next, n, X) && has(next, n, Y));
+	foresight_free(f);
+}
+
+Test(foresight, begins_with_what_was_first_elsewhere_of_what_the_project_has)
+{
+	static const char *const runs[][2] = { { "tool", "x" },      { "tool", "x" },
+					       { "elsewhere", "z" }, { "elsewhere", "z" },
+					       { "other", "y" },     { "z", "tool" } };
+	struct predict *m = predict_new();
+	struct foresight *f = NULL;
+	uint32_t n;
+	const uint32_t *next;
+
+	for (unsigned i = 0; i < ARRAY_LEN(runs); i++)
+		cr_assert_eq(predict_learn(m, &(struct predict_run){ runs[i], NULL, 2, true }), 0);
+	cr_assert_eq(foresight_new(&f, m, lock, COUNT), 0);
+	next = foresight_begin(f, &n);
+	cr_assert_eq(n, 2);
+	cr_expect_eq(next[0], TOOL);
+	cr_expect_eq(next[1], X);
+	(void)foresight_touch(f, TOOL, &n);
+	cr_expect_eq(n, 0, "all was given");
+	foresight_free(f);
+}
+
+Test(foresight, begins_with_nothing_where_nothing_was_first)
+{
+	const char *const seen[] = { "tool", "x" };
+	struct foresight *f = after(seen, 2, 5);
+	uint32_t n;
+
+	(void)foresight_begin(f, &n);
+	cr_expect_eq(n, 0);
 	foresight_free(f);
 }

@@ -33,12 +33,22 @@ static void remove_dir(void)
 	cr_assert_eq(nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
 }
 
+static int learn(struct predict *m, const char *const *names, size_t count)
+{
+	return predict_learn(m, &(struct predict_run){ .names = names, .count = count });
+}
+
+static int learn_file(const char *const *names, size_t count, struct err *e)
+{
+	return predict_learn_file(dir, &(struct predict_run){ .names = names, .count = count }, e);
+}
+
 static struct predict *model_of(const char *const *names, size_t count)
 {
 	struct predict *m = predict_new();
 
 	cr_assert(m != NULL);
-	cr_assert_eq(predict_learn(m, names, count), 0);
+	cr_assert_eq(learn(m, names, count), 0);
 	return m;
 }
 
@@ -88,6 +98,29 @@ Test(predict, what_comes_after_the_window_does_not_follow)
 	predict_free(m);
 }
 
+Test(predict, the_first_of_a_mount_and_dependencies_are_noted_and_read_back)
+{
+	const char *const seen[] = { "two words", "tool", "x", NULL, "tool" };
+	const uint64_t deps[] = { 0, predict_dep("x"), 0, 0, predict_dep("y") };
+	struct predict_run run = { seen, deps, ARRAY_LEN(seen), true };
+	struct predict *m = predict_new(), *again = NULL;
+	auto_buf struct buf b = BUF_INIT(PREDICT_FILE_MAX);
+	uint32_t tool;
+
+	cr_assert_eq(predict_learn(m, &run), 0);
+	run.from_mount = false;
+	cr_assert_eq(predict_learn(m, &run), 0);
+	cr_assert_eq(predict_render(m, &b), 0);
+	cr_assert_eq(predict_parse(&again, (struct slice){ b.data, b.len }, NULL), 0);
+	tool = predict_find(again, "tool");
+	cr_expect_eq(predict_first(again, tool), PREDICT_ONE);
+	cr_expect_eq(predict_first(again, predict_find(again, "x")), 0);
+	cr_expect(predict_had_dep(again, tool, "x") && predict_had_dep(again, tool, "y"));
+	cr_expect(!predict_had_dep(again, tool, "z"));
+	predict_free(m);
+	predict_free(again);
+}
+
 Test(predict, names_that_could_not_be_written_are_left_out)
 {
 	char long_name[PREDICT_NAME_MAX + 2];
@@ -108,10 +141,10 @@ Test(predict, new_habits_outweigh_old_ones)
 	struct predict *m = predict_new();
 
 	for (unsigned i = 0; i < 1000; i++)
-		cr_assert_eq(predict_learn(m, old, 2), 0);
+		cr_assert_eq(learn(m, old, 2), 0);
 	cr_expect(predict_seen(m, 0) < PREDICT_SEEN_MAX);
 	for (unsigned i = 0; i < 200; i++)
-		cr_assert_eq(predict_learn(m, fresh, 2), 0);
+		cr_assert_eq(learn(m, fresh, 2), 0);
 	cr_expect(count_of(m, "a", "c") > 4 * count_of(m, "a", "b"));
 	predict_free(m);
 }
@@ -122,14 +155,14 @@ Test(predict, followers_are_bounded_and_the_rarest_go)
 	const char *const often[] = { "a", "often" };
 	uint32_t n;
 
-	cr_assert_eq(predict_learn(m, often, 2), 0);
-	cr_assert_eq(predict_learn(m, often, 2), 0);
+	cr_assert_eq(learn(m, often, 2), 0);
+	cr_assert_eq(learn(m, often, 2), 0);
 	for (unsigned i = 0; i < PREDICT_LINKS + 20; i++) {
 		char text[16];
 		const char *const once[] = { "a", text };
 
 		snprintf(text, sizeof text, "once%u", i);
-		cr_assert_eq(predict_learn(m, once, 2), 0);
+		cr_assert_eq(learn(m, once, 2), 0);
 	}
 	(void)predict_links(m, predict_find(m, "a"), &n);
 	cr_expect_eq(n, PREDICT_LINKS);
@@ -177,9 +210,9 @@ Test(predict, the_longest_unseen_names_are_not_written)
 			snprintf(text[i], sizeof text[i], "p%u-%u", round, i);
 			names[i] = text[i];
 		}
-		cr_assert_eq(predict_learn(m, names, PREDICT_LEARN_MAX), 0);
+		cr_assert_eq(learn(m, names, PREDICT_LEARN_MAX), 0);
 	}
-	cr_assert_eq(predict_learn(m, recent, 2), 0);
+	cr_assert_eq(learn(m, recent, 2), 0);
 	render(m, &b);
 	cr_assert_eq(predict_parse(&again, (struct slice){ b.data, b.len }, NULL), 0);
 	cr_expect_eq(predict_count(again), PREDICT_NAMES_MAX);
@@ -216,16 +249,17 @@ Test(predict, what_is_wrong_in_the_file_is_refused)
 	size_t links;
 
 	render(m, &b);
-	links = 64 + 3 * 24;
+	links = 64 + 3 * 32;
 	cr_expect_eq(parse_patched(&b, 40, 3, b.len), 0, "nothing changed");
-	cr_expect_eq(parse_patched(&b, 8, 2, b.len), -EPROTONOSUPPORT, "version");
+	cr_expect_eq(parse_patched(&b, 8, 3, b.len), -EPROTONOSUPPORT, "version");
 	cr_expect_eq(parse_patched(&b, 12, 1000, b.len), -EBADMSG, "size");
 	cr_expect_eq(parse_patched(&b, 32, 4, b.len), -EBADMSG, "names");
 	cr_expect_eq(parse_patched(&b, 64, 1000, b.len), -EBADMSG, "text offset");
-	cr_expect_eq(parse_patched(&b, 64 + 24, 0, b.len), -EBADMSG, "the same name twice");
+	cr_expect_eq(parse_patched(&b, 64 + 32, 0, b.len), -EBADMSG, "the same name twice");
 	cr_expect_eq(parse_patched(&b, 68, 1, b.len), -EBADMSG, "first link");
 	cr_expect_eq(parse_patched(&b, 72, 0xffff0001, b.len), -EBADMSG, "link count");
 	cr_expect_eq(parse_patched(&b, 76, PREDICT_SEEN_MAX + 1, b.len), -EBADMSG, "seen");
+	cr_expect_eq(parse_patched(&b, 84, PREDICT_ONE + 1, b.len), -EBADMSG, "first, not seen");
 	cr_expect_eq(parse_patched(&b, links, 3, b.len), -EBADMSG, "link to nobody");
 	cr_expect_eq(parse_patched(&b, links + 4, 0, b.len), -EBADMSG, "link without count");
 	cr_expect_eq(predict_parse(&none, (struct slice){ b.data, b.len - 1 }, NULL), -EBADMSG);
@@ -243,7 +277,7 @@ Test(predict, a_store_without_one_has_an_empty_one, .init = make_dir, .fini = re
 	cr_assert_eq(predict_load(&m, dir, &e), 0);
 	cr_expect_eq(predict_count(m), 0);
 	predict_free(m);
-	cr_assert_eq(predict_learn_file(dir, seen, 2, &e), 0, "%s", e.msg);
+	cr_assert_eq(learn_file(seen, 2, &e), 0, "%s", e.msg);
 	cr_assert_eq(predict_load(&m, dir, &e), 0);
 	cr_expect_eq(count_of(m, "a", "b"), PREDICT_ONE);
 	predict_free(m);
@@ -259,7 +293,7 @@ Test(predict, a_damaged_file_is_said_and_then_replaced, .init = make_dir, .fini 
 	snprintf(path, sizeof path, "%s/predict", dir);
 	cr_assert_eq(file_replace(path, "nonsense", 8, 0644, &e), 0);
 	cr_expect_eq(predict_load(&m, dir, &e), -EBADMSG);
-	cr_assert_eq(predict_learn_file(dir, seen, 2, &e), 0, "%s", e.msg);
+	cr_assert_eq(learn_file(seen, 2, &e), 0, "%s", e.msg);
 	cr_assert_eq(predict_load(&m, dir, &e), 0);
 	predict_free(m);
 }
@@ -271,7 +305,7 @@ Test(predict, a_file_that_others_may_write_is_not_believed, .init = make_dir, .f
 	struct predict *m = NULL;
 	struct err e = { 0 };
 
-	cr_assert_eq(predict_learn_file(dir, seen, 2, &e), 0);
+	cr_assert_eq(learn_file(seen, 2, &e), 0);
 	snprintf(path, sizeof path, "%s/predict", dir);
 	cr_assert_eq(chmod(path, 0666), 0);
 	cr_expect_eq(predict_load(&m, dir, &e), -EPERM);
@@ -289,7 +323,7 @@ Test(predict, several_processes_that_learn_at_once_lose_nothing, .init = make_di
 		if (fork() != 0)
 			continue;
 		for (int k = 0; k < TIMES; k++)
-			bad |= predict_learn_file(dir, seen, 2, NULL);
+			bad |= learn_file(seen, 2, NULL);
 		_exit(bad ? 1 : 0);
 	}
 	while (wait(&status) > 0)
@@ -306,20 +340,20 @@ Test(predict, does_not_wait_for_who_holds_the_lock, .init = make_dir, .fini = re
 	char path[128];
 	int fd;
 
-	cr_assert_eq(predict_learn_file(dir, seen, 2, NULL), 0);
+	cr_assert_eq(learn_file(seen, 2, NULL), 0);
 	snprintf(path, sizeof path, "%s/predict.lock", dir);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	cr_assert_eq(flock(fd, LOCK_EX), 0);
-	cr_expect_eq(predict_learn_file(dir, seen, 2, NULL), -EBUSY);
+	cr_expect_eq(learn_file(seen, 2, NULL), -EBUSY);
 	(void)close(fd);
-	cr_expect_eq(predict_learn_file(dir, seen, 2, NULL), 0);
+	cr_expect_eq(learn_file(seen, 2, NULL), 0);
 }
 
 static int learn_once(void)
 {
 	const char *const seen[] = { "a", "b" };
 
-	return predict_learn_file(dir, seen, 2, NULL);
+	return learn_file(seen, 2, NULL);
 }
 
 Test(predict, whatever_fails_the_file_is_the_old_one_or_the_new_one, .init = make_dir,

@@ -12,7 +12,8 @@ static void use(struct predict *m)
 	struct buf b = BUF_INIT(PREDICT_FILE_MAX);
 	struct predict *again = NULL;
 
-	if (predict_learn(m, seen, 2) < 0 || predict_render(m, &b) < 0 ||
+	if (predict_learn(m, &(struct predict_run){ .names = seen, .count = 2 }) < 0 ||
+	    predict_render(m, &b) < 0 ||
 	    predict_parse(&again, (struct slice){ b.data, b.len }, NULL) < 0 ||
 	    (predict_count(again) != predict_count(m) && predict_count(m) <= PREDICT_NAMES_MAX))
 		abort();
