@@ -1,17 +1,17 @@
 #include "core/sri.h"
 
-#include <openssl/evp.h>
+#include "core/crypto.h"
 
 static const struct {
 	const char *name;
 	uint8_t len;
-	const EVP_MD *(*md)(void);
+	const EVP_MD *(**md)(void); /* once crypto_need() has succeeded */
 } algs[] = {
-	[DIGEST_SHA1] = { "sha1", 20, EVP_sha1 },
-	[DIGEST_SHA256] = { "sha256", 32, EVP_sha256 },
-	[DIGEST_SHA384] = { "sha384", 48, EVP_sha384 },
-	[DIGEST_SHA512] = { "sha512", 64, EVP_sha512 },
-	[DIGEST_UNPINNED] = { "unpinned", 64, EVP_sha512 },
+	[DIGEST_SHA1] = { "sha1", 20, &EVP_sha1 },
+	[DIGEST_SHA256] = { "sha256", 32, &EVP_sha256 },
+	[DIGEST_SHA384] = { "sha384", 48, &EVP_sha384 },
+	[DIGEST_SHA512] = { "sha512", 64, &EVP_sha512 },
+	[DIGEST_UNPINNED] = { "unpinned", 64, &EVP_sha512 },
 };
 
 static bool alg_known(unsigned alg)
@@ -188,13 +188,13 @@ struct digester {
 
 struct digester *digester_new(enum digest_alg alg)
 {
-	struct digester *d = alg_known(alg) ? calloc(1, sizeof *d) : NULL;
+	struct digester *d = alg_known(alg) && crypto_need() == 0 ? calloc(1, sizeof *d) : NULL;
 
 	if (!d)
 		return NULL;
 	d->alg = (uint8_t)alg;
 	d->ctx = EVP_MD_CTX_new();
-	if (!d->ctx || EVP_DigestInit_ex(d->ctx, algs[alg].md(), NULL) != 1) {
+	if (!d->ctx || EVP_DigestInit_ex(d->ctx, (*algs[alg].md)(), NULL) != 1) {
 		digester_free(d);
 		return NULL;
 	}

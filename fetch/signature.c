@@ -1,7 +1,7 @@
 #include "fetch/signature.h"
 
-#include <openssl/evp.h>
-#include <openssl/x509.h>
+#include "core/crypto.h"
+
 #include <stdio.h>
 #include <time.h>
 
@@ -107,6 +107,9 @@ int signing_keys_parse(struct signing_keys **ret, struct slice json, struct err 
 		return r;
 	if (!cJSON_IsArray(json_get(j, "keys")))
 		return err_set(e, -EBADMSG, "not a list of signing keys");
+	if (crypto_need() < 0)
+		return err_set(e, -ELIBACC,
+			       "no signature can be checked without libcrypto; install it");
 	k = calloc(1, sizeof *k);
 	if (!k)
 		return err_set(e, -ENOMEM, "out of memory");
