@@ -4,6 +4,7 @@
 # node, a shell, dx and dxfs. A test that leaves a container or a volume fails.
 # shellcheck shell=bash
 . "$(dirname "${BASH_SOURCE[0]}")/../e2e/lib.sh"
+MADE_IMAGE='' # by the test, and removed at its end
 
 # run_in OPTIONS IMAGE COMMAND...: a container of root's, gone afterwards.
 run_in() {
@@ -49,6 +50,8 @@ used_kb() {
 containers_finish() {
 	local rc=$? left
 	trap - EXIT
+	[ ! -e "$T/pod.yaml" ] || podman play kube --down "$T/pod.yaml" >/dev/null 2>&1 || true
+	[ -z "$MADE_IMAGE" ] || podman rmi -f "$MADE_IMAGE" >/dev/null 2>&1 || true
 	left=$(podman ps -aq --filter "label=$T")
 	if [ -n "$left" ]; then
 		echo "FAIL: containers are left: $left"

@@ -71,6 +71,7 @@ configure() {
 		runtime = "runc"
 		cgroup_manager = "cgroupfs"
 		events_logger = "file"
+		infra_image = "localhost/dxfs-test"
 		lock_type = "file"
 		tmp_dir = "$1/run/libpod"
 		static_dir = "$1/static"
@@ -99,13 +100,13 @@ useradd -m -d "$CONTAINERS/user" -s /bin/bash "$user" || exit 1
 		tar -C "$CONTAINERS/image" -c -f "$CONTAINERS/image.tar" . &&
 		configure "$CONTAINERS/root" && configure "$CONTAINERS/user/podman" &&
 		chown -R "$user:" "$CONTAINERS/user" && chmod 755 "$CONTAINERS/user" &&
-		podman import "$CONTAINERS/image.tar" dxfs-test &&
+		podman import --change "ENV PATH=/usr/bin" --change "CMD [\"sleep\", \"600\"]" "$CONTAINERS/image.tar" dxfs-test &&
 		podman run --rm dxfs-test true
 } >"$CONTAINERS/log" 2>&1 || skip "podman cannot run a container here: $(tail -1 "$CONTAINERS/log")"
 
 if [ $# -eq 0 ]; then
 	for t in "$here"/*.sh; do
-		case ${t##*/} in run.sh | lib.sh | image.sh) continue ;; esac
+		case ${t##*/} in run.sh | lib.sh | image.sh | projects.sh) continue ;; esac
 		[ -x "$t" ] && set -- "$@" "$(basename "$t" .sh)"
 	done
 fi

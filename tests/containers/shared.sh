@@ -6,7 +6,7 @@ filled nested
 nm=$PWD/node_modules
 mount_it --offline --prefetch=none
 count=20
-before=$(used_kb "$T/store" "$CONTAINERS/root")
+stored=$(find "$T/store" -name '*.dxp' -printf '%p %s %T@\n' | sort)
 
 # ---- read-only ----
 
@@ -17,22 +17,29 @@ same "seen" "$(node -p 'require("leaf/package.json").version')" "$(tail -1 "$T/s
 
 # ---- many at once under the engine's overlay, each with its own .cache ----
 
+mkdir "$T/sync"
 one='mkdir node_modules/.cache && echo $1 >node_modules/.cache/mine && chmod 600 node_modules/leaf/package.json &&
-	echo >>node_modules/leaf/index.js && node -e "require(\"needs-leaf2\")" && cat node_modules/.cache/mine'
+	echo >>node_modules/leaf/index.js && node -e "require(\"needs-leaf2\")" && cat node_modules/.cache/mine && touch /sync/$1 &&
+	until [ -e /sync/all ]; do sleep 0.1; done'
 containers=()
 for i in $(seq $count); do
-	run_in -v "$nm:/app/node_modules:O" -w /app dxfs-test sh -c "$one" sh "$i" >"$T/one.$i" 2>&1 &
+	run_in -v "$nm:/app/node_modules:O" -v "$T/sync:/sync" -w /app dxfs-test sh -c "$one" sh "$i" >"$T/one.$i" 2>&1 &
 	containers+=($!)
 done
+all_wrote() { [ "$(find "$T/sync" -type f | wc -l)" = $count ]; }
+until_true 60 all_wrote
+# What is on disk of them while they run: what each wrote, and nothing else.
+find "$CONTAINERS/root/images/overlay-containers" -path '*/upper/*' -type f -printf '%P\n' | sed 's|.*/upper/||' | sort | uniq -c |
+	tr -s ' ' >"$T/copied"
+printf ' %d %s\n' $count .cache/mine $count leaf/index.js $count leaf/package.json | diff - "$T/copied" || fail "other files were copied"
+touch "$T/sync/all"
 for i in $(seq $count); do
 	wait "${containers[$((i - 1))]}" || fail "container $i: $(cat "$T/one.$i")"
 	same "its own cache" "$i" "$(cat "$T/one.$i")"
 done
 [ ! -e node_modules/.cache ] || fail "a container wrote into the host's mount"
 same "the package" 644 "$(stat -c %a node_modules/leaf/package.json)"
-after=$(used_kb "$T/store" "$CONTAINERS/root")
-# What podman writes down of a container that is gone; the 40,960 bytes of a folder that grew.
-[ $((after - before)) -le 512 ] || fail "the disk has $((after - before)) KiB more than before"
+same "the store" "$stored" "$(find "$T/store" -name '*.dxp' -printf '%p %s %T@\n' | sort)"
 
 # ---- its own upper, kept ----
 
