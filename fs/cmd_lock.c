@@ -24,6 +24,9 @@ static const char usage[] =
 	"       dx lock --dedupe          anew, with the fewest versions of packages that will "
 	"do,\n"
 	"                                 and of those the newest\n"
+	"       dx lock --explain [PACKAGE[@RANGE]]\n"
+	"                                 why package.json cannot be resolved, or not with "
+	"PACKAGE\n"
 	"       dx lock --check           does the lock fit package.json, is dx.lock fresh?\n"
 	"       dx lock show [FILE]       the lock as text, for people and git (textconv)\n"
 	"       dx lock export [FILE]     the package-lock.json that it stands for\n"
@@ -87,8 +90,12 @@ void cmd_lock_solved(const struct sat_report *s)
 		(void)printf("proven the fewest%s\n",
 			     s->newest ? "" : "; which of those is the newest is not proven");
 	if (s->bad)
-		(void)printf("%u dependencies do not hold, as with npm: `npm ls` names them\n",
+		(void)printf("%u peers that no choice can satisfy are let be, as npm does\n",
 			     s->bad);
+	if (s->unknown)
+		(void)printf("the registry could not be asked for something %u times; what it has "
+			     "there does not count\n",
+			     s->unknown);
 }
 
 /* How `dx lock` is to make one. */
@@ -126,6 +133,35 @@ static int make(const struct making *how, struct err *e)
 	if (r == 0)
 		cmd_project_show(&c, "dx lock");
 	return r == 0 ? cmd_lock_summary(l, &c.project, e) : r;
+}
+
+/* 1: it cannot be. */
+static int explain(const char *package, struct err *e)
+{
+	auto_cmd_project struct cmd_project c = CMD_PROJECT_INIT;
+	auto_buf struct buf text = BUF_INIT((size_t)1 << 20);
+	struct ideal_options o;
+	int r = cmd_project_open(&c, NULL, e), w;
+
+	if (r < 0)
+		return r;
+	cmd_project_select(&c);
+	r = cmd_project_resolving(&c, &o, e);
+	if (r < 0)
+		return r;
+	o.dir = c.project.dir;
+	o.dirfd = c.project.dirfd;
+	r = sat_explain(&o, package, &text, e);
+	if (r == 0)
+		buf_addf(&text, "%s%s\n",
+			 package ? "Nothing stands in the way of "
+				 : "Every dependency can be had, with one choice of versions or "
+				   "another",
+			 package ? package : "");
+	w = r < 0 ? r : cmd_write(&text, e);
+	if (w < 0)
+		return w;
+	return r == 1 ? CMD_FAILED : 0;
 }
 
 static int check(struct err *e)
@@ -351,20 +387,23 @@ static int sub(int argc, char **argv, struct err *e)
 int cmd_lock(int argc, char **argv)
 {
 	struct making how = { 0 };
-	bool only_check = false;
-	const struct cmd_option options[] = { { "check", .given = &only_check },
-					      { "update", .given = &how.update },
-					      { "dedupe", .given = &how.dedupe },
-					      { "from", .value = &how.from },
-					      { 0 } };
+	bool only_check = false, why = false;
+	const struct cmd_option options[] = {
+		{ "check", .given = &only_check },  { "update", .given = &how.update },
+		{ "dedupe", .given = &how.dedupe }, { "explain", .given = &why },
+		{ "from", .value = &how.from },     { 0 }
+	};
 	struct err e = { 0 };
 	int r, rc = cmd_options(argc, argv, options, usage, 0, 4);
 
 	if (rc >= 0)
 		return rc;
-	if (argc > optind ? only_check || how.update || how.dedupe || how.from
-			  : only_check + how.update + how.dedupe + !!how.from > 1)
+	if (argc > optind && !why ? only_check || how.update || how.dedupe || how.from
+				  : only_check + how.update + how.dedupe + why + !!how.from > 1 ||
+					    argc > optind + 1)
 		r = CMD_USAGE;
+	else if (why)
+		r = explain(argc > optind ? argv[optind] : NULL, &e);
 	else if (optind == argc)
 		r = only_check ? check(&e) : make(&how, &e);
 	else
@@ -373,5 +412,5 @@ int cmd_lock(int argc, char **argv)
 		(void)fputs(usage, stderr);
 		return CMD_USAGE;
 	}
-	return cmd_end("dx lock", r, &e);
+	return r == CMD_FAILED ? r : cmd_end("dx lock", r, &e);
 }

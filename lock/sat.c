@@ -1,12 +1,10 @@
 #include "lock/sat.h"
 
 #include "core/clock.h"
-#include "core/log.h"
 #include "lock/sat_priv.h"
 
-#include <stdio.h>
-
 #define ROUNDS 12u /* of placing what was found, and learning why it will not do */
+#define WAIVES 6u  /* times that something which cannot hold is let be, after that */
 
 /* ---- what came of it ---- */
 
@@ -130,6 +128,29 @@ static bool needs(const struct sat *m, const struct sat_cand *c, const struct gr
 	return false;
 }
 
+static bool is_node(const struct sat *m, uint32_t cand, const struct graph_node *n)
+{
+	const struct sat_cand *c = &m->cands[cand];
+
+	return n->version && strcmp(m->classes[c->class].name->text, n->name) == 0 &&
+	       strcmp(c->pkg->version, n->version) == 0;
+}
+
+static bool waive_edge(struct sat *m, uint32_t cand, const char *name)
+{
+	struct sat_cand *c = &m->cands[cand];
+
+	for (uint32_t i = 0; i < c->edge_count; i++) {
+		const struct sat_demand *dm = &m->demands[c->edges[i].demand];
+
+		if (strcmp(m->classes[dm->class].name->text, name) != 0)
+			continue;
+		c->edges[i] = c->edges[--c->edge_count];
+		return true;
+	}
+	return false;
+}
+
 /* Whoever needs a package whose peers do not fit has to see the same peers. True: that is new. */
 static bool learn(struct sat *m, const struct sat_found *found, const struct graph *g)
 {
@@ -165,9 +186,6 @@ static int try_found(struct sat *m, const struct sat_found *found, struct best *
 	if (r < 0)
 		return r;
 	ret->bad = count_bad(ret->result.graph);
-	log_line(LOG_DEBUG,
-		 "the solver's choice of %u versions, placed: %u dependencies do not hold",
-		 found->count, ret->bad);
 	return count_versions(ret->result.graph, &ret->count);
 }
 
@@ -220,64 +238,189 @@ static int one_round(struct sat *m, int64_t deadline, struct best *best, struct 
 	return r;
 }
 
+/* What cannot hold is let be, as npm does. True: there was something. */
+static bool waive(struct sat *m, const struct graph *g)
+{
+	bool any = false;
+
+	for (uint32_t i = 0; i < g->edge_count; i++) {
+		const struct graph_edge *e = &g->edges[i];
+
+		if (!is_bad(g, e) || (e->type != EDGE_PEER && e->type != EDGE_PEER_OPTIONAL))
+			continue;
+		for (uint32_t c = 0; c < m->cand_count; c++) {
+			if (is_node(m, c, &g->nodes[e->from]))
+				any = waive_edge(m, c, e->name) || any;
+		}
+	}
+	for (uint32_t i = 0; i < m->blocked_count; i++)
+		free(m->blocked[i]);
+	m->blocked_count = m->strict_count = 0;
+	return any;
+}
+
+/* Rounds, until all holds, or nothing more is learned. */
+static int search(struct sat *m, int64_t deadline, struct best *best, struct sat_report *report,
+		  struct err *e)
+{
+	int r = -EAGAIN;
+
+	for (unsigned round = 0; r == -EAGAIN && round < ROUNDS; round++)
+		r = one_round(m, deadline, best, report, e);
+	/* What was learned may leave nothing, or take too long. */
+	if (best->result.graph && (r == -ENOTSUP || r == -ETIMEDOUT || r == -EAGAIN))
+		r = 0;
+	return r;
+}
+
 static int solve(struct sat *m, struct ideal_result *ret, struct sat_report *report, struct err *e)
 {
 	struct best best cleanup(best_release) = { .result = IDEAL_RESULT_INIT };
-	int r = sat_explore(m);
 	int64_t deadline =
 		now_ms() + (int64_t)(report->seconds ? report->seconds : SAT_SECONDS) * 1000;
+	int r = search(m, deadline, &best, report, e);
 
-	report->cands = m->cand_count;
-	if (r == 0)
-		r = -EAGAIN;
-	for (unsigned round = 0; r == -EAGAIN && round < ROUNDS; round++)
-		r = one_round(m, deadline, &best, report, e);
-	/* What was learned may leave nothing, or take too long. */
-	if (best.result.graph && (r == -ENOTSUP || r == -ETIMEDOUT || r == -EAGAIN))
-		r = 0;
-	if (r == 0) {
-		report->solved = true;
-		report->count = best.count;
-		report->newest = best.newest;
-		report->bad = best.bad;
-		ideal_result_release(ret);
-		*ret = best.result;
-		best.result = (struct ideal_result)IDEAL_RESULT_INIT;
+	for (unsigned i = 0; r == 0 && best.bad && i < WAIVES && now_ms() < deadline; i++) {
+		struct best again cleanup(best_release) = { .result = IDEAL_RESULT_INIT };
+
+		if (!waive(m, best.result.graph))
+			break;
+		report->waived = true;
+		r = search(m, deadline, &again, report, e);
+		if (r == 0)
+			replace(&best, &again);
 	}
+	if (r < 0)
+		return r;
+	report->cands = m->cand_count;
+	report->solved = true;
+	report->count = best.count;
+	report->newest = best.newest;
+	report->bad = count_bad(best.result.graph);
+	report->unknown = m->unknown;
+	if (report->bad == 0)
+		buf_release(&best.result.warnings);
+	ideal_result_release(ret);
+	*ret = best.result;
+	best.result = (struct ideal_result)IDEAL_RESULT_INIT;
+	return 0;
+}
+
+/* ---- asked from outside ---- */
+
+/* The model, explored. */
+static int begin(struct sat *m, const struct ideal_options *o, const struct sat *like, bool far,
+		 struct buf *warnings, struct err *e)
+{
+	int r;
+
+	*m = (struct sat){ .ask_name = like->ask_name,
+			   .ask_spec = like->ask_spec,
+			   .whole = like->whole,
+			   .far = far };
+	r = sat_start(m, o, warnings, e);
+	return r == 0 ? sat_explore(m) : r;
+}
+
+static int no_answer(int r, const struct sat_report *report, struct err *e)
+{
+	if (r == -ENOTSUP)
+		return err_set(e, r, "nothing satisfies all that is asked for");
+	if (r == -EAGAIN)
+		return err_set(e, -ENOTSUP, "npm's placing has no place for what the solver found");
+	if (r == -ETIMEDOUT)
+		return err_set(e, r, "the solver found no answer in %u s",
+			       report->seconds ? report->seconds : SAT_SECONDS);
 	return r;
 }
 
 int sat_dedupe(struct ideal_result *ret, struct slice lock, const struct ideal_options *o,
 	       void *arg, struct err *e)
 {
+	const struct sat plain = { 0 };
 	struct sat_report own = { 0 }, *report = arg ? arg : &own;
-	struct sat m = { 0 };
-	int r = sat_start(&m, o, &ret->warnings, e);
+	int r = -ENOTSUP;
 
 	(void)lock;
-	if (r == 0)
-		r = solve(&m, ret, report, e);
-	if (r == -ENOTSUP)
-		(void)err_set(e, r, "nothing satisfies all that is asked for");
-	if (r == -EAGAIN)
-		r = err_set(e, -ENOTSUP, "npm's placing has no place for what the solver found");
-	if (r == -ETIMEDOUT)
-		(void)err_set(e, r, "the solver found no answer in %u s",
-			      report->seconds ? report->seconds : SAT_SECONDS);
-	sat_release(&m);
-	return r;
+	for (int far = 0; far < 2 && r == -ENOTSUP; far++) {
+		struct sat m;
+		bool more;
+
+		r = begin(&m, o, &plain, far, &ret->warnings, e);
+		if (r == 0)
+			r = solve(&m, ret, report, e);
+		more = m.far_seen && !far;
+		sat_release(&m);
+		if (!more)
+			break;
+	}
+	/* That it is not told costs nothing but words. */
+	if (r == -ENOTSUP && sat_explain(o, NULL, &ret->warnings, NULL) < 0)
+		return no_answer(r, report, e);
+	return no_answer(r, report, e);
 }
 
 int sat_resolve(struct ideal_result *ret, struct slice lock, const struct ideal_options *o,
 		void *arg, struct err *e)
 {
 	struct err why = { 0 };
-	int r = ideal_build(ret, lock, o, &why);
+	int r = ideal_build(ret, lock, o, &why), told;
 
+	if (r == 0)
+		return 0;
+	if (r == -ENOENT) {
+		told = sat_explain(o, NULL, &ret->warnings, NULL);
+		if (told == 0)
+			buf_addstr(&ret->warnings,
+				   "Other versions than npm takes would do: dx lock --dedupe\n");
+	}
 	if (r != -ENOTSUP)
-		return r < 0 ? err_set(e, r, "%s", why.msg) : 0;
+		return err_set(e, r, "%s", why.msg);
 	ideal_result_release(ret);
 	if (arg)
 		((struct sat_report *)arg)->npm = why;
-	return sat_dedupe(ret, lock, o, arg, e);
+	r = sat_dedupe(ret, lock, o, arg, e);
+	return r == -ENOTSUP ? err_set(e, r, "%s", why.msg) : r;
+}
+
+/* "name@spec" in two; the name is the caller's to free. */
+static int split(const char *package, char **ret_name, const char **ret_spec)
+{
+	const char *at = *package ? strchr(package + 1, '@') : NULL;
+
+	*ret_spec = at && at[1] ? at + 1 : "latest";
+	*ret_name = at ? strndup(package, (size_t)(at - package)) : strdup(package);
+	return *ret_name ? 0 : -ENOMEM;
+}
+
+int sat_explain(const struct ideal_options *o, const char *package, struct buf *ret, struct err *e)
+{
+	auto_buf struct buf warnings = BUF_INIT((size_t)1 << 20);
+	struct err own = { 0 };
+	struct sat like = { .whole = true };
+	auto_free char *name = NULL;
+	int r = 0;
+
+	if (package)
+		r = split(package, &name, &like.ask_spec);
+	like.ask_name = name;
+	if (r < 0)
+		return err_set(e, r, "out of memory");
+	for (int far = 0; far < 2; far++) {
+		struct buf text = BUF_INIT((size_t)1 << 20);
+		struct sat m;
+
+		r = begin(&m, o, &like, far, &warnings, &own);
+		if (r == 0)
+			r = sat_tell_why(&m, &text);
+		if (r != 1 || !m.far_seen || far) {
+			buf_add(ret, text.data, text.len);
+			far = 2;
+		}
+		buf_release(&text);
+		sat_release(&m);
+	}
+	if (r == -ETIMEDOUT)
+		return err_set(e, r, "the solver took too long");
+	return r < 0 ? err_set(e, r, "%s", own.msg) : r;
 }

@@ -13,6 +13,9 @@
  * So it is with strict-peer-deps too, where npm gives up more often, and the solver's answer then
  * is one without any conflict.
  *
+ * Versions that need what lies in no registry (a URL, git) are considered only where nothing goes
+ * without them.
+ *
  * Both are for ideal_options.build. Neither keeps to a lock where the solver is asked. */
 #pragma once
 #include "lock/ideal.h"
@@ -24,13 +27,15 @@
 struct sat_report {
 	unsigned seconds; /* the limit; 0: SAT_SECONDS */
 
-	bool solved;    /* the solver was asked, and what follows is known */
-	uint32_t count; /* versions in the lock */
-	uint32_t bound; /* no lock has fewer; where it is `count`, that is proven the fewest */
-	bool newest;    /* and of those the newest is proven, too */
-	uint32_t bad;   /* dependencies that do not hold, since npm's placing knew no better */
-	uint32_t cands; /* how much there was to choose from */
-	struct err npm; /* why npm gives up; "": it was not asked */
+	bool solved;      /* the solver was asked, and what follows is known */
+	uint32_t count;   /* versions in the lock */
+	uint32_t bound;   /* no lock has fewer; where it is `count`, that is proven the fewest */
+	bool newest;      /* and of those the newest is proven, too */
+	uint32_t bad;     /* dependencies that do not hold, since npm's placing knew no better */
+	bool waived;      /* not all can hold: the bound goes without what cannot */
+	uint32_t unknown; /* packages that the registry could not be asked for, and are not there */
+	uint32_t cands;   /* how much there was to choose from */
+	struct err npm;   /* why npm gives up; "": it was not asked */
 };
 
 /* `arg` is a struct sat_report, or NULL. Errors as of ideal_build(). */
@@ -38,3 +43,10 @@ int sat_dedupe(struct ideal_result *ret, struct slice lock, const struct ideal_o
 	       void *arg, struct err *e) must_check;
 int sat_resolve(struct ideal_result *ret, struct slice lock, const struct ideal_options *o,
 		void *arg, struct err *e) must_check;
+
+/* Why nothing satisfies package.json: the demands that cannot be had together, none of which could
+ * be left out, in sentences, a line each, and what would help. `package`, "name" or "name@spec"
+ * (else its `latest`; NULL: as package.json stands): what if package.json asked for that? 1: it is
+ * told; 0: everything can be had. */
+int sat_explain(const struct ideal_options *o, const char *package, struct buf *ret,
+		struct err *e) must_check;

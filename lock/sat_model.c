@@ -275,19 +275,33 @@ static bool is_workspace(struct sat *m, const struct sat_demand *dm, uint32_t *r
 	return false;
 }
 
-static int activate(struct sat *m, uint32_t demand, const char *where)
+/* A published version that needs what lies elsewhere is not waited for, unless it must be. */
+static bool is_far(struct sat *m, struct sat_demand *dm, bool top)
+{
+	dm->far = !top && !m->far && (!dm->spec->good || dm->spec->type > SPEC_TAG);
+	if (dm->far) {
+		m->far_seen = true;
+		dm->why = "a version that needs what is in no registry is not considered";
+	}
+	return dm->far;
+}
+
+static int activate(struct sat *m, uint32_t demand, const char *where, bool top)
 {
 	struct ideal *d = &m->d;
 	struct sat_demand *dm = &m->demands[demand];
 	const struct ispec *s = dm->spec;
 	struct iname *name;
-	uint32_t top;
+	uint32_t workspace;
 
 	dm->active = true;
+	if (is_far(m, dm, top))
+		return 0;
+	dm->why = NULL;
 	if (s->good && s->spec.type == SPEC_DIRECTORY)
 		return link_folder(m, demand, where);
-	if (s->good && s->type <= SPEC_TAG && is_workspace(m, dm, &top))
-		return take_link(m, demand, m->tops[top].node->pkg);
+	if (s->good && s->type <= SPEC_TAG && is_workspace(m, dm, &workspace))
+		return take_link(m, demand, m->tops[workspace].node->pkg);
 	if (!s->good || s->type > SPEC_TAG)
 		return load_foreign(m, demand, where);
 	name = registry_name(d, m->classes[dm->class].name, s);
@@ -295,6 +309,7 @@ static int activate(struct sat *m, uint32_t demand, const char *where)
 	if (!dm->pack)
 		return no_memory(m);
 	if (dm->pack->failure) {
+		m->unknown += dm->pack->failure != -ENOENT;
 		dm->why = dm->pack->why;
 		dm->pack = NULL;
 		return 0;
@@ -343,11 +358,12 @@ static uint32_t demand_of(struct sat *m, struct ipkg *pkg, const struct itemplat
 		    (c->pack && !make_dirty(m, class)))
 			return SAT_NONE;
 	}
-	if (te->type == EDGE_PEER_OPTIONAL || m->demands[id].active)
+	if (te->type == EDGE_PEER_OPTIONAL ||
+	    (m->demands[id].active && !(m->demands[id].far && path)))
 		return id;
 	if (!spec->good || spec->spec.type >= SPEC_FILE)
-		where = arena_printf(&m->d.arena, "%s/%s", m->d.o->dir, path);
-	return where && activate(m, id, where) == 0 ? id : SAT_NONE;
+		where = arena_printf(&m->d.arena, "%s/%s", m->d.o->dir, path ? path : "");
+	return where && activate(m, id, where, path != NULL) == 0 ? id : SAT_NONE;
 }
 
 static bool is_bundled(const struct ipkg *pkg, const struct iname *name)
@@ -357,6 +373,22 @@ static bool is_bundled(const struct ipkg *pkg, const struct iname *name)
 			return true;
 	}
 	return false;
+}
+
+/* Of what package.json asks for, something else may be asked. */
+static bool ask_otherwise(struct sat *m, struct itemplate_edge *te)
+{
+	const char *spec = NULL;
+
+	if (te->type == EDGE_WORKSPACE)
+		return true;
+	if (m->ask_name && strcmp(te->name->text, m->ask_name) == 0)
+		spec = m->ask_spec;
+	else if (m->relaxed && strcmp(te->name->text, m->relaxed) == 0)
+		spec = "*";
+	if (spec)
+		te->spec = ideal_spec_of(&m->d, spec);
+	return te->spec != NULL;
 }
 
 /* `path`: of a top; NULL: a cand's. */
@@ -376,14 +408,17 @@ static int add_edges(struct sat *m, struct ipkg *pkg, const struct itemplate *t,
 	if (!edges)
 		return no_memory(m);
 	for (uint32_t i = 0; i < t->count; i++) {
+		struct itemplate_edge te = t->edges[i];
 		uint32_t demand;
 
-		if (!path && is_bundled(pkg, t->edges[i].name))
+		if (!path && is_bundled(pkg, te.name))
 			continue;
-		demand = demand_of(m, pkg, &t->edges[i], rule, path ? path : "");
+		if (path && !ask_otherwise(m, &te))
+			return no_memory(m);
+		demand = demand_of(m, pkg, &te, rule, path);
 		if (demand == SAT_NONE)
 			return no_memory(m);
-		edges[n++] = (struct sat_edge){ demand, t->edges[i].type };
+		edges[n++] = (struct sat_edge){ demand, te.type };
 	}
 	*ret = edges;
 	*ret_count = n;
@@ -522,7 +557,7 @@ static int explore_pack(struct sat *m, uint32_t class, const struct ipack *k)
 {
 	struct options o cleanup(options_release) = { 0 };
 	auto_free bool *kept = NULL;
-	bool all = m->classes[class].all;
+	bool all = m->whole || m->classes[class].all;
 	int r = list_options(m, &m->classes[class], k, &o);
 
 	kept = calloc(o.count + 1, sizeof *kept);
@@ -737,6 +772,36 @@ static int expand(struct sat *m)
 	return r;
 }
 
+/* What root is asked to need besides. */
+static int ask_more(struct sat *m)
+{
+	struct sat_top *t = &m->tops[0];
+	struct itemplate_edge te = { .type = EDGE_PROD };
+	struct sat_edge *edges;
+
+	for (uint32_t i = 0; m->ask_name && i < t->edge_count; i++) {
+		if (strcmp(m->classes[m->demands[t->edges[i].demand].class].name->text,
+			   m->ask_name) == 0)
+			return 0;
+	}
+	if (!m->ask_name)
+		return 0;
+	te.name = ideal_name(&m->d, m->ask_name);
+	te.spec = ideal_spec_of(&m->d, m->ask_spec);
+	edges = arena_array(&m->d.arena, (size_t)t->edge_count + 1, sizeof *edges);
+	if (!te.name || !te.spec || !edges)
+		return no_memory(m);
+	if (t->edge_count)
+		memcpy(edges, t->edges, t->edge_count * sizeof *edges);
+	edges[t->edge_count].type = te.type;
+	edges[t->edge_count].demand = demand_of(m, t->node->pkg, &te, m->d.overrides, "");
+	if (edges[t->edge_count].demand == SAT_NONE)
+		return no_memory(m);
+	t->edges = edges;
+	t->edge_count++;
+	return 0;
+}
+
 int sat_explore(struct sat *m)
 {
 	int r = ideal_read_project(&m->d, (struct slice){ 0 });
@@ -752,6 +817,8 @@ int sat_explore(struct sat *m)
 			      m->d.overrides, n->path, &edges, &count);
 		m->tops[i].edges = edges;
 		m->tops[i].edge_count = count;
+		if (r == 0 && i == 0)
+			r = ask_more(m);
 		if (r == 0)
 			r = expand(m);
 	}

@@ -50,6 +50,7 @@ struct sat_demand {
 	const char *why; /* nothing fits, for this */
 	uint64_t *bits;  /* of the pack's versions, those that fit */
 	uint32_t only;   /* a cand that is no registry's, or SAT_NONE */
+	bool far;        /* and is in no registry, and was not looked at for that */
 	bool active;     /* someone needs it: more than an optional peer */
 	uint32_t *fits;  /* cands, best first; when all is known */
 	uint32_t fit_count;
@@ -97,6 +98,13 @@ struct sat_seen {
 
 struct sat {
 	struct ideal d;
+	/* What package.json is taken to say: of `ask_name` that, of `relaxed` anything. NULL: as it
+	 * stands. */
+	const char *ask_name, *ask_spec, *relaxed;
+	bool whole;       /* no version is left out for a better one: to be told of */
+	bool far;         /* what is in no registry is looked at, whoever needs it */
+	bool far_seen;    /* something was not */
+	uint32_t unknown; /* times that the registry could not be asked */
 	struct sat_class *classes;
 	uint32_t class_count, class_cap;
 	struct sat_demand *demands;
@@ -180,3 +188,8 @@ static inline void sat_filter_freep(struct sat_filter **f)
 #define auto_filter cleanup(sat_filter_freep)
 struct catalog sat_filter_catalog(struct sat_filter *f);
 #define SAT_FILTER_TAG "" /* the default tag that goes with it */
+
+/* ---- sat_explain.c ---- */
+
+/* Why nothing satisfies all, after sat_explore(): 1, and it is told; 0: something does. */
+int sat_tell_why(struct sat *m, struct buf *ret);

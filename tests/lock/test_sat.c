@@ -435,3 +435,137 @@ Test(sat, random_universes_with_peers)
 	/* Deeper down the peers of some cannot be placed as they were counted. */
 	cr_expect(same >= 280);
 }
+
+/* ---- why not ---- */
+
+static void expect_why(const char *universe, const char *manifest, const char *package,
+		       const char *want)
+{
+	auto_universe struct universe *u = universe_new(universe);
+	auto_buf struct buf b = BUF_INIT(1 << 16);
+	auto_free char *got = NULL;
+	struct catalog c = universe_catalog(u);
+	struct project p = { 0 };
+	struct err e = { 0 };
+	int r;
+
+	begin(&p, manifest);
+	p.o.catalog = &c;
+	r = sat_explain(&p.o, package, &b, &e);
+	end(&p);
+	got = buf_steal_str(&b);
+	if (r != (*want != '\0') || strcmp(got, want) != 0) {
+		(void)fprintf(stderr, "%d %s got:\n%s\nnot:\n%s\n", r, e.msg, got, want);
+		cr_expect(false);
+	}
+}
+
+static const char only_more[] = "No other version of one dependency of package.json would do; more "
+				"than one has to change, or an override to say what is to be "
+				"taken.\n";
+
+static void expect_only(const char *universe, const char *manifest, const char *package,
+			const char *because)
+{
+	auto_buf struct buf b = BUF_INIT(1 << 16);
+	auto_free char *want = NULL;
+
+	buf_addf(&b, "There is no answer, because\n%s%s", because, only_more);
+	want = buf_steal_str(&b);
+	expect_why(universe, manifest, package, want);
+}
+
+Test(sat, why_peers_conflict)
+{
+	expect_only(plugins, "{'dependencies':{'old':'1','newest':'1','plug':'1'}}", NULL,
+		    "  the project needs old@\"1\"\n"
+		    "  old 1.0.0 needs the peer host@\"^1\"\n"
+		    "  the project needs newest@\"1\"\n"
+		    "  newest 1.0.0 needs the peer host@\"^2\"\n"
+		    "and no one version of host is all of that.\n");
+}
+
+Test(sat, why_and_what_would_help)
+{
+	expect_why("host 1.0.0\nhost 2.0.0\nhost 3.0.0\n"
+		   "old 1.0.0 peer:host@^1 other@1\nold 2.0.0 peer:host@1+||+2\n"
+		   "old 3.0.0 peer:host@3\nnewest 1.0.0 peer:host@^2 other@2\n"
+		   "other 1.0.0\nother 2.0.0\n",
+		   "{'dependencies':{'old':'1','newest':'1','other':'1'}}", NULL,
+		   "There is no answer, because\n"
+		   "  the project needs old@\"1\"\n"
+		   "  old 1.0.0 needs the peer host@\"^1\"\n"
+		   "  the project needs newest@\"1\"\n"
+		   "  newest 1.0.0 needs the peer host@\"^2\"\n"
+		   "and no one version of host is all of that.\n"
+		   "In package.json this would do: old@2.0.0\n");
+}
+
+/* The chain of demands; z and other have nothing to do with it. */
+Test(sat, why_through_others)
+{
+	expect_only("a 1.0.0 b@2\na 1.1.0 b@2 z@1\nb 1.0.0\nb 2.0.0 c@3\nc 1.0.0\nz 1.0.0\n"
+		    "other 1.0.0 c@1 z@1\n",
+		    "{'dependencies':{'a':'^1','other':'1','z':'1'}}", NULL,
+		    "  the project needs a@\"^1\"\n"
+		    "  every a that fits (1.1.0, 1.0.0) needs b@\"2\"\n"
+		    "  b 2.0.0 needs c@\"3\", and the registry has no version of c that fits "
+		    "\"3\"\n");
+	expect_only("a 1.0.0 b@1\na 1.1.0 b@1\na 1.2.0 c@1\na 1.3.0 b@2\na 1.4.0 b@2\nb 1.0.0 "
+		    "gone@1\nb 2.0.0 gone@2\nc 1.0.0 gone@*\nother 1.0.0\n",
+		    "{'dependencies':{'a':'1','other':'1'}}", NULL,
+		    "  the project needs a@\"1\"\n"
+		    "  a 1.4.0, 1.3.0 need b@\"2\"\n"
+		    "  a 1.1.0, 1.0.0 need b@\"1\"\n"
+		    "  b 2.0.0 needs gone@\"2\", and gone: the registry does not have it\n"
+		    "  b 1.0.0 needs gone@\"1\", and gone: the registry does not have it\n"
+		    "  a 1.2.0 needs c@\"1\"\n"
+		    "  c 1.0.0 needs gone@\"*\", and gone: the registry does not have it\n");
+}
+
+static const char kits[] = "react 17.0.0\nreact 18.0.0\nplug 1.0.0 peer:react@^17\n"
+			   "plug 2.0.0 peer:react@^18\nkit 1.0.0 peer:plug@1\nkit 1.1.0 "
+			   "peer:plug@1\nkit 2.0.0 peer:plug@2\nother 1.0.0 react@18\n";
+
+Test(sat, why_not_that_package)
+{
+	expect_why(kits, "{'dependencies':{'kit':'1','react':'^17','other':'1'}}", "react@18",
+		   "There is no answer, because\n"
+		   "  the project needs kit@\"1\"\n"
+		   "  every kit that fits (1.1.0, 1.0.0) needs the peer plug@\"1\"\n"
+		   "  plug 1.0.0 needs the peer react@\"^17\"\n"
+		   "  what is asked for is react@\"18\"\n"
+		   "and no one version of react is all of that.\n"
+		   "In package.json this would do: kit@2.0.0\n");
+	expect_why(kits, "{'dependencies':{'kit':'1 || 2'}}", "react", "");
+	expect_why(kits, "{'dependencies':{'kit':'1 || 2','react':'17'}}", NULL, "");
+}
+
+/* It goes with the failure, and where npm would only have to take something older, that is said. */
+Test(sat, a_failure_is_explained)
+{
+	static const char *const cases[][4] = {
+		{ plugins, "{'dependencies':{'old':'1','newest':'1'}}", "ERESOLVE",
+		  "no one version of host is all of that" },
+		{ "a 1.0.0 gone@1\n", "{'dependencies':{'a':'1'}}", "does not have it",
+		  "  a 1.0.0 needs gone@" },
+		{ "a 1.0.0\na 1.1.0 gone@1\n", "{'dependencies':{'a':'1'}}", "does not have it",
+		  "Other versions than npm takes would do: dx lock --dedupe\n" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		auto_universe struct universe *u = universe_new(cases[i][0]);
+		auto_ideal_result struct ideal_result result = IDEAL_RESULT_INIT;
+		struct catalog c = universe_catalog(u);
+		struct project p = { 0 };
+		struct err e = { 0 };
+
+		begin(&p, cases[i][1]);
+		p.o.catalog = &c;
+		cr_expect(sat_resolve(&result, (struct slice){ 0 }, &p.o, NULL, &e) < 0);
+		cr_expect(strstr(e.msg, cases[i][2]));
+		buf_add(&result.warnings, "", 1);
+		cr_expect(strstr((const char *)result.warnings.data, cases[i][3]));
+		end(&p);
+	}
+}
