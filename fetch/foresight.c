@@ -133,15 +133,22 @@ static bool depends(const struct foresight_pkg *from, uint32_t to)
 	return false;
 }
 
+/* Has it been loaded by those who do not depend on it? */
+static bool strays(const struct foresight *f, uint32_t id)
+{
+	return predict_stray(f->model, id) * 2 >= predict_seen(f->model, id);
+}
+
 /* Which of the packages of a name is meant after `from`; NONE: none can be. */
 static uint32_t meant(const struct foresight *f, uint32_t from, uint32_t id)
 {
 	uint32_t found = NONE;
+	bool stray = strays(f, id);
 
 	for (uint32_t i = f->by_id[id]; i != NONE; i = f->same_name[i]) {
 		if (depends(&f->pkgs[from], i))
 			return i;
-		if (f->possible[i])
+		if (f->possible[i] || (stray && f->pkgs[i].hoisted && found == NONE))
 			found = i;
 	}
 	return found;

@@ -9,7 +9,8 @@
  * Before anything is touched, it begins with what was the first of other mounts, as often as that
  * was so beside all others that the project depends on. Only what something depends on that is
  * touched or expected itself, or the project, can be next; that also says which version of a name
- * is meant. Packages of types are never loaded.
+ * is meant. What was mostly a stray in other runs can also be next without, if it is hoisted.
+ * Packages of types are never loaded.
  *
  * Not thread-safe. */
 #pragma once
@@ -23,6 +24,7 @@
 struct foresight_pkg {
 	const char *name;
 	bool of_project;      /* the project or a workspace of it depends on it */
+	bool hoisted;         /* stands where every package of the project finds it */
 	const uint32_t *deps; /* numbers of packages */
 	uint32_t dep_count;
 };

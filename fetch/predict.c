@@ -107,6 +107,11 @@ uint32_t predict_first(const struct predict *m, uint32_t id)
 	return m->names[id].first;
 }
 
+uint32_t predict_stray(const struct predict *m, uint32_t id)
+{
+	return m->names[id].stray;
+}
+
 uint64_t predict_dep(const char *name)
 {
 	return 1ull << (hash128(name, strlen(name)).b[0] & 63);
@@ -125,6 +130,7 @@ static void halve(struct name *n)
 
 	n->seen /= 2;
 	n->first /= 2;
+	n->stray /= 2;
 	for (uint32_t i = 0; i < n->link_count; i++) {
 		n->links[i].count /= 2;
 		if (n->links[i].count)
@@ -190,17 +196,19 @@ int predict_learn(struct predict *m, const struct predict_run *run)
 	if (!ids)
 		return -ENOMEM;
 	for (size_t i = 0; i < count; i++) {
-		const char *name = run->names[i];
+		const struct predict_touch *t = &run->touches[i];
 		int64_t id = PREDICT_NONE;
 
-		if (name && !predict_is_name(name, strlen(name)))
+		if (t->name && !predict_is_name(t->name, strlen(t->name)))
 			continue;
-		if (name)
-			id = predict_intern(m, name, strlen(name));
+		if (t->name)
+			id = predict_intern(m, t->name, strlen(t->name));
 		if (id < 0)
 			return (int)id;
-		if (name)
-			m->names[id].deps |= run->deps ? run->deps[i] : UINT64_MAX;
+		if (t->name) {
+			m->names[id].deps |= t->deps;
+			m->names[id].stray += t->stray ? PREDICT_ONE : 0;
+		}
 		ids[n++] = (uint32_t)id;
 	}
 	if (run->from_mount && n && ids[0] != PREDICT_NONE)

@@ -4,7 +4,8 @@
  * followed within the next PREDICT_WINDOW first accesses, and how often. Names and not versions,
  * because what a tool does first is the same from version to version and from project to project.
  * With each name goes how often it was the first of a mount, and which dependencies it has had: one
- * that a later version brings has not been left alone so far, it was not there.
+ * that a later version brings has not been left alone so far, it was not there. And how often it
+ * was a stray: loaded by those who do not depend on it, as they do who try what may be there.
  *
  * It is kept in <store>/predict, shared by all mounts, and bounded: PREDICT_NAMES_MAX names (the
  * longest unseen go first), PREDICT_LINKS followers each (the rarest go first). Counts of a name
@@ -18,9 +19,10 @@
  *   16  check           16   XXH3-128 of all bytes from 32 on
  *   32  u32 names, links, text, clock   text: bytes; clock: counts how often something was learned
  *   48  zero            16
- *   64  names           32 each: u32 text offset, u32 first link, u16 text length, u16 links,
+ *   64  names           40 each: u32 text offset, u32 first link, u16 text length, u16 links,
  *                          u32 seen, u32 last (the clock when it was last seen), u32 first (how
- *                          often of a mount), u64 dependencies (predict_dep() of each, or'ed)
+ *                          often of a mount), u64 dependencies (predict_dep() of each, or'ed),
+ *                          u32 stray (how often), u32 zero
  *       links            8 each: u32 name, u32 count; a name's run follows that of the name before
  *       text                names, one behind the other, no NUL
  * Counts are in sixteenths. */
@@ -50,11 +52,15 @@ int predict_render(const struct predict *m, struct buf *ret) must_check; /* -ENO
 int predict_load(struct predict **ret, const char *dir, struct err *e) must_check;
 
 /* What was touched for the first time, in this order. */
+struct predict_touch {
+	const char *name; /* NULL separates what had nothing to do with one another */
+	uint64_t deps;    /* predict_dep() of each; all ones: not known */
+	bool stray;       /* nobody who was touched depends on it, nor does the project */
+};
 struct predict_run {
-	const char *const *names; /* NULL separates what had nothing to do with one another */
-	const uint64_t *deps;     /* of each name, see predict_dep(); NULL: not known */
-	size_t count;             /* those past PREDICT_LEARN_MAX are left out */
-	bool from_mount;          /* the first was the first of its mount */
+	const struct predict_touch *touches;
+	size_t count;    /* those past PREDICT_LEARN_MAX are left out */
+	bool from_mount; /* the first was the first of its mount */
 };
 
 /* A dependency as one bit of 64. Two names may share it, and one that is new then counts as known:
@@ -78,6 +84,7 @@ uint32_t predict_count(const struct predict *m);
 uint32_t predict_find(const struct predict *m, const char *name); /* PREDICT_NONE */
 uint32_t predict_seen(const struct predict *m, uint32_t id);
 uint32_t predict_first(const struct predict *m, uint32_t id);
+uint32_t predict_stray(const struct predict *m, uint32_t id);
 
 /* Has a version of it that was seen depended on this one, as far as is known? */
 bool predict_had_dep(const struct predict *m, uint32_t id, const char *name);

@@ -26,6 +26,7 @@ struct file_name {
 	uint16_t text_len, links;
 	uint32_t seen, last, first;
 	uint64_t deps;
+	uint32_t stray, zero;
 };
 
 struct file_link {
@@ -34,7 +35,7 @@ struct file_link {
 
 _Static_assert(sizeof(struct file_head) == 64, "DXGUESS header");
 _Static_assert(offsetof(struct file_head, names) == 32, "DXGUESS header, checked part");
-_Static_assert(sizeof(struct file_name) == 32, "DXGUESS name");
+_Static_assert(sizeof(struct file_name) == 40, "DXGUESS name");
 _Static_assert(sizeof(struct file_link) == 8, "DXGUESS link");
 
 #define CHECKED_FROM offsetof(struct file_head, names)
@@ -114,7 +115,7 @@ static int read_name(struct predict *m, const struct parts *p, uint32_t i, uint3
 	if (at > p->text_len || len > p->text_len - at || links > PREDICT_LINKS ||
 	    le32toh(f.first_link) != *next_link || links > p->link_count - *next_link ||
 	    le32toh(f.seen) > PREDICT_SEEN_MAX || le32toh(f.first) > le32toh(f.seen) ||
-	    !predict_is_name((const char *)p->text + at, len))
+	    le32toh(f.stray) > le32toh(f.seen) || !predict_is_name((const char *)p->text + at, len))
 		return err_set(e, -EBADMSG, "predictions: name %u is wrong", i);
 	id = predict_intern(m, (const char *)p->text + at, len);
 	if (id < 0)
@@ -125,6 +126,7 @@ static int read_name(struct predict *m, const struct parts *p, uint32_t i, uint3
 	m->names[i].last = le32toh(f.last);
 	m->names[i].first = le32toh(f.first);
 	m->names[i].deps = le64toh(f.deps);
+	m->names[i].stray = le32toh(f.stray);
 	*next_link += links;
 	return links ? read_links(m, p, &m->names[i], le32toh(f.first_link), links, e) : 0;
 }
@@ -201,7 +203,8 @@ static void put_name(const struct name *n, const uint32_t *number, struct buf *n
 			       .seen = htole32(n->seen),
 			       .last = htole32(n->last),
 			       .first = htole32(n->first),
-			       .deps = htole64(n->deps) };
+			       .deps = htole64(n->deps),
+			       .stray = htole32(n->stray) };
 
 	put_links(n, number, links);
 	f.links = htole16((uint16_t)((links->len - before) / sizeof(struct file_link)));

@@ -5,7 +5,7 @@
 
 struct name {
 	const char *text;
-	uint32_t seen, last, first, link_count;
+	uint32_t seen, last, first, stray, link_count;
 	uint64_t deps;
 	struct predict_link *links; /* room for PREDICT_LINKS; NULL: none yet */
 };

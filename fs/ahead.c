@@ -14,6 +14,7 @@ struct known {
 	struct view *view; /* a reference; NULL: nothing yet */
 	struct parcel **parcels;
 	struct foresight_pkg *pkgs;
+	bool *reached; /* by package: one that was touched depends on it */
 	uint32_t *deps;
 	uint32_t count;
 	struct foresight *foresight; /* NULL: nothing is missing, or nothing is to be wanted */
@@ -32,8 +33,7 @@ struct ahead {
 
 	/* the thread's */
 	struct known known;
-	const char *log[PREDICT_LEARN_MAX]; /* names, borrowed of parcels */
-	uint64_t log_deps[PREDICT_LEARN_MAX];
+	struct predict_touch log[PREDICT_LEARN_MAX]; /* names are borrowed of parcels */
 	size_t log_count;
 	bool has_learned;
 };
@@ -78,6 +78,7 @@ static void known_release(struct known *k)
 	foresight_free(k->foresight);
 	free(k->parcels);
 	free(k->pkgs);
+	free(k->reached);
 	free(k->deps);
 	view_unref(k->view);
 	*k = (struct known){ 0 };
@@ -143,6 +144,7 @@ static int number_nodes(struct known *k, const struct graph *g)
 
 		if (at == NONE)
 			continue;
+		k->pkgs[at].hoisted |= g->nodes[i].parent == 0;
 		next[i] = first[at];
 		first[at] = i;
 	}
@@ -189,8 +191,9 @@ static int known_make(struct ahead *a, struct known *k, struct view *v)
 	k->count = (uint32_t)count;
 	k->parcels = malloc((count + 1) * sizeof(struct parcel *));
 	k->pkgs = calloc(count + 1, sizeof *k->pkgs);
+	k->reached = calloc(count + 1, sizeof *k->reached);
 	k->deps = malloc((g->edge_count + 1) * sizeof *k->deps);
-	if (!k->parcels || !k->pkgs || !k->deps)
+	if (!k->parcels || !k->pkgs || !k->reached || !k->deps)
 		return -ENOMEM;
 	memcpy(k->parcels, parcels, count * sizeof(struct parcel *));
 	qsort(k->parcels, count, sizeof(struct parcel *), by_address);
@@ -256,8 +259,7 @@ static void want_what_follows(struct ahead *a, const struct parcel *src)
 
 static void learn(struct ahead *a)
 {
-	struct predict_run run = { .names = a->log,
-				   .deps = a->log_deps,
+	struct predict_run run = { .touches = a->log,
 				   .count = a->log_count,
 				   .from_mount = !a->has_learned };
 	struct err e = { 0 };
@@ -268,26 +270,30 @@ static void learn(struct ahead *a)
 	a->log_count = 0;
 }
 
-static uint64_t deps_of(const struct known *k, const struct parcel *src)
+static struct predict_touch describe(struct known *k, const struct parcel *src)
 {
+	struct predict_touch t = { .name = src->name, .deps = UINT64_MAX };
 	uint32_t at = number_of(k, src);
-	uint64_t deps = 0;
 
 	if (at == NONE)
-		return UINT64_MAX;
-	for (uint32_t i = 0; i < k->pkgs[at].dep_count; i++)
-		deps |= predict_dep(k->pkgs[k->pkgs[at].deps[i]].name);
-	return deps;
+		return t;
+	t.deps = 0;
+	t.stray = !k->pkgs[at].of_project && !k->reached[at];
+	for (uint32_t i = 0; i < k->pkgs[at].dep_count; i++) {
+		uint32_t to = k->pkgs[at].deps[i];
+
+		t.deps |= predict_dep(k->pkgs[to].name);
+		k->reached[to] = true;
+	}
+	return t;
 }
 
 static void note(struct ahead *a, const struct parcel *src)
 {
 	if (a->log_count == PREDICT_LEARN_MAX)
 		learn(a);
-	if (!src->name)
-		return;
-	a->log_deps[a->log_count] = deps_of(&a->known, src);
-	a->log[a->log_count++] = src->name;
+	if (src->name)
+		a->log[a->log_count++] = describe(&a->known, src);
 }
 
 /* ---- the thread ---- */

@@ -10,18 +10,30 @@ enum { TOOL, OTHER, X, Y, Y2, Z, TYPES, COUNT };
 
 static const uint32_t of_tool[] = { X, Y }, of_other[] = { Y2 }, of_x[] = { Z, TYPES };
 static const struct foresight_pkg lock[COUNT] = {
-	[TOOL] = { "tool", true, of_tool, 2 },
-	[OTHER] = { "other", true, of_other, 1 },
-	[X] = { "x", false, of_x, 2 },
-	[Y] = { "y", false, NULL, 0 },
-	[Y2] = { "y", false, NULL, 0 },
-	[Z] = { "z", false, NULL, 0 },
-	[TYPES] = { "@types/z", false, NULL, 0 },
+	[TOOL] = { "tool", true, false, of_tool, 2 },
+	[OTHER] = { "other", true, false, of_other, 1 },
+	[X] = { "x", false, false, of_x, 2 },
+	[Y] = { "y", false, false, NULL, 0 },
+	[Y2] = { "y", false, false, NULL, 0 },
+	[Z] = { "z", false, false, NULL, 0 },
+	[TYPES] = { "@types/z", false, false, NULL, 0 },
 };
+
+static struct predict_run run_of(const char *const *names, size_t count)
+{
+	static struct predict_touch touches[8];
+
+	cr_assert(count <= ARRAY_LEN(touches));
+	for (size_t i = 0; i < count; i++)
+		touches[i] = (struct predict_touch){ .name = names[i], .deps = UINT64_MAX };
+	return (struct predict_run){ .touches = touches, .count = count };
+}
 
 static int learn(struct predict *m, const char *const *seen, size_t count)
 {
-	return predict_learn(m, &(struct predict_run){ .names = seen, .count = count });
+	struct predict_run run = run_of(seen, count);
+
+	return predict_learn(m, &run);
 }
 
 static struct foresight *after(const char *const *seen, size_t count, unsigned times)
@@ -147,8 +159,8 @@ Test(foresight, what_followed_only_sometimes_is_not_expected)
 
 Test(foresight, a_dependency_that_a_later_version_brings_is_no_less_likely_for_that)
 {
-	const char *const seen[] = { "tool", "x" };
-	const uint64_t deps[] = { predict_dep("x"), 0 };
+	const struct predict_touch seen[] = { { "tool", predict_dep("x"), false },
+					      { "x", 0, false } };
 	struct predict *m = predict_new();
 	struct foresight *f = NULL;
 	uint32_t n;
@@ -156,7 +168,7 @@ Test(foresight, a_dependency_that_a_later_version_brings_is_no_less_likely_for_t
 
 	cr_assert_neq(predict_dep("x"), predict_dep("y"));
 	for (unsigned i = 0; i < 2; i++)
-		cr_assert_eq(predict_learn(m, &(struct predict_run){ seen, deps, 2, true }), 0);
+		cr_assert_eq(predict_learn(m, &(struct predict_run){ seen, 2, true }), 0);
 	cr_assert_eq(foresight_new(&f, m, lock, COUNT), 0);
 	next = foresight_touch(f, TOOL, &n);
 	cr_expect(has(next, n, X) && has(next, n, Y));
@@ -173,8 +185,12 @@ Test(foresight, begins_with_what_was_first_elsewhere_of_what_the_project_has)
 	uint32_t n;
 	const uint32_t *next;
 
-	for (unsigned i = 0; i < ARRAY_LEN(runs); i++)
-		cr_assert_eq(predict_learn(m, &(struct predict_run){ runs[i], NULL, 2, true }), 0);
+	for (unsigned i = 0; i < ARRAY_LEN(runs); i++) {
+		struct predict_run run = run_of(runs[i], 2);
+
+		run.from_mount = true;
+		cr_assert_eq(predict_learn(m, &run), 0);
+	}
 	cr_assert_eq(foresight_new(&f, m, lock, COUNT), 0);
 	next = foresight_begin(f, &n);
 	cr_assert_eq(n, 2);
@@ -194,4 +210,27 @@ Test(foresight, begins_with_nothing_where_nothing_was_first)
 	(void)foresight_begin(f, &n);
 	cr_expect_eq(n, 0);
 	foresight_free(f);
+}
+
+Test(foresight, what_was_loaded_by_those_who_do_not_depend_on_it_is_expected_where_they_find_it)
+{
+	const struct predict_touch seen[] = { { "x", UINT64_MAX, false },
+					      { "other", UINT64_MAX, true } };
+	struct foresight_pkg away[COUNT];
+	struct foresight *f = NULL;
+	uint32_t n;
+	const uint32_t *next;
+
+	memcpy(away, lock, sizeof away);
+	away[OTHER].of_project = false;
+	for (unsigned hoisted = 0; hoisted < 2; hoisted++) {
+		struct predict *m = predict_new();
+
+		away[OTHER].hoisted = hoisted;
+		cr_assert_eq(predict_learn(m, &(struct predict_run){ seen, 2, true }), 0);
+		cr_assert_eq(foresight_new(&f, m, away, COUNT), 0);
+		next = foresight_touch(f, X, &n);
+		cr_expect_eq(has(next, n, OTHER), hoisted == 1);
+		foresight_free(f);
+	}
 }

@@ -33,14 +33,27 @@ static void remove_dir(void)
 	cr_assert_eq(nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
 }
 
+static struct predict_touch touches[PREDICT_LEARN_MAX];
+
+static struct predict_run run_of(const char *const *names, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		touches[i] = (struct predict_touch){ .name = names[i], .deps = UINT64_MAX };
+	return (struct predict_run){ .touches = touches, .count = count };
+}
+
 static int learn(struct predict *m, const char *const *names, size_t count)
 {
-	return predict_learn(m, &(struct predict_run){ .names = names, .count = count });
+	struct predict_run run = run_of(names, count);
+
+	return predict_learn(m, &run);
 }
 
 static int learn_file(const char *const *names, size_t count, struct err *e)
 {
-	return predict_learn_file(dir, &(struct predict_run){ .names = names, .count = count }, e);
+	struct predict_run run = run_of(names, count);
+
+	return predict_learn_file(dir, &run, e);
 }
 
 static struct predict *model_of(const char *const *names, size_t count)
@@ -98,14 +111,17 @@ Test(predict, what_comes_after_the_window_does_not_follow)
 	predict_free(m);
 }
 
-Test(predict, the_first_of_a_mount_and_dependencies_are_noted_and_read_back)
+Test(predict, the_first_of_a_mount_dependencies_and_strays_are_noted_and_read_back)
 {
-	const char *const seen[] = { "two words", "tool", "x", NULL, "tool" };
-	const uint64_t deps[] = { 0, predict_dep("x"), 0, 0, predict_dep("y") };
-	struct predict_run run = { seen, deps, ARRAY_LEN(seen), true };
+	const struct predict_touch seen[] = { { "two words", 0, false },
+					      { "tool", predict_dep("x"), false },
+					      { "x", 0, true },
+					      { NULL, 0, false },
+					      { "tool", predict_dep("y"), false } };
+	struct predict_run run = { seen, ARRAY_LEN(seen), true };
 	struct predict *m = predict_new(), *again = NULL;
 	auto_buf struct buf b = BUF_INIT(PREDICT_FILE_MAX);
-	uint32_t tool;
+	uint32_t tool, x;
 
 	cr_assert_eq(predict_learn(m, &run), 0);
 	run.from_mount = false;
@@ -113,8 +129,11 @@ Test(predict, the_first_of_a_mount_and_dependencies_are_noted_and_read_back)
 	cr_assert_eq(predict_render(m, &b), 0);
 	cr_assert_eq(predict_parse(&again, (struct slice){ b.data, b.len }, NULL), 0);
 	tool = predict_find(again, "tool");
+	x = predict_find(again, "x");
 	cr_expect_eq(predict_first(again, tool), PREDICT_ONE);
-	cr_expect_eq(predict_first(again, predict_find(again, "x")), 0);
+	cr_expect_eq(predict_first(again, x), 0);
+	cr_expect_eq(predict_stray(again, tool), 0);
+	cr_expect_eq(predict_stray(again, x), 2 * PREDICT_ONE);
 	cr_expect(predict_had_dep(again, tool, "x") && predict_had_dep(again, tool, "y"));
 	cr_expect(!predict_had_dep(again, tool, "z"));
 	predict_free(m);
@@ -249,17 +268,18 @@ Test(predict, what_is_wrong_in_the_file_is_refused)
 	size_t links;
 
 	render(m, &b);
-	links = 64 + 3 * 32;
+	links = 64 + 3 * 40;
 	cr_expect_eq(parse_patched(&b, 40, 3, b.len), 0, "nothing changed");
 	cr_expect_eq(parse_patched(&b, 8, 3, b.len), -EPROTONOSUPPORT, "version");
 	cr_expect_eq(parse_patched(&b, 12, 1000, b.len), -EBADMSG, "size");
 	cr_expect_eq(parse_patched(&b, 32, 4, b.len), -EBADMSG, "names");
 	cr_expect_eq(parse_patched(&b, 64, 1000, b.len), -EBADMSG, "text offset");
-	cr_expect_eq(parse_patched(&b, 64 + 32, 0, b.len), -EBADMSG, "the same name twice");
+	cr_expect_eq(parse_patched(&b, 64 + 40, 0, b.len), -EBADMSG, "the same name twice");
 	cr_expect_eq(parse_patched(&b, 68, 1, b.len), -EBADMSG, "first link");
 	cr_expect_eq(parse_patched(&b, 72, 0xffff0001, b.len), -EBADMSG, "link count");
 	cr_expect_eq(parse_patched(&b, 76, PREDICT_SEEN_MAX + 1, b.len), -EBADMSG, "seen");
 	cr_expect_eq(parse_patched(&b, 84, PREDICT_ONE + 1, b.len), -EBADMSG, "first, not seen");
+	cr_expect_eq(parse_patched(&b, 96, PREDICT_ONE + 1, b.len), -EBADMSG, "stray, not seen");
 	cr_expect_eq(parse_patched(&b, links, 3, b.len), -EBADMSG, "link to nobody");
 	cr_expect_eq(parse_patched(&b, links + 4, 0, b.len), -EBADMSG, "link without count");
 	cr_expect_eq(predict_parse(&none, (struct slice){ b.data, b.len - 1 }, NULL), -EBADMSG);

@@ -8,11 +8,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* What was accepted can be learned into, written, and read again as it was. */
 static void use(struct predict *m)
 {
-	const char *const seen[] = { "a", "b" };
+	const struct predict_touch seen[] = { { "a", 1, false }, { "b", 2, true } };
 	struct buf b = BUF_INIT(PREDICT_FILE_MAX);
 	struct predict *again = NULL;
 
-	if (predict_learn(m, &(struct predict_run){ .names = seen, .count = 2 }) < 0 ||
+	if (predict_learn(m, &(struct predict_run){ seen, 2, true }) < 0 ||
 	    predict_render(m, &b) < 0 ||
 	    predict_parse(&again, (struct slice){ b.data, b.len }, NULL) < 0 ||
 	    (predict_count(again) != predict_count(m) && predict_count(m) <= PREDICT_NAMES_MAX))
