@@ -61,6 +61,8 @@ struct metadata {
 	struct slot *buckets[BUCKETS];
 	struct slot *jobs, **jobs_end;
 	unsigned queued, busy; /* jobs; workers that are up */
+	size_t held;           /* bytes of packuments in memory */
+	pthread_mutex_t large; /* who has it reads a large one */
 	struct region *regions;
 	struct http *http;
 	pthread_t threads[METADATA_THREAD_MAX];
@@ -110,7 +112,7 @@ static void done(struct slot *s, int result)
 
 /* ---- the cache ---- */
 
-/* With m->mu held. NULL: out of memory. */
+/* With m->mu held. NULL: out of memory, or too much already. */
 static char *region_take(struct metadata *m, size_t n)
 {
 	struct region *r = m->regions;
@@ -118,6 +120,8 @@ static char *region_take(struct metadata *m, size_t n)
 	char *p;
 
 	n = (n + 7) & ~(size_t)7;
+	if (m->held + n > METADATA_HELD_MAX)
+		return NULL;
 	if (!r || r->size - r->used < n) {
 		r = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		if (r == MAP_FAILED)
@@ -128,6 +132,7 @@ static char *region_take(struct metadata *m, size_t n)
 	}
 	p = (char *)r + r->used;
 	r->used += n;
+	m->held += n;
 	return p;
 }
 
@@ -209,7 +214,7 @@ static void on_done(void *arg, struct http_response *r)
 /* With m->mu held. */
 static int need_http(struct metadata *m, struct err *e)
 {
-	const struct http_config hc = { .npmrc = m->rc };
+	const struct http_config hc = { .npmrc = m->rc, .tmp_dir = m->dir };
 
 	return m->http ? 0 : http_start(&m->http, &hc, e);
 }
@@ -280,6 +285,22 @@ static int renew(struct slot *s)
 	return packument_open(&s->p, (struct slice){ (const uint8_t *)copy, size }, &s->e);
 }
 
+static int hold(struct slot *s, size_t n)
+{
+	struct metadata *m = s->m;
+	bool fits;
+
+	(void)pthread_mutex_lock(&m->mu);
+	fits = m->held + n <= METADATA_HELD_MAX;
+	m->held += fits ? n : 0;
+	(void)pthread_mutex_unlock(&m->mu);
+	return fits ? 0
+		    : err_set(&s->e, -E2BIG,
+			      "%s: what the registry says of all packages together has more than "
+			      "%zu MiB",
+			      s->name, METADATA_HELD_MAX >> 20);
+}
+
 /* Second step: what came, made compact. */
 static int compact(struct slot *s)
 {
@@ -288,7 +309,13 @@ static int compact(struct slot *s)
 	int r;
 
 	from.fresh_until_s = from.fetched_s + s->fresh_s;
+	if (s->body.bytes.len > METADATA_LARGE)
+		(void)pthread_mutex_lock(&s->m->large);
 	r = packument_build(&b, s->body.bytes, &from, &s->e);
+	if (s->body.bytes.len > METADATA_LARGE)
+		(void)pthread_mutex_unlock(&s->m->large);
+	if (r == 0)
+		r = hold(s, b.len);
 	if (r == 0)
 		r = packument_open(&s->p, (struct slice){ b.data, b.len }, &s->e);
 	if (r < 0) {
@@ -500,6 +527,7 @@ int metadata_new(struct metadata **ret, const struct npmrc *rc, const char *dir,
 	else if (dir)
 		log_line(LOG_DEBUG, "%s", why.msg);
 	(void)pthread_mutex_init(&m->mu, NULL);
+	(void)pthread_mutex_init(&m->large, NULL);
 	(void)pthread_cond_init(&m->changed, NULL);
 	(void)pthread_cond_init(&m->work, NULL);
 	*ret = m;
@@ -530,6 +558,7 @@ void metadata_free(struct metadata *m)
 	http_free(m->http);
 	(void)pthread_cond_destroy(&m->changed);
 	(void)pthread_cond_destroy(&m->work);
+	(void)pthread_mutex_destroy(&m->large);
 	(void)pthread_mutex_destroy(&m->mu);
 	free(m);
 }

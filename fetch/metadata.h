@@ -16,6 +16,9 @@
 #define METADATA_FRESH_S    300                   /* as the public registry's max-age */
 #define METADATA_JSON_MAX   ((uint64_t)256 << 20) /* bytes; the largest known have 100 MB */
 #define METADATA_THREAD_MAX 4
+#define METADATA_HELD_MAX   ((size_t)1 << 30) /* compact, of all; 1,400 packages have 45 MB */
+/* Past it one is read at a time: that may take four times its size. */
+#define METADATA_LARGE ((size_t)32 << 20)
 
 struct metadata;
 

@@ -14,6 +14,16 @@
 struct pinned;
 struct ideal_result;
 
+#define IDEAL_MEMORY_MAX ((size_t)1 << 30) /* 1,500 packages take 10 MB */
+/* Names of packages in one lock; the largest known projects have 6,000. A registry may have no end:
+ * one that makes up what is asked for. */
+#define IDEAL_PACKUMENTS_MAX 30000u
+/* Nodes and edges that are looked at while nodes find their places. Some ways of depending on one
+ * another, peers in circles or versions crosswise, have more than anyone lives to see, here as with
+ * npm. A project of 1,500 packages takes 800,000, one of 15,000 would take a hundred times as many.
+ */
+#define IDEAL_WORK_MAX UINT64_C(1000000000)
+
 struct ideal_options {
 	const struct catalog *catalog;
 	const struct platform *platform; /* whose node and npm the engines are compared with */
@@ -38,6 +48,12 @@ struct ideal_options {
 	bool update_all; /* the lock is not kept to at all */
 	/* Direct dependencies that were asked for just now, NULL-terminated; NULL: none. */
 	const char *const *requested;
+	/* Where to give up; 0: as below. */
+	struct {
+		size_t memory;
+		uint64_t work;
+		uint32_t packuments;
+	} max;
 	/* May be NULL. Called when all is resolved: what root's package.json is to say in the end,
 	 * which stands in the lock's entry of root and decides no more. len 0: what it said. */
 	int (*settle)(void *arg, const struct graph *g, struct slice *ret, struct err *e);

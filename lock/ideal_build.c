@@ -11,9 +11,24 @@ int ideal_stick(struct ideal *d, int error)
 {
 	if (!d->error) {
 		d->error = error;
-		if (error == -ENOMEM)
+		if (error == -ENOMEM && arena_error(&d->arena) == -E2BIG)
+			d->error = ideal_too_much(d, "resolving them takes too much memory");
+		else if (error == -ENOMEM)
 			(void)err_set(d->e, error, "no memory to resolve the dependencies");
 	}
+	return d->error;
+}
+
+int ideal_too_much(struct ideal *d, const char *what)
+{
+	const struct inode *n = d->at;
+
+	d->error =
+		err_set(d->e, -E2BIG,
+			"gave up at %s%s%s, with %u packages at %u places: %s; remove what brings "
+			"them, or pin or override its version",
+			n && n->path[0] ? n->path : "package.json", n && n->path[0] ? "@" : "",
+			n && n->path[0] ? n->pkg->version : "", d->packuments, d->placed, what);
 	return d->error;
 }
 
@@ -318,6 +333,7 @@ static int build_deps(struct ideal *d)
 		if (n->flags & I_SEEN || n->root != d->tree)
 			continue;
 		n->flags |= I_SEEN;
+		d->at = n;
 		r = ideal_open_bundle(d, n);
 		if (r == 0)
 			r = resolve_node(d, n);
@@ -436,6 +452,7 @@ static int note_requests(struct ideal *d)
 
 int ideal_start(struct ideal *d)
 {
+	d->work_max = d->o->max.work ? d->o->max.work : IDEAL_WORK_MAX;
 	d->names = table_new();
 	d->specs = table_new();
 	d->children = table_new();
@@ -556,9 +573,10 @@ static int build(struct ideal *d, struct slice lock, struct graph **ret)
 int ideal_build(struct ideal_result *ret, struct slice lock, const struct ideal_options *o,
 		struct err *e)
 {
-	struct ideal d = {
-		.o = o, .e = e, .arena = ARENA_INIT(IDEAL_MEMORY_MAX), .warnings = &ret->warnings
-	};
+	struct ideal d = { .o = o,
+			   .e = e,
+			   .arena = ARENA_INIT(o->max.memory ? o->max.memory : IDEAL_MEMORY_MAX),
+			   .warnings = &ret->warnings };
 	int r = build(&d, lock, &ret->graph);
 
 	ret->packuments = d.packuments;

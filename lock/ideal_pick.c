@@ -23,7 +23,11 @@ static struct ipack *load_pack(struct ideal *d, struct iname *name)
 
 	if (!k)
 		return NULL;
-	d->packuments++;
+	if (++d->packuments >
+	    (d->o->max.packuments ? d->o->max.packuments : IDEAL_PACKUMENTS_MAX)) {
+		(void)ideal_too_much(d, "there are more and more of them");
+		return NULL;
+	}
 	r = c->packument(c->self, name->text, &k->p, &e);
 	if (r < 0)
 		return fail_pack(d, k, r, &e);

@@ -3,6 +3,8 @@
 
 /* npm's PlaceDep and CanPlaceDep. */
 
+#define WORK_OF_ASKING 50u /* about as long as so many other steps */
+
 enum can { CAN_NOT, CAN_OK, CAN_REPLACE, CAN_KEEP };
 
 /* The peers on the way to where we are. */
@@ -235,11 +237,7 @@ static enum can decide(struct ideal *d, struct can_place *c)
 static enum can can_place(struct ideal *d, struct can_place *c)
 {
 	c->self = c->all = CAN_NOT;
-	if (!d->error && ++d->places_asked > IDEAL_ASKED_MAX)
-		(void)ideal_stick(d, err_set(d->e, -E2BIG,
-					     "%.80s: its peers depend on one another in too many "
-					     "ways",
-					     c->dep->name->text));
+	(void)ideal_work(d, WORK_OF_ASKING);
 	if (d->error)
 		return CAN_NOT;
 	c->prefer_dedupe = c->prefer_dedupe || iedge_is_peer(c->edge);
@@ -577,6 +575,8 @@ static void prune_same(struct ideal *d, const struct place *p, const struct inod
 
 	for (n = p->edge->name->first; n; n = next) {
 		next = n->same_next;
+		if (!ideal_work(d, 1))
+			return;
 		if (!ideal_is_below(n, target) || ideal_is_top(n))
 			continue;
 		prune_dedupable(d, p, n, false);

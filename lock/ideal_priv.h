@@ -11,12 +11,7 @@
 #include "lock/semver.h"
 #include "lock/spec.h"
 
-#define IDEAL_MEMORY_MAX ((size_t)4 << 30)
 #define IDEAL_PEERS_DEEP 200u /* peers of peers; real chains stay below ten */
-/* Times that it is asked whether something may stand somewhere. All ways from peer to peer are
- * gone, as npm does, and peers in circles have more of them than anyone lives to see; a project of
- * 1,500 packages asks 4,000 times. */
-#define IDEAL_ASKED_MAX 20000000u
 
 /* A name, once. */
 struct iname {
@@ -157,7 +152,9 @@ struct ideal {
 	} * workspaces;
 	uint32_t workspace_count;
 	uint32_t peers_deep;
-	uint32_t places_asked;
+	uint64_t work, work_max;
+	uint32_t placed;        /* nodes of the ideal tree */
+	const struct inode *at; /* whose dependencies are being resolved */
 	uint32_t overrides_deep;
 	struct ipkg *empty; /* of what failed */
 };
@@ -351,6 +348,17 @@ void ideal_release(struct ideal *d);
 /* ---- failures ---- */
 
 int ideal_stick(struct ideal *d, int error);
+int ideal_too_much(struct ideal *d, const char *what);
+/* So many nodes or edges were looked at. false: too much already; d->error says so. */
+static inline bool ideal_work(struct ideal *d, uint32_t steps)
+{
+	d->work += steps;
+	if (d->work < d->work_max)
+		return true;
+	if (!d->error)
+		(void)ideal_too_much(d, "their dependencies multiply without end");
+	return false;
+}
 /* ERESOLVE. */
 int ideal_conflict(struct ideal *d, const struct iedge *edge, const struct inode *dep,
 		   const char *what);

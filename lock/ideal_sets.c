@@ -37,6 +37,7 @@ bool iset_add(struct iset *s, struct inode *n)
 {
 	uint32_t *at;
 
+	(void)ideal_work(s->d, 1);
 	if (s->count == s->cap && !grow(s)) {
 		(void)ideal_stick(s->d, -ENOMEM);
 		return false;
@@ -90,6 +91,8 @@ void ideal_gather(struct iset *s, iedge_test *test, const void *arg)
 			struct inode *n = s->items[i];
 
 			for (struct iedge *e = n ? n->in_first : NULL; e; e = e->in_next) {
+				if (!ideal_work(s->d, 1))
+					return;
 				if (!iset_has(s, e->from) && test(s->d, arg, e)) {
 					changed = true;
 					iset_drop(s, n);
@@ -162,6 +165,8 @@ bool ideal_can_replace(struct ideal *d, struct inode *x, struct inode *y,
 	(void)iset_add(&own, y);
 	ideal_gather(&own, ideal_leads_elsewhere_valid, y);
 	for (struct iedge *e = y->in_first; e; e = e->in_next) {
+		if (!ideal_work(d, 1))
+			return false;
 		if (ignore && !ideal_is_top(y) && e->from->parent == y->parent &&
 		    iedge_is_peer(e)) {
 			const struct inode *c = ideal_child(d, ignore, e->from->name);
@@ -248,6 +253,8 @@ bool ideal_entry_sets(struct ideal *d, struct inode *n, ientry_fn *fn, void *arg
 				(void)iset_add(&all, e->to);
 		}
 		for (struct iedge *e = at->in_first; e; e = e->in_next) {
+			if (!ideal_work(d, 1))
+				return false;
 			if (iedge_is_peer(e) && ideal_valid(d, e))
 				(void)iset_add(&all, e->from);
 		}

@@ -61,16 +61,19 @@ static void same_link(struct ideal *d, struct inode *n)
 {
 	if (n->root != d->tree || n->same_prev || n->name->first == n)
 		return;
+	if (++d->placed > GRAPH_NODES_MAX && !d->error)
+		(void)ideal_too_much(d, "they need more places than a lock may have");
 	n->same_next = NULL;
 	n->same_prev = n->name->last;
 	*(n->same_prev ? &n->same_prev->same_next : &n->name->first) = n;
 	n->name->last = n;
 }
 
-static void same_unlink(struct inode *n)
+static void same_unlink(struct ideal *d, struct inode *n)
 {
 	if (!n->same_prev && n->name->first != n)
 		return;
+	d->placed--;
 	*(n->same_prev ? &n->same_prev->same_next : &n->name->first) = n->same_next;
 	*(n->same_next ? &n->same_next->same_prev : &n->name->last) = n->same_prev;
 	n->same_prev = n->same_next = NULL;
@@ -207,6 +210,8 @@ static void reload_below(struct ideal *d, struct inode *n, const struct iname *n
 {
 	struct iedge *edge = ideal_edge(n, name);
 
+	if (!ideal_work(d, 1))
+		return;
 	if (edge) {
 		bool there = !ideal_is_root(holder) && edge->to && edge->to->parent == holder &&
 			     edge->to->name == edge->name;
@@ -395,7 +400,7 @@ static void set_path(struct ideal *d, struct inode *n, const char *folder)
 /* Everything below (and n) belongs to `root` now. */
 static void mark_root(struct ideal *d, struct inode *n, struct inode *root)
 {
-	same_unlink(n);
+	same_unlink(d, n);
 	n->root = root;
 	same_link(d, n);
 	for (struct inode *c = n->first_child; c; c = c->next)
@@ -533,6 +538,8 @@ static void relink(struct ideal *d, struct inode *n, struct inode *root);
 /* Links of the tree that lead to n's place. */
 static void find_links(struct ideal *d, struct inode *at, struct inode *n)
 {
+	if (!ideal_work(d, 1))
+		return;
 	for (struct inode *c = at->first_child; c; c = c->next) {
 		if (c->flags & I_LINK && !c->target && c->resolved &&
 		    strcmp(c->resolved, n->path) == 0) {

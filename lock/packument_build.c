@@ -79,15 +79,32 @@ static const uint32_t *seen_find(const struct seen *t, struct hash128 key)
 	return t->mask && hash128_eq(t->keys[at], key) ? &t->values[at] : NULL;
 }
 
+/* Forgets all; a table that one version made large is not kept for small ones. */
+static void seen_clear(struct seen *t)
+{
+	if (t->mask > 1023) {
+		seen_release(t);
+		*t = (struct seen){ 0 };
+	} else if (t->count) {
+		memset(t->keys, 0, ((size_t)t->mask + 1) * sizeof *t->keys);
+		t->count = 0;
+	}
+}
+
 /* ---- the parts ---- */
+
+/* Of what a lock's entry says beside dependencies, in bytes of JSON, which takes thirty times as
+ * many to be read; real ones have some hundred. */
+#define REST_MAX ((size_t)1 << 20)
 
 struct build {
 	struct buf versions, deps, tags, strings;
 	struct seen string_at, list_at, rest_at, version_at;
-	struct arena arena; /* of one rest */
-	struct buf one;     /* the dependencies of one version */
-	struct buf raw;     /* what a rest is made of */
-	char *text;         /* a string, unescaped; as long as the JSON */
+	struct seen optional, meta; /* the members of one version's, by their keys as they stand */
+	struct arena arena;         /* of one rest */
+	struct buf one;             /* the dependencies of one version */
+	struct buf raw;             /* what a rest is made of */
+	char *text;                 /* a string, unescaped; as long as the JSON */
 	/* by number in rest_at */
 	struct rest {
 		uint32_t text, engine_node, engine_npm, flags;
@@ -143,40 +160,43 @@ static bool is_truthy(struct slice v)
 	       !slice_eq(v, SLICE("0")) && !slice_eq(v, SLICE("\"\""));
 }
 
-/* Is `key` (as it stands in another object of the same JSON) a member? */
-static bool has_member(struct slice object, struct slice key, struct slice *ret)
+/* The keys of an object, each with whether its value (or that member of it) is true. */
+static void index_members(struct build *b, struct seen *t, struct slice object, const char *member)
 {
 	struct json_scan s = json_scan(object);
 	struct json_item m;
-	bool found = false;
 
-	while (object.len && json_scan_next(&s, &m)) {
-		if (slice_eq(m.key, key)) {
-			found = true;
-			*ret = m.value;
-		}
+	seen_clear(t);
+	while (object.len && object.ptr[0] == '{' && json_scan_next(&s, &m)) {
+		struct slice v = member ? json_scan_get(m.value, member) : m.value;
+		bool fresh;
+		uint32_t *at = seen_get(t, hash128(m.key.ptr, m.key.len), &fresh);
+
+		if (at)
+			*at = is_truthy(v);
+		else
+			(void)stick(b, -ENOMEM);
 	}
-	return found;
 }
 
-static void add_deps(struct build *b, struct slice object, enum dep_section section,
-		     struct slice optional, struct slice meta)
+static void add_deps(struct build *b, struct slice object, enum dep_section section)
 {
 	struct json_scan s = json_scan(object);
 	struct json_item m;
-	struct slice v;
 
 	if (!object.len || object.ptr[0] != '{')
 		return;
-	while (json_scan_next(&s, &m)) {
+	while (b->one.len <= GRAPH_DEPS_MAX * sizeof(struct packument_dep) &&
+	       json_scan_next(&s, &m)) {
 		struct packument_dep d = { .section = section };
+		struct hash128 key = hash128(m.key.ptr, m.key.len);
+		const uint32_t *optional;
 
 		if (!json_scan_is_str(m.value) ||
-		    (section == SECTION_PROD && has_member(optional, m.key, &v)))
+		    (section == SECTION_PROD && seen_find(&b->optional, key)))
 			continue;
-		if (section == SECTION_PEER && meta.len && meta.ptr[0] == '{' &&
-		    has_member(meta, m.key, &v))
-			d.peer_optional = is_truthy(json_scan_get(v, "optional"));
+		optional = section == SECTION_PEER ? seen_find(&b->meta, key) : NULL;
+		d.peer_optional = optional && *optional;
 		d.name = put_key(b, m.key);
 		d.spec = put_json_text(b, m.value);
 		if (d.name)
@@ -191,10 +211,8 @@ static void put_deps(struct build *b, struct packument_version *v)
 	bool fresh;
 
 	v->dep_count = (uint32_t)(b->one.len / sizeof(struct packument_dep));
-	if (v->dep_count == 0 || v->dep_count > GRAPH_DEPS_MAX) {
-		v->dep_count = 0;
+	if (v->dep_count == 0)
 		return;
-	}
 	value = seen_get(&b->list_at, hash128(b->one.data, b->one.len), &fresh);
 	if (!value) {
 		(void)stick(b, -ENOMEM);
@@ -279,6 +297,17 @@ static int field_of(struct slice key)
 			lo = mid + 1;
 	}
 	return -1;
+}
+
+static bool rest_fits(const struct slice f[FIELDS])
+{
+	size_t n = f[F_NAME].len;
+
+	for (size_t i = 0; i < FIELDS; i++) {
+		if (fields[i].rest || i == F_DEPS)
+			n += f[i].len;
+	}
+	return n <= REST_MAX;
 }
 
 static void add_raw(struct build *b, const char *key, struct slice value)
@@ -460,9 +489,13 @@ static int put_version(struct build *b, struct slice key, struct slice object)
 	if (is_truthy(f[F_SHRINKWRAP]))
 		v.flags |= PACKUMENT_SHRINKWRAP;
 	b->one.len = 0;
-	add_deps(b, f[F_DEPS], SECTION_PROD, f[F_OPTIONAL], (struct slice){ 0 });
-	add_deps(b, f[F_OPTIONAL], SECTION_OPTIONAL, (struct slice){ 0 }, (struct slice){ 0 });
-	add_deps(b, f[F_PEER], SECTION_PEER, (struct slice){ 0 }, f[F_PEER_META]);
+	index_members(b, &b->optional, f[F_OPTIONAL], NULL);
+	index_members(b, &b->meta, f[F_PEER_META], "optional");
+	add_deps(b, f[F_DEPS], SECTION_PROD);
+	add_deps(b, f[F_OPTIONAL], SECTION_OPTIONAL);
+	add_deps(b, f[F_PEER], SECTION_PEER);
+	if (b->one.len > GRAPH_DEPS_MAX * sizeof(struct packument_dep) || !rest_fits(f))
+		return 0;
 	put_deps(b, &v);
 	put_dist(b, f[F_DIST], &v);
 	r = put_rest(b, f, &v);
@@ -696,11 +729,18 @@ int packument_build(struct buf *ret, struct slice json, const struct packument_o
 	seen_release(&b.list_at);
 	seen_release(&b.rest_at);
 	seen_release(&b.version_at);
+	seen_release(&b.optional);
+	seen_release(&b.meta);
 	free(b.rests);
 	free(b.text);
 	arena_release(&b.arena);
 	if (r == -EBADMSG)
 		return err_set(e, r, "%s: what the registry says of it is not valid JSON",
+			       from->name);
+	if (r == -E2BIG)
+		return err_set(e, r,
+			       "%s: what the registry says of it has more versions or dependencies "
+			       "than can be true",
 			       from->name);
 	return r < 0 ? err_set(e, r, "%s: what the registry says of it: %s", from->name,
 			       strerror(-r))

@@ -255,7 +255,7 @@ static int apply(struct editing *m, const struct ideal_options *io, struct proje
 	return r == 0 ? set(m, edit->section, edit->name, spec) : r;
 }
 
-/* Is what "^version" allows allowed by the range too? Asked of its two ends. */
+/* Is what the prefix and the version allow allowed by the range too? Asked of the two ends. */
 static bool covers(const char *range, const char *prefix, const char *version)
 {
 	struct semver v;
@@ -264,9 +264,12 @@ static bool covers(const char *range, const char *prefix, const char *version)
 	if (!semver_satisfies(slice_str(version), slice_str(range), SEMVER_LOOSE) ||
 	    semver_parse(&v, slice_str(version), SEMVER_LOOSE) < 0)
 		return false;
-	if (*prefix == '\0' || (v.major == 0 && v.minor == 0))
+	if (*prefix == '\0' || (*prefix == '^' && v.major == 0 && v.minor == 0))
 		return true;
-	if (*prefix == '~' || v.major == 0)
+	if (*prefix != '~' && *prefix != '^') /* ">=" and the like */
+		(void)snprintf(last, sizeof last, "%llu.%llu.%llu", SEMVER_NUMBER_MAX,
+			       SEMVER_NUMBER_MAX, SEMVER_NUMBER_MAX);
+	else if (*prefix == '~' || v.major == 0)
 		(void)snprintf(last, sizeof last, "%llu.%llu.%llu", (unsigned long long)v.major,
 			       (unsigned long long)v.minor, SEMVER_NUMBER_MAX);
 	else
