@@ -39,6 +39,10 @@ static int run(const char *who, struct project_edits *edits, const char *const *
 	auto_lock struct lock *l = NULL;
 	int r = cmd_project_open(&c, NULL, e);
 
+	if (r == 0 && edits && !edits->prefix)
+		edits->prefix = npmrc_bool(c.npmrc, "save-exact", false)
+					? ""
+					: npmrc_get(c.npmrc, "save-prefix");
 	if (r == 0)
 		r = cmd_project_resolve(&c, &ask, &l, e);
 	if (r < 0)
