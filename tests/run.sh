@@ -134,6 +134,14 @@ writable_home() {
 	export HOME=$home
 }
 
+# e2e/http2.sh wants nginx. It is taken out of its package, not installed: that would start a server.
+need_nginx() {
+	local dir=$scratch/nginx
+	! command -v nginx >/dev/null && ! [ -x /usr/sbin/nginx ] || return 0
+	mkdir "$dir" && (cd "$dir" && attended apt-get -qq -o APT::Sandbox::User=root download nginx && dpkg -x nginx_*.deb .) >"$scratch/nginx.log" 2>&1
+	[ -x "$dir/usr/sbin/nginx" ] && export NGINX=$dir/usr/sbin/nginx
+}
+
 # npm 11 and its node before the machine's own in PATH, if that is older.
 oracle_npm() {
 	local version lib=$scratch/oracle/lib bin=$scratch/oracle/bin
@@ -362,6 +370,7 @@ other_builds() {
 
 writable_home && install_missing || { echo "what is needed could not be installed"; echo "0 passed, 1 failed, 0 skipped"; exit 1; }
 ! wanted gcc e2e crafted registry || oracle_npm
+! wanted e2e registry || need_nginx
 ! wanted format || step_format
 ! wanted shell || step_shell
 built=true

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# timeout: 180
+# The registry is gone for ten seconds in the middle of a dx fetch: nothing listens, and connections
+# break. It goes on.
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib_many.sh"
+many 150
+port=${REG##*:}
+begin_fetch
+stop_registry
+before=$(blobs)
+ten_seconds
+[ "$(blobs)" -lt "$(grep -c '"integrity"' package-lock.json)" ] || fail "it was over before the registry was gone"
+start_registry --port "$port"
+end_fetch "the registry was gone for ten seconds"
+echo "$before packages of $(field packages) before, all after $(field seconds) s"

@@ -1,0 +1,85 @@
+#!/usr/bin/env bash
+# timeout: 300
+# What goes wrong over HTTP/2: nginx with TLS before the test registry. One answer in twenty is an
+# error, cut, wrong, or never ends; connections are told to go away after 25 requests (GOAWAY); and
+# nginx's workers are killed, with all streams that they carry. Skipped where there is no nginx.
+#   NGINX          where it is               (nginx in PATH, else /usr/sbin/nginx)
+#   FAULTS_SEED    the plan                  (any)
+#   FAULTS_OF      see lib_many.sh
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib_many.sh"
+nginx=${NGINX:-$(command -v nginx || echo /usr/sbin/nginx)}
+[ -x "$nginx" ] || skip "nginx is not installed"
+command -v openssl >/dev/null || skip "openssl is not installed"
+seed=${FAULTS_SEED:-$((16#$(head -c3 /dev/urandom | od -An -tx1 | tr -d ' ')))}
+echo "FAULTS_SEED=$seed"
+export npm_config_fetch_timeout=1500
+many 300
+N=$T/nginx
+mkdir "$N"
+port=$(node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close() })')
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=127.0.0.1 \
+	-addext subjectAltName=IP:127.0.0.1 -keyout "$N/key.pem" -out "$N/cert.pem" 2>/dev/null
+cat >"$N/nginx.conf" <<-EOF
+	daemon off;
+	worker_processes 2;
+	$([ "$(id -u)" != 0 ] || echo 'user root;')
+	pid $N/pid;
+	error_log $N/error.txt;
+	events { worker_connections 1024; }
+	http {
+		client_body_temp_path $N/body; proxy_temp_path $N/proxy; fastcgi_temp_path $N/fastcgi;
+		uwsgi_temp_path $N/uwsgi; scgi_temp_path $N/scgi;
+		log_format short '\$connection \$server_protocol \$status';
+		access_log $N/access.txt short;
+		keepalive_requests 25;
+		server {
+			listen 127.0.0.1:$port ssl http2;
+			ssl_certificate $N/cert.pem; ssl_certificate_key $N/key.pem;
+			location / { proxy_pass $REG; proxy_buffering off; proxy_next_upstream off; proxy_read_timeout 10s; }
+		}
+	}
+EOF
+"$nginx" -e "$N/error.txt" -p "$N" -c "$N/nginx.conf" 2>"$N/out" &
+front=$!
+end() {
+	local rc=$?
+	kill $front
+	wait $front
+	(exit $rc)
+	finish
+}
+trap end EXIT
+answers() { curl -sfk -o /dev/null "https://127.0.0.1:$port/-/log"; }
+until_true 20 answers
+echo "cafile=$N/cert.pem" >>.npmrc
+lead_to "https://127.0.0.1:$port"
+
+fault "kind=chaos&percent=5&seed=$seed"
+forget_requests
+: >"$N/access.txt"
+dx fetch --json >"$T/json" || fail "with faults: $(cat "$T/json")"
+count=$(field packages)
+same "with faults: fetched" "$count" "$(field fetched)"
+whole "with faults" "$count"
+[ "$(node -p "$(field seconds) < 90")" = true ] || fail "it took $(field seconds) s"
+[ "$(requests)" -gt "$count" ] || fail "nothing went wrong: $(requests) requests"
+same "not over HTTP/2" 0 "$(grep -vc 'HTTP/2' "$N/access.txt")"
+connections=$(cut -d' ' -f1 "$N/access.txt" | sort -u | wc -l)
+[ "$connections" -ge $((count / 25)) ] || fail "no connection was told to go away: $connections of them"
+echo "$count packages in $(field seconds) s, $(requests) requests over $connections connections"
+no_faults
+
+# Both workers, three times, while streams are open.
+rm -rf "$T/store"
+: >"$N/access.txt"
+begin_fetch
+for more in 0 60 60; do
+	before=$(blobs)
+	some() { [ "$(blobs)" -ge $((before + more)) ] || ! kill -0 "$FETCH_PID"; }
+	until_true 60 some
+	[ "$(blobs)" -lt "$count" ] || fail "it was over before a worker was killed"
+	pkill -9 -P $front
+done
+end_fetch "killed workers"
+echo "$count packages in $(field seconds) s with workers killed"
