@@ -1,22 +1,14 @@
 #include "fetch/pack.h"
 
-#include "core/clock.h"
 #include "core/file.h"
+#include "fetch/child.h"
 #include "fetch/url.h"
 
 #include <dirent.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <strings.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 
 #define OUTPUT_MAX 65536 /* bytes of npm's talk that are kept for the sentence */
-#define LOOK_MS    200   /* how often `stop` is looked at */
 
 static void remove_folder(const char *dir)
 {
@@ -30,101 +22,19 @@ static void remove_folder(const char *dir)
 	(void)rmdir(dir);
 }
 
-/* The environment, and in it what a repository's own .npmrc shall not decide: npm runs itself anew
- * in the clone of one that wants preparing, and there takes even the program for git from that
- * file. The caller frees. */
-static char **environment(void)
+/* In the environment, what a repository's own .npmrc shall not decide: npm runs itself anew in the
+ * clone of one that wants preparing, and there takes even the program for git from that file. */
+static int environment(const char ***ret)
 {
-	static char git[] = "npm_config_git=git", scripts[] = "npm_config_ignore_scripts=true";
-	size_t n = 0, kept = 0;
-	bool own_git = false;
-	char **env;
+	static const char git[] = "npm_config_git=git",
+			  scripts[] = "npm_config_ignore_scripts=true";
+	const char *set[] = { scripts, git, NULL };
 
-	while (environ[n])
-		n++;
-	env = calloc(n + 3, sizeof *env);
-	for (size_t i = 0; env && i < n; i++) {
-		if (strncasecmp(environ[i], scripts, strcspn(scripts, "=") + 1) == 0)
-			continue;
-		own_git |= strncasecmp(environ[i], git, strcspn(git, "=") + 1) == 0;
-		env[kept++] = environ[i];
+	for (size_t i = 0; environ[i]; i++) {
+		if (strncasecmp(environ[i], git, strcspn(git, "=") + 1) == 0)
+			set[1] = environ[i];
 	}
-	if (env && !own_git)
-		env[kept++] = git;
-	if (env)
-		env[kept++] = scripts;
-	return env;
-}
-
-static int spawn(pid_t *ret, const char *spec, const char *dir, int out)
-{
-	auto_free char **env = environment();
-	char *const argv[] = { (char *)"npm",
-			       (char *)"pack",
-			       (char *)"--ignore-scripts",
-			       (char *)"--loglevel=error",
-			       (char *)"--no-workspaces",
-			       (char *)"--",
-			       (char *)spec,
-			       NULL };
-	posix_spawn_file_actions_t fa;
-	posix_spawnattr_t at;
-	sigset_t none, usual;
-	int r;
-
-	if (!env)
-		return -ENOMEM;
-	(void)sigemptyset(&none);
-	(void)sigfillset(&usual);
-	(void)posix_spawnattr_init(&at);
-	/* A group of its own, so that what npm starts can be ended with it. */
-	(void)posix_spawnattr_setflags(&at, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
-						    POSIX_SPAWN_SETSIGDEF);
-	(void)posix_spawnattr_setsigmask(&at, &none);
-	(void)posix_spawnattr_setsigdefault(&at, &usual);
-	(void)posix_spawn_file_actions_init(&fa);
-	(void)posix_spawn_file_actions_addopen(&fa, 0, "/dev/null", O_RDONLY, 0);
-	(void)posix_spawn_file_actions_adddup2(&fa, out, 1);
-	(void)posix_spawn_file_actions_adddup2(&fa, out, 2);
-	(void)posix_spawn_file_actions_addchdir_np(&fa, dir);
-	r = posix_spawnp(ret, "npm", &fa, &at, argv, env);
-	(void)posix_spawn_file_actions_destroy(&fa);
-	(void)posix_spawnattr_destroy(&at);
-	return -r;
-}
-
-/* Reads what npm says until it ends; the exit status, or negative errno. */
-static int watch(pid_t pid, int in, struct buf *said, const _Atomic bool *stop)
-{
-	int64_t end = now_ms() + PACK_TIMEOUT_MS;
-	int status, r = 0;
-	char text[4096];
-
-	for (;;) {
-		struct pollfd p = { .fd = in, .events = POLLIN };
-		ssize_t n;
-
-		if (stop && *stop)
-			r = -ECANCELED;
-		else if (now_ms() >= end)
-			r = -ETIMEDOUT;
-		if (r < 0)
-			break;
-		if (poll(&p, 1, LOOK_MS) <= 0)
-			continue;
-		n = read(in, text, sizeof text);
-		if (n <= 0)
-			break;
-		buf_add(said, text, (size_t)n);
-	}
-	if (r < 0)
-		(void)kill(-pid, SIGKILL);
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return -errno;
-	if (r == 0 && (!WIFEXITED(status) || WEXITSTATUS(status) != 0))
-		r = -EREMOTEIO;
-	return r;
+	return child_env(ret, set, true);
 }
 
 /* Says a line of npm's more than where its log is and which number the error has? What may hold
@@ -164,27 +74,29 @@ static void summary(struct buf *said, char *ret, size_t n)
 
 static int run(const char *spec, const char *dir, const _Atomic bool *stop, struct err *e)
 {
+	const char *const argv[] = {
+		"npm", "pack", "--ignore-scripts", "--loglevel=error", "--no-workspaces", "--",
+		spec,  NULL
+	};
 	auto_buf struct buf said = BUF_INIT(OUTPUT_MAX);
-	auto_close int in = -1, out = -1;
+	struct child npm = { .argv = argv,
+			     .dir = dir,
+			     .timeout_ms = PACK_TIMEOUT_MS,
+			     .stop = stop,
+			     .out = &said,
+			     .said = &said };
 	char shown[URL_SHOWN_MAX], line[160];
-	int fds[2], r;
-	pid_t pid;
+	auto_free const char **env = NULL;
+	int r = environment(&env);
 
 	url_shown(spec, shown);
-	if (pipe2(fds, O_CLOEXEC) < 0)
-		return err_set(e, -errno, "a pipe: %s", strerror(errno));
-	in = fds[0];
-	out = fds[1];
-	r = spawn(&pid, spec, dir, out);
-	if (r == -ENOENT)
-		return err_set(e, -EOPNOTSUPP, "%s: needs npm, which $PATH does not find", shown);
-	if (r < 0)
-		return err_set(e, r, "starting npm pack: %s", strerror(-r));
-	closep(&out);
-	out = -1;
-	r = watch(pid, in, &said, stop);
+	npm.env = env;
+	if (r == 0)
+		r = child_run(&npm);
 	if (r == 0)
 		return 0;
+	if (r == -ENOENT)
+		return err_set(e, -EOPNOTSUPP, "%s: needs npm, which $PATH does not find", shown);
 	summary(&said, line, sizeof line);
 	return err_set(e, r, "npm pack %s: %s", shown,
 		       r == -EREMOTEIO   ? line

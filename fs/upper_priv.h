@@ -287,8 +287,6 @@ int upper_hide(struct upper_call *c, const struct spot *dir, const char *name,
 	       const struct child *ch) must_check;
 /* -ENOTEMPTY when anything is seen in a directory. */
 int upper_is_empty(struct upper_call *c, uint64_t dir) must_check;
-/* Removes a path below the folder, whatever it is, with all that is in it; as far as it goes. */
-void upper_rm(int dirfd, const char *name);
 /* The same for what is in a folder and has a name that begins with `prefix` ("": all); the folder
  * stays, for to remove and make one costs the file system a transaction each. */
 void upper_empty(int dirfd, const char *name, const char *prefix);

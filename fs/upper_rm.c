@@ -1,45 +1,9 @@
+#include "core/rm_tree.h"
 #include "fs/upper_priv.h"
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <fts.h>
 #include <stdio.h>
-
-static void remove_one(FTS *f, FTSENT *at)
-{
-	switch (at->fts_info) {
-	case FTS_D:
-		/* what no one may read cannot be emptied either */
-		(void)chmod(at->fts_accpath, 0700);
-		break;
-	case FTS_DNR:
-		if (at->fts_number++ == 0 && chmod(at->fts_accpath, 0700) == 0)
-			(void)fts_set(f, at, FTS_AGAIN);
-		break;
-	case FTS_DP:
-		(void)rmdir(at->fts_accpath);
-		break;
-	case FTS_DC:
-	case FTS_ERR:
-		break;
-	default:
-		(void)unlink(at->fts_accpath);
-	}
-}
-
-void upper_rm(int dirfd, const char *name)
-{
-	char path[PATH_MAX + 64], *paths[] = { path, NULL };
-	FTSENT *at;
-	FTS *f;
-
-	(void)snprintf(path, sizeof path, "/proc/self/fd/%d/%s", dirfd, name);
-	f = fts_open(paths, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
-	while (f && (at = fts_read(f)))
-		remove_one(f, at);
-	if (f)
-		(void)fts_close(f);
-}
 
 void upper_empty(int dirfd, const char *name, const char *prefix)
 {
@@ -54,6 +18,6 @@ void upper_empty(int dirfd, const char *name, const char *prefix)
 	while ((entry = readdir(d)))
 		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
 		    strncmp(entry->d_name, prefix, strlen(prefix)) == 0)
-			upper_rm(fd, entry->d_name);
+			rm_tree(fd, entry->d_name);
 	(void)closedir(d);
 }

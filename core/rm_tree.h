@@ -1,0 +1,5 @@
+/* rm_tree.h - removing a folder with all that is in it. */
+#pragma once
+
+/* Removes `name` below the folder, whatever it is; as far as it goes. Links are not followed. */
+void rm_tree(int dirfd, const char *name);

@@ -1,0 +1,27 @@
+/* child.h - another program (npm, git), run without a shell, a terminal or input, and bounded.
+ *
+ * It is the first of a process group of its own: when it takes too long or is not wanted any more,
+ * all that it started is killed with it. */
+#pragma once
+#include "core/buf.h"
+#include "core/err.h"
+
+struct child {
+	const char *const *argv; /* NULL-terminated; argv[0] is looked for on $PATH */
+	const char *const *env;  /* all of its environment, NULL-terminated */
+	const char *dir;         /* where it runs; NULL: here */
+	int timeout_ms;
+	const _Atomic bool *stop; /* true ends it; NULL: nothing does */
+	struct buf *out;          /* what it prints: past the buf's limit it is killed */
+	struct buf *said;         /* what it says of errors, as much as fits; may be `out` */
+};
+
+/* 0: it ended well. -ENOENT: there is no such program; -ETIMEDOUT; -ECANCELED; -E2BIG: more than
+ * `out` may hold, unless that is `said`; -EREMOTEIO: it failed. Other errno: it could not be
+ * started. */
+int child_run(const struct child *c) must_check;
+
+/* This process's environment with `set` ("KEY=value") instead of whatever it has of these keys,
+ * which are compared without regard to case if `fold`. The caller frees *ret, but not the strings.
+ */
+int child_env(const char ***ret, const char *const *set, bool fold) must_check;
