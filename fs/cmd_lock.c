@@ -90,7 +90,7 @@ void cmd_lock_solved(const struct sat_report *s)
 		(void)printf("proven the fewest%s\n",
 			     s->newest ? "" : "; which of those is the newest is not proven");
 	if (s->bad)
-		(void)printf("%u peers that no choice can satisfy are let be, as npm does\n",
+		(void)printf("%u dependencies on peers do not hold, and are let be, as npm does\n",
 			     s->bad);
 	if (s->unknown)
 		(void)printf("the registry could not be asked for something %u times; what it has "

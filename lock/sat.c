@@ -3,8 +3,8 @@
 #include "core/clock.h"
 #include "lock/sat_priv.h"
 
-#define ROUNDS 12u /* of placing what was found, and learning why it will not do */
-#define WAIVES 6u  /* times that something which cannot hold is let be, after that */
+#define ROUNDS 6u /* of placing what was found, and learning why it will not do */
+#define WAIVES 4u /* times that something which cannot hold is let be, after that */
 
 /* ---- what came of it ---- */
 
@@ -75,11 +75,11 @@ static int place_as(const struct sat *m, const struct sat_found *found, bool fal
 static int place(const struct sat *m, const struct sat_found *found, struct ideal_result *ret,
 		 struct err *e)
 {
-	int r = place_as(m, found, false, false, ret, e);
+	int r = place_as(m, found, m->waived, false, ret, e);
 
 	if (r < 0)
-		r = place_as(m, found, false, true, ret, e);
-	return r < 0 ? place_as(m, found, true, true, ret, e) : r;
+		r = place_as(m, found, m->waived, true, ret, e);
+	return r < 0 && !m->waived ? place_as(m, found, true, true, ret, e) : r;
 }
 
 /* Is there anything in it that was not found? */
@@ -256,6 +256,7 @@ static bool waive(struct sat *m, const struct graph *g)
 	for (uint32_t i = 0; i < m->blocked_count; i++)
 		free(m->blocked[i]);
 	m->blocked_count = m->strict_count = 0;
+	m->waived = m->waived || any;
 	return any;
 }
 
@@ -276,8 +277,7 @@ static int search(struct sat *m, int64_t deadline, struct best *best, struct sat
 static int solve(struct sat *m, struct ideal_result *ret, struct sat_report *report, struct err *e)
 {
 	struct best best cleanup(best_release) = { .result = IDEAL_RESULT_INIT };
-	int64_t deadline =
-		now_ms() + (int64_t)(report->seconds ? report->seconds : SAT_SECONDS) * 1000;
+	int64_t deadline = now_ms() + (report->limit_ms ? report->limit_ms : SAT_LIMIT_MS);
 	int r = search(m, deadline, &best, report, e);
 
 	for (unsigned i = 0; r == 0 && best.bad && i < WAIVES && now_ms() < deadline; i++) {
@@ -285,7 +285,6 @@ static int solve(struct sat *m, struct ideal_result *ret, struct sat_report *rep
 
 		if (!waive(m, best.result.graph))
 			break;
-		report->waived = true;
 		r = search(m, deadline, &again, report, e);
 		if (r == 0)
 			replace(&best, &again);
@@ -298,8 +297,37 @@ static int solve(struct sat *m, struct ideal_result *ret, struct sat_report *rep
 	report->newest = best.newest;
 	report->bad = count_bad(best.result.graph);
 	report->unknown = m->unknown;
+	report->waived = m->waived;
 	if (report->bad == 0)
 		buf_release(&best.result.warnings);
+	ideal_result_release(ret);
+	*ret = best.result;
+	best.result = (struct ideal_result)IDEAL_RESULT_INIT;
+	return 0;
+}
+
+/* npm's own way to have few, for when the solver did not come to an end. */
+static int as_npm(const struct ideal_options *o, struct ideal_result *ret,
+		  struct sat_report *report, struct err *e)
+{
+	struct best best cleanup(best_release) = { .result = IDEAL_RESULT_INIT };
+	struct ideal_options mine = *o;
+	int r;
+
+	mine.prefer_dedupe = true;
+	mine.pinned = NULL;
+	r = ideal_build(&best.result, (struct slice){ 0 }, &mine, e);
+	if (r == 0)
+		r = count_versions(best.result.graph, &best.count);
+	if (r < 0)
+		return r;
+	best.bad = count_bad(best.result.graph);
+	if (report->solved && (best.count >= report->count || best.bad > report->bad))
+		return 0;
+	report->solved = true;
+	report->newest = false;
+	report->count = best.count;
+	report->bad = best.bad;
 	ideal_result_release(ret);
 	*ret = best.result;
 	best.result = (struct ideal_result)IDEAL_RESULT_INIT;
@@ -322,15 +350,14 @@ static int begin(struct sat *m, const struct ideal_options *o, const struct sat 
 	return r == 0 ? sat_explore(m) : r;
 }
 
-static int no_answer(int r, const struct sat_report *report, struct err *e)
+static int no_answer(int r, struct err *e)
 {
 	if (r == -ENOTSUP)
 		return err_set(e, r, "nothing satisfies all that is asked for");
 	if (r == -EAGAIN)
 		return err_set(e, -ENOTSUP, "npm's placing has no place for what the solver found");
 	if (r == -ETIMEDOUT)
-		return err_set(e, r, "the solver found no answer in %u s",
-			       report->seconds ? report->seconds : SAT_SECONDS);
+		return err_set(e, r, "the solver found no answer in time");
 	return r;
 }
 
@@ -349,6 +376,8 @@ int sat_dedupe(struct ideal_result *ret, struct slice lock, const struct ideal_o
 		r = begin(&m, o, &plain, far, &ret->warnings, e);
 		if (r == 0)
 			r = solve(&m, ret, report, e);
+		if (r == -ETIMEDOUT || (r == 0 && report->count > report->bound))
+			r = as_npm(o, ret, report, e);
 		more = m.far_seen && !far;
 		sat_release(&m);
 		if (!more)
@@ -356,8 +385,8 @@ int sat_dedupe(struct ideal_result *ret, struct slice lock, const struct ideal_o
 	}
 	/* That it is not told costs nothing but words. */
 	if (r == -ENOTSUP && sat_explain(o, NULL, &ret->warnings, NULL) < 0)
-		return no_answer(r, report, e);
-	return no_answer(r, report, e);
+		return no_answer(r, e);
+	return no_answer(r, e);
 }
 
 int sat_resolve(struct ideal_result *ret, struct slice lock, const struct ideal_options *o,

@@ -20,12 +20,10 @@
 #pragma once
 #include "lock/ideal.h"
 
-#define SAT_SECONDS                                                                                \
-	60u /* after which the best that was found is taken, and said to be unproven               \
-	     */
+#define SAT_LIMIT_MS 60000 /* after which the best that was found is taken, and not proven */
 
 struct sat_report {
-	unsigned seconds; /* the limit; 0: SAT_SECONDS */
+	int64_t limit_ms; /* of the search; 0: SAT_LIMIT_MS */
 
 	bool solved;      /* the solver was asked, and what follows is known */
 	uint32_t count;   /* versions in the lock */

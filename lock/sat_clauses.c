@@ -224,7 +224,8 @@ static void say_one_each(struct sat *m)
 {
 	struct clause c cleanup(clause_release) = { 0 };
 
-	qsort_r(m->seen, m->seen_count, sizeof *m->seen, by_name, m);
+	if (m->seen_count)
+		qsort_r(m->seen, m->seen_count, sizeof *m->seen, by_name, m);
 	for (uint32_t i = 0; i < m->seen_count; i++) {
 		add(m, &c, m->seen[i].var);
 		if (i + 1 == m->seen_count || !same_name(m, &m->seen[i], &m->seen[i + 1])) {

@@ -215,11 +215,13 @@ static int one_core(struct search *f)
 
 	if (!core)
 		return no_memory(f);
-	memcpy(core, f->softs, f->soft_count * sizeof *core);
+	if (f->soft_count)
+		memcpy(core, f->softs, f->soft_count * sizeof *core);
 	count = keep_blamed(f, core, f->soft_count);
 	count = shrink(f, core, count);
 	qsort(core, count, sizeof *core, by_lit);
-	qsort(f->softs, f->soft_count, sizeof *f->softs, by_lit);
+	if (f->soft_count)
+		qsort(f->softs, f->soft_count, sizeof *f->softs, by_lit);
 	return relax(f, core, count);
 }
 

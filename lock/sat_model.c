@@ -633,7 +633,8 @@ static int by_order(const void *a, const void *b, void *arg)
 
 static int settle_class(struct sat *m, struct sat_class *c)
 {
-	qsort_r(c->cands, c->cand_count, sizeof *c->cands, by_order, m);
+	if (c->cand_count)
+		qsort_r(c->cands, c->cand_count, sizeof *c->cands, by_order, m);
 	for (uint32_t i = 0; i < c->cand_count; i++)
 		m->cands[c->cands[i]].order = i;
 	for (uint32_t x = 0; x < c->demand_count; x++) {

@@ -127,6 +127,7 @@ struct sat {
 	uint32_t *strict, strict_count, strict_cap; /* cands whose scope is one, too */
 	bool **blocked; /* choices of groups that cannot be placed; owned */
 	uint32_t blocked_count, blocked_cap;
+	bool waived; /* edges that no choice can satisfy were taken out */
 	bool guarded;
 	struct sat_guard *guards;
 	uint32_t guard_count, guard_cap;

@@ -122,7 +122,7 @@ void solver_assume_any(struct solver *s, const int *lits, size_t count)
 
 enum solver_answer solver_ask(struct solver *s, unsigned conflicts)
 {
-	if (solver_error(s) < 0)
+	if (solver_error(s) < 0 || is_over(s))
 		return SOLVER_UNKNOWN;
 	ccadical_limit(s->c, "conflicts", conflicts ? (int)conflicts : -1);
 	return (enum solver_answer)ccadical_solve(s->c);

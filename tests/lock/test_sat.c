@@ -133,7 +133,7 @@ Test(sat, peers_further_down)
 }
 
 /* Where npm has an answer, that is it; where it has none, the solver's. */
-Test(sat, resolve)
+Test(sat, npm_has_the_first_word)
 {
 	static const char *const cases[][3] = {
 		{ "a 1.0.0 b@^1\nb 1.0.0\nb 2.0.0\n", "{'dependencies':{'a':'1','b':'1 || 2'}}",
@@ -434,6 +434,28 @@ Test(sat, random_universes_with_peers)
 	}
 	/* Deeper down the peers of some cannot be placed as they were counted. */
 	cr_expect(same >= 280);
+}
+
+/* ---- limits ---- */
+
+Test(sat, what_is_not_proven_is_not_said_to_be)
+{
+	auto_universe struct universe *u =
+		universe_new("a 1.0.0 b@^1\nb 1.0.0\nb 1.1.0\nb 2.0.0\n");
+	auto_ideal_result struct ideal_result result = IDEAL_RESULT_INIT;
+	struct catalog c = universe_catalog(u);
+	struct sat_report report = { .limit_ms = -1000 };
+	auto_free char *got = NULL;
+	struct project p = { 0 };
+	struct err e = { 0 };
+
+	begin(&p, "{'dependencies':{'a':'1','b':'1 || 2'}}");
+	p.o.catalog = &c;
+	cr_assert(sat_dedupe(&result, (struct slice){ 0 }, &p.o, &report, &e) == 0);
+	got = places(result.graph);
+	cr_expect(strcmp(got, "a 1.0.0, b 1.1.0") == 0);
+	cr_expect(report.solved && report.count == 2 && report.bound == 0 && !report.newest);
+	end(&p);
 }
 
 /* ---- why not ---- */
