@@ -24,11 +24,13 @@ for p in "${programs[@]}" "$@"; do
 	cp -L "$file" "$root/usr/bin/${p##*/}"
 	files+=("$file")
 done
-# What dxfs opens at run time.
-curl=$(ldconfig -p | sed -nE 's/.*libcurl\.so\.4 .*=> //p' | head -1)
-[ -z "$curl" ] || files+=("$curl")
-{ libraries "${files[@]}"; echo "$curl"; } | while read -r lib; do
-	[ -z "$lib" ] || cp -nL --parents "$lib" "$root/"
+# What dxfs opens at run time, and what is glibc's.
+late=()
+for name in libcurl.so.4 librt.so.1 libpthread.so.0 libdl.so.2 libresolv.so.2 libnss_dns.so.2; do
+	mapfile -tO ${#late[@]} late < <(ldconfig -p | sed -nE "s/.*${name//./\\.} .*=> //p" | head -1)
+done
+{ libraries "${files[@]}" "${late[@]}"; printf '%s\n' "${late[@]}"; } | while read -r lib; do
+	cp -nL --parents "$lib" "$root/"
 done
 # Debian's node keeps some of its own modules beside it.
 node -p 'Object.values(process.config.variables.node_builtin_shareable_builtins || {}).join("\n")' | while read -r file; do

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# run.sh [NAME...] - dxfs and containers, with Podman and runc: every executable *.sh of this folder
+# run.sh [NAME... | --run COMMAND...] - dxfs and containers, with Podman and runc: every executable *.sh of this folder
 # but the scripts that prepare, or those named. Root's containers and an ordinary user's, who is made
 # and removed. The image is made from this machine's own files; no container has a network but the
 # host's loopback. Podman's images, containers, locks and settings are in the scratch folder, and all
 # mounts in a mount namespace that ends with this script, so that nothing of the machine is touched.
 #
+# --run runs a command instead, with podman and the image dxfs-test as they are for tests.
 # Ends with "N passed, N failed, N skipped"; exit status 77 where it cannot run here, with the
 # reason. Environment: as tests/e2e/run.sh.
 set -u -o pipefail
@@ -104,6 +105,12 @@ useradd -m -d "$CONTAINERS/user" -s /bin/bash "$user" || exit 1
 		podman run --rm dxfs-test true
 } >"$CONTAINERS/log" 2>&1 || skip "podman cannot run a container here: $(tail -1 "$CONTAINERS/log")"
 
+if [ "${1:-}" = --run ]; then
+	shift
+	"$@" &
+	wait $!
+	exit
+fi
 if [ $# -eq 0 ]; then
 	for t in "$here"/*.sh; do
 		case ${t##*/} in run.sh | lib.sh | image.sh | projects.sh) continue ;; esac

@@ -54,10 +54,13 @@ same "where it was told to be" kept "$(cat "$T/own/upper/.cache/mine")"
 warm='find node_modules -type f -exec cat {} + >/dev/null'
 # The attributes of what was read are asked for once more, in a mount that can be written to.
 run_in -v "$nm:/app/node_modules:O" -w /app dxfs-test sh -c "$warm; $warm"
-first=$(messages)
-run_in -v "$nm:/app/node_modules:O" -w /app dxfs-test sh -c "$warm"
-asked=$(($(messages) - first))
-[ $asked -le 2 ] || fail "$asked messages for a tree that was read before, under an overlay"
+for _ in 1 2 3; do # others may drop the machine's caches at this moment
+	first=$(messages)
+	run_in -v "$nm:/app/node_modules:O" -w /app dxfs-test sh -c "$warm"
+	asked=$(($(messages) - first))
+	[ $asked -gt 2 ] || break
+done
+[ $asked -le 2 ] || fail "$asked messages for a tree that was read before, under an overlay: $(status s.messages)"
 
 # ---- an overlay and a lock that changes ----
 
@@ -80,14 +83,22 @@ podman rm "lock-$$" >/dev/null
 grep -q '"leaf"' "$T/said" || fail "what stayed is not there: $(cat "$T/said")"
 unmount_it
 
-# ---- what is mounted and unmounted later comes in with rslave ----
+# ---- what is mounted and unmounted later comes in with rslave, also after a daemon was killed ----
 
 podman run -d --label "$T" --name "late-$$" -v "$PWD:/app:ro,rslave" -w /app dxfs-test sh -c '
-	until [ -e node_modules/leaf ]; do sleep 0.05; done; echo came
-	while [ -e node_modules/leaf ]; do sleep 0.05; done; echo went' >/dev/null
+	for time in first second; do
+		until [ -e node_modules/leaf ]; do sleep 0.05; done; echo $time
+		while [ -e node_modules/leaf ]; do sleep 0.05; done; echo went
+	done' >/dev/null
 mount_it --offline --read-only
-came() { podman logs "late-$$" 2>&1 | grep -q came; }
-until_true 20 came
+says() { podman logs "late-$$" 2>&1 | grep -q "$1"; }
+until_true 20 says first
+pid=$(daemons)
+kill -KILL "$pid"
+gone "$pid"
+until_true 20 says went
+mount_it --offline --read-only
+until_true 20 says second
 unmount_it
 same "it ends when the mount has gone" 0 "$(timeout 20 podman wait "late-$$")"
 podman rm "late-$$" >/dev/null
