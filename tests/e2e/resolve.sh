@@ -97,6 +97,26 @@ dx remove leaf
 grep -q leaf package.json && fail 'remove: package.json'
 dx lock export | grep -q leaf && fail 'remove: the lock'
 
+# --- the solver ---
+echo '{"dependencies":{"needs-leaf1":"1","leaf":"1 || 2"}}' >package.json
+rm -f dx.lock
+dx lock
+same 'npm takes two' 3 "$(dx lock export | grep -c '"version"')"
+dx lock --dedupe >said
+grep -q '^2 versions, proven the fewest$' said || fail "dedupe: $(cat said)"
+same 'the solver takes one' 2 "$(dx lock export | grep -c '"version"')"
+dx lock >said
+same 'which stays' 2 "$(dx lock export | grep -c '"version"')"
+echo '{"dependencies":{"plugs":"1","leaf":"1"}}' >package.json
+rm dx.lock
+dx lock >said
+grep -q 'ERESOLVE.*plugs@1.1.0' said || fail "where npm gives up: $(cat said)"
+dx lock export | grep -A1 '"node_modules/plugs"' | grep -q '"1.0.0"' || fail 'the plugs that goes with leaf 1'
+dx lock --explain | grep -q 'can be had' || fail 'it can be had'
+fails 1 "$DXFS_BIN/dx" lock --explain leaf@77
+grep -q 'what is asked for is leaf@"77", and the registry has no version' "$T/out" || fail "leaf@77: $(cat "$T/out")"
+dx lock --explain leaf@2 | grep -q 'Nothing stands in the way of leaf@2' || fail 'leaf@2 goes with plugs 1.1.0'
+
 # --- what cannot be resolved ---
 refuses() { # refuses MANIFEST WORDS
 	echo "$1" >package.json
@@ -107,6 +127,7 @@ refuses() { # refuses MANIFEST WORDS
 }
 refuses '{"dependencies":{"leaf":"^77"}}' 'no version that fits "^77"'
 refuses '{"dependencies":{"no-such-package":"1"}}' 'no-such-package: the registry does not have it'
+refuses '{"dependencies":{"peered":"1","leaf":"2"}}' 'and no one version of leaf is all of that'
 refuses '{"dependencies":{"leaf":"workspace:*"}}' 'workspace:\*'
 refuses '{"dependencies":{"leaf" "1"}}' 'line 1, column'
 fault 'match=leaf&kind=status&code=401'
