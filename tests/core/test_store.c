@@ -448,10 +448,13 @@ static int open_behind(struct store **ret, const char *list, struct err *e)
 {
 	char front[96];
 	struct store_options o = { .dir = front };
+	int r;
 
 	(void)snprintf(front, sizeof front, "%s/front", dir);
 	setenv("DX_STORE_BEHIND", list, 1);
-	return store_open(ret, &o, e);
+	r = store_open(ret, &o, e);
+	unsetenv("DX_STORE_BEHIND");
+	return r;
 }
 
 STORE_TEST(stores_behind_come_from_the_environment)
