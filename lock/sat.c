@@ -337,15 +337,15 @@ static int as_npm(const struct ideal_options *o, struct ideal_result *ret,
 /* ---- asked from outside ---- */
 
 /* The model, explored. */
-static int begin(struct sat *m, const struct ideal_options *o, const struct sat *like, bool far,
-		 struct buf *warnings, struct err *e)
+static int begin(struct sat *m, const struct ideal_options *o, const struct sat *like,
+		 enum sat_reach reach, struct buf *warnings, struct err *e)
 {
 	int r;
 
 	*m = (struct sat){ .ask_name = like->ask_name,
 			   .ask_spec = like->ask_spec,
 			   .whole = like->whole,
-			   .far = far };
+			   .reach = reach };
 	r = sat_start(m, o, warnings, e);
 	return r == 0 ? sat_explore(m) : r;
 }
@@ -369,23 +369,22 @@ int sat_dedupe(struct ideal_result *ret, struct slice lock, const struct ideal_o
 	int r = -ENOTSUP;
 
 	(void)lock;
-	for (int far = 0; far < 2 && r == -ENOTSUP; far++) {
+	for (enum sat_reach reach = SAT_PUBLISHED; reach <= SAT_ALL; reach++) {
 		struct sat m;
 		bool more;
 
-		r = begin(&m, o, &plain, far, &ret->warnings, e);
+		r = begin(&m, o, &plain, reach, &ret->warnings, e);
 		if (r == 0)
 			r = solve(&m, ret, report, e);
 		if (r == -ETIMEDOUT || (r == 0 && report->count > report->bound))
 			r = as_npm(o, ret, report, e);
-		more = m.far_seen && !far;
+		more = r == -ENOTSUP && m.far_seen && reach < SAT_ALL;
 		sat_release(&m);
 		if (!more)
 			break;
 	}
-	/* That it is not told costs nothing but words. */
 	if (r == -ENOTSUP && sat_explain(o, NULL, &ret->warnings, NULL) < 0)
-		return no_answer(r, e);
+		r = -ENOTSUP; /* though nobody can say why */
 	return no_answer(r, e);
 }
 
@@ -435,19 +434,23 @@ int sat_explain(const struct ideal_options *o, const char *package, struct buf *
 	like.ask_name = name;
 	if (r < 0)
 		return err_set(e, r, "out of memory");
-	for (int far = 0; far < 2; far++) {
+	for (enum sat_reach reach = SAT_ASKED; reach <= SAT_ALL; reach++) {
 		struct buf text = BUF_INIT((size_t)1 << 20);
 		struct sat m;
+		bool more;
 
-		r = begin(&m, o, &like, far, &warnings, &own);
+		r = begin(&m, o, &like, reach, &warnings, &own);
 		if (r == 0)
 			r = sat_tell_why(&m, &text);
-		if (r != 1 || !m.far_seen || far) {
+		/* What is asked for in vain is told at once; else nothing is said before all was
+		 * looked at. */
+		more = reach == SAT_ASKED ? r == 0 : r == 1 && m.far_seen && reach < SAT_ALL;
+		if (!more)
 			buf_add(ret, text.data, text.len);
-			far = 2;
-		}
 		buf_release(&text);
 		sat_release(&m);
+		if (!more)
+			break;
 	}
 	if (r == -ETIMEDOUT)
 		return err_set(e, r, "the solver took too long");

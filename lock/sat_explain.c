@@ -283,7 +283,10 @@ static bool would_help(const struct sat *m, const char *name, char *ret, size_t 
 {
 	struct buf nothing = BUF_INIT(1 << 20);
 	struct err e = { 0 };
-	struct sat o = { .relaxed = name, .ask_name = m->ask_name, .ask_spec = m->ask_spec };
+	struct sat o = { .relaxed = name,
+			 .ask_name = m->ask_name,
+			 .ask_spec = m->ask_spec,
+			 .reach = SAT_PUBLISHED };
 	bool found = false;
 	int r = sat_start(&o, m->d.o, &nothing, &e);
 
@@ -317,6 +320,12 @@ static bool would_help(const struct sat *m, const char *name, char *ret, size_t 
 static void tell_help(const struct sat *m, struct buf *b, const struct core *c)
 {
 	uint32_t tried = 0, told = 0;
+	const struct sat_edge *only =
+		c->count == 1 && c->list[0].from & SAT_FROM_TOP ? top_edge(m, &c->list[0]) : NULL;
+
+	/* No version of what nobody has would do. */
+	if (only && !m->demands[only->demand].pack)
+		return;
 
 	for (uint32_t i = 0; i < c->count && tried < EXPLAIN_TRY; i++) {
 		const struct sat_edge *e =

@@ -278,7 +278,7 @@ static bool is_workspace(struct sat *m, const struct sat_demand *dm, uint32_t *r
 /* A published version that needs what lies elsewhere is not waited for, unless it must be. */
 static bool is_far(struct sat *m, struct sat_demand *dm, bool top)
 {
-	dm->far = !top && !m->far && (!dm->spec->good || dm->spec->type > SPEC_TAG);
+	dm->far = !top && m->reach < SAT_ALL && (!dm->spec->good || dm->spec->type > SPEC_TAG);
 	if (dm->far) {
 		m->far_seen = true;
 		dm->why = "a version that needs what is in no registry is not considered";
@@ -549,7 +549,8 @@ static int take_option(struct sat *m, uint32_t class, const struct option *o)
 	c.pkg = name ? ideal_pkg_at(&m->d, name, o->pack, o->index) : NULL;
 	if (!c.pkg || add_cand(m, &c) != id)
 		return no_memory(m);
-	ideal_hint(&m->d, c.pkg);
+	if (m->reach > SAT_ASKED)
+		ideal_hint(&m->d, c.pkg);
 	return 0;
 }
 
@@ -763,7 +764,7 @@ static int expand(struct sat *m)
 			continue;
 		}
 		m->expanded++;
-		if (c->link)
+		if (c->link || m->reach == SAT_ASKED)
 			continue;
 		r = add_edges(m, c->pkg, ideal_template(&m->d, c->pkg, false),
 			      m->classes[c->class].rule, NULL, &edges, &count);

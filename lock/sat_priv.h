@@ -96,13 +96,17 @@ struct sat_seen {
 };
 #define SAT_SCOPE_CLASS 0x40000000u /* the scope of a cand, and not of a top */
 
+/* How far is looked: at what the tops ask for alone; at all that is in a registry; at everything,
+ * tarballs at URLs and git too, whoever needs them. */
+enum sat_reach { SAT_ASKED, SAT_PUBLISHED, SAT_ALL };
+
 struct sat {
 	struct ideal d;
 	/* What package.json is taken to say: of `ask_name` that, of `relaxed` anything. NULL: as it
 	 * stands. */
 	const char *ask_name, *ask_spec, *relaxed;
-	bool whole;       /* no version is left out for a better one: to be told of */
-	bool far;         /* what is in no registry is looked at, whoever needs it */
+	bool whole; /* no version is left out for a better one: to be told of */
+	enum sat_reach reach;
 	bool far_seen;    /* something was not */
 	uint32_t unknown; /* times that the registry could not be asked */
 	struct sat_class *classes;

@@ -591,3 +591,106 @@ Test(sat, a_failure_is_explained)
 		end(&p);
 	}
 }
+
+/* ---- tests/lock/sat.data ---- */
+
+static char *next_line(char **at)
+{
+	char *line = *at, *end = line + strcspn(line, "\n");
+
+	*at = *end ? end + 1 : end;
+	*end = '\0';
+	return line;
+}
+
+/* Lines until one that is `mark` or there are none, joined. */
+static char *lines_until(char **at, const char *mark)
+{
+	auto_buf struct buf b = BUF_INIT(1 << 16);
+
+	while (**at && strncmp(*at, mark, strlen(mark)) != 0)
+		buf_addf(&b, "%s\n", next_line(at));
+	buf_add(&b, "", 1);
+	return (char *)take(&b.data);
+}
+
+static char *solve_case(struct project *p, const char *how)
+{
+	auto_ideal_result struct ideal_result result = IDEAL_RESULT_INIT;
+	auto_buf struct buf b = BUF_INIT(1 << 16);
+	auto_free char *got = NULL;
+	struct sat_report report = { 0 };
+	struct err e = { 0 };
+	int r;
+
+	p->o.strict_peer_deps = strcmp(how, "strict") == 0;
+	r = strcmp(how, "dedupe") == 0
+		    ? sat_dedupe(&result, (struct slice){ 0 }, &p->o, &report, &e)
+		    : sat_resolve(&result, (struct slice){ 0 }, &p->o, &report, &e);
+	if (r < 0)
+		return strdup(strstr(e.msg, "ERESOLVE") ? "ERESOLVE\n" : e.msg);
+	got = places(result.graph);
+	buf_addf(&b, "%s\n", got);
+	if (report.solved)
+		buf_addf(&b, "%u versions%s\n", report.count,
+			 report.count == report.bound && report.newest ? "" : ", not proven");
+	return buf_steal_str(&b);
+}
+
+static char *explain_case(struct project *p, const char *package)
+{
+	auto_buf struct buf b = BUF_INIT(1 << 16);
+	struct err e = { 0 };
+
+	cr_expect(sat_explain(&p->o, package, &b, &e) == 1);
+	return buf_steal_str(&b);
+}
+
+/* The empty line between cases is none of theirs. */
+static void drop_empty_line(char *text)
+{
+	size_t len = strlen(text);
+
+	if (len > 1 && text[len - 1] == '\n' && text[len - 2] == '\n')
+		text[len - 1] = '\0';
+}
+
+static bool run_case(char **at)
+{
+	const char *name = next_line(at), *how = next_line(at), *manifest = next_line(at);
+	auto_free char *universe = lines_until(at, "=\n"), *want = NULL, *got = NULL;
+	auto_universe struct universe *u = universe_new(universe);
+	struct catalog c = universe_catalog(u);
+	struct project p = { 0 };
+
+	(void)next_line(at);
+	want = lines_until(at, "== ");
+	drop_empty_line(want);
+	begin(&p, manifest);
+	p.o.catalog = &c;
+	if (strncmp(how, "explain", 7) == 0)
+		got = explain_case(&p, how[7] ? how + 8 : NULL);
+	else
+		got = solve_case(&p, how);
+	end(&p);
+	if (strcmp(got, want) == 0)
+		return true;
+	(void)fprintf(stderr, "%s\n%s\nnot\n%s", name, got, want);
+	return false;
+}
+
+Test(sat, hard_cases)
+{
+	auto_free char *text = NULL;
+	size_t len;
+	char *at;
+	int n = 0;
+
+	cr_assert(file_read_all(AT_FDCWD, TESTS_DIR "/lock/sat.data", 1 << 20, &text, &len, NULL) ==
+		  0);
+	at = strstr(text, "\n== ");
+	cr_assert(at);
+	for (at++; *at; n++)
+		cr_expect(run_case(&at));
+	cr_expect(n >= 15);
+}
