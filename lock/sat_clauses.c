@@ -106,7 +106,7 @@ static void say_needs(struct sat *m, uint32_t from, int head, const struct sat_e
 
 static void say_cands(struct sat *m)
 {
-	for (uint32_t i = 0; i < m->cand_count; i++) {
+	for (uint32_t i = 0; i < m->cand_count && !solver_error(m->solver); i++) {
 		const struct sat_cand *c = &m->cands[i];
 
 		say_needs(m, c->class, -c->var, c->edges, c->edge_count);
@@ -310,14 +310,14 @@ static void say_scopes(struct sat *m)
 		say_sees(m, SAT_SCOPE_CLASS | m->strict[i], c->class, -c->var, c->edges,
 			 c->edge_count);
 	}
-	for (uint32_t i = 0; i < m->seen_count && !m->d.error; i++) {
+	for (uint32_t i = 0; i < m->seen_count && !m->d.error && !solver_error(m->solver); i++) {
 		const struct sat_seen s = m->seen[i];
 
 		say_peers(m, &s);
 	}
 	say_one_each(m);
 	all = m->seen_count;
-	for (uint32_t i = 0; i < all; i++) {
+	for (uint32_t i = 0; i < all && !solver_error(m->solver); i++) {
 		const struct sat_seen s = m->seen[i];
 
 		say_optional_peers(m, &s);
@@ -326,17 +326,6 @@ static void say_scopes(struct sat *m)
 }
 
 /* ---- 4: what is not for everyone ---- */
-
-static unsigned best_rank(const struct sat *m, const struct sat_demand *dm)
-{
-	unsigned best = 0;
-
-	for (uint32_t i = 0; i < dm->fit_count; i++) {
-		if (!m->cands[dm->fits[i]].dead && m->cands[dm->fits[i]].rank > best)
-			best = m->cands[dm->fits[i]].rank;
-	}
-	return best;
-}
 
 /* Who asks: lists of cands by demand, as offsets. A top that asks is SAT_NONE. */
 struct askers {
@@ -398,7 +387,7 @@ static void say_asked_for(struct sat *m, uint32_t cand, const struct askers *a)
 		uint32_t demand = class->demands[i];
 		const struct sat_demand *dm = &m->demands[demand];
 
-		if (!dm->active || !sat_holds(m, dm, cand) || best_rank(m, dm) != me->rank)
+		if (!dm->active || !sat_holds(m, dm, cand) || dm->best != me->rank)
 			continue;
 		for (uint32_t k = a->first[demand]; k < a->first[demand + 1]; k++) {
 			if (a->cand[k] == SAT_NONE)

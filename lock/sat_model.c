@@ -29,6 +29,12 @@ static int too_much(struct sat *m)
 					  "ranges of package.json"));
 }
 
+static bool has_time(struct sat *m, uint64_t steps)
+{
+	m->work += steps;
+	return m->work <= SAT_WORK_MAX;
+}
+
 /* A number in a table: *ret, or SAT_NONE where it is new and the caller fills *ret_at. */
 static bool numbered(struct table *t, uint64_t a, uint64_t b, uint32_t next, uint32_t *ret)
 {
@@ -495,6 +501,8 @@ static int list_options(struct sat *m, const struct sat_class *c, const struct i
 	const char *tag = m->d.o->default_tag ? m->d.o->default_tag : "latest";
 	const char *latest = packument_tag(k->p, tag);
 
+	if (!has_time(m, (uint64_t)n * c->demand_count))
+		return too_much(m);
 	ret->words = c->demand_count / 64 + 1;
 	ret->list = calloc((size_t)n + 1, sizeof *ret->list);
 	ret->rows = calloc(((size_t)n + 1) * ret->words, sizeof *ret->rows);
@@ -554,24 +562,57 @@ static int take_option(struct sat *m, uint32_t class, const struct option *o)
 	return 0;
 }
 
+/* The options that are kept, by what they need: each is one more than its number, 0 none. */
+struct kept {
+	struct table *first; /* owned */
+	uint32_t *next;      /* owned */
+};
+
+static void kept_release(struct kept *k)
+{
+	table_free(k->first);
+	free(k->next);
+}
+
+/* Keeps the option, unless one that is kept is as good for everything; `all`: in any case. */
+static int keep(struct sat *m, struct kept *k, const struct options *o, uint32_t i, bool all,
+		bool *ret)
+{
+	const struct packument_version *v = &o->list[i].pack->p->versions[o->list[i].index];
+	void **at = table_at(k->first, v->dep_count ? v->first_dep : 0, v->dep_count);
+
+	if (!at)
+		return no_memory(m);
+	for (uint32_t x = (uint32_t)(uintptr_t)*at; x && !all; x = k->next[x - 1]) {
+		if (!has_time(m, 1))
+			return too_much(m);
+		if (same_needs(&o->list[i], &o->list[x - 1]) &&
+		    is_within(o->list[i].row, o->list[x - 1].row, o->words)) {
+			*ret = false;
+			return 0;
+		}
+	}
+	k->next[i] = (uint32_t)(uintptr_t)*at;
+	*at = (void *)((uintptr_t)i + 1);
+	*ret = true;
+	return 0;
+}
+
 static int explore_pack(struct sat *m, uint32_t class, const struct ipack *k)
 {
 	struct options o cleanup(options_release) = { 0 };
-	auto_free bool *kept = NULL;
+	struct kept kept cleanup(kept_release) = { .first = table_new() };
 	bool all = m->whole || m->classes[class].all;
 	int r = list_options(m, &m->classes[class], k, &o);
 
-	kept = calloc(o.count + 1, sizeof *kept);
-	if (!kept)
+	kept.next = calloc(o.count + 1, sizeof *kept.next);
+	if (!kept.first || !kept.next)
 		return no_memory(m);
-	for (size_t i = 0; i < o.count && r == 0; i++) {
-		bool worse = false;
+	for (uint32_t i = 0; i < o.count && r == 0; i++) {
+		bool is = false;
 
-		for (size_t x = 0; x < i && !worse && !all; x++)
-			worse = kept[x] && same_needs(&o.list[i], &o.list[x]) &&
-				is_within(o.list[i].row, o.list[x].row, o.words);
-		kept[i] = !worse;
-		if (!worse)
+		r = keep(m, &kept, &o, i, all, &is);
+		if (r == 0 && is)
 			r = take_option(m, class, &o.list[i]);
 	}
 	return r;
@@ -634,6 +675,8 @@ static int by_order(const void *a, const void *b, void *arg)
 
 static int settle_class(struct sat *m, struct sat_class *c)
 {
+	if (!has_time(m, (uint64_t)c->cand_count * c->demand_count))
+		return too_much(m);
 	if (c->cand_count)
 		qsort_r(c->cands, c->cand_count, sizeof *c->cands, by_order, m);
 	for (uint32_t i = 0; i < c->cand_count; i++)
@@ -667,17 +710,30 @@ static bool is_alive(const struct sat *m, const struct sat_cand *c)
 	return true;
 }
 
-static void bury_the_dead(struct sat *m)
+static int bury_the_dead(struct sat *m)
 {
 	bool changed = true;
 
 	while (changed) {
 		changed = false;
+		if (!has_time(m, m->edges))
+			return too_much(m);
 		for (uint32_t i = 0; i < m->cand_count; i++) {
 			if (!m->cands[i].dead && !is_alive(m, &m->cands[i]))
 				changed = m->cands[i].dead = true;
 		}
 	}
+	for (uint32_t i = 0; i < m->demand_count; i++) {
+		struct sat_demand *dm = &m->demands[i];
+
+		for (uint32_t k = 0; k < dm->fit_count; k++) {
+			const struct sat_cand *c = &m->cands[dm->fits[k]];
+
+			if (!c->dead && c->rank > dm->best)
+				dm->best = c->rank;
+		}
+	}
+	return 0;
 }
 
 /* ---- the whole ---- */
@@ -826,7 +882,5 @@ int sat_explore(struct sat *m)
 	}
 	for (uint32_t i = 0; i < m->class_count && r == 0; i++)
 		r = settle_class(m, &m->classes[i]);
-	if (r == 0)
-		bury_the_dead(m);
-	return r;
+	return r == 0 ? bury_the_dead(m) : r;
 }

@@ -22,6 +22,7 @@
 #define SAT_CANDS_MAX   400000u
 #define SAT_DEMANDS_MAX 1000000u
 #define SAT_EDGES_MAX   20000000u
+#define SAT_WORK_MAX    UINT64_C(4000000000) /* comparisons; such a project needs 20 million */
 
 struct sat_edge {
 	uint32_t demand;
@@ -52,6 +53,7 @@ struct sat_demand {
 	uint32_t only;   /* a cand that is no registry's, or SAT_NONE */
 	bool far;        /* and is in no registry, and was not looked at for that */
 	bool active;     /* someone needs it: more than an optional peer */
+	uint8_t best;    /* rank of what can be had for it */
 	uint32_t *fits;  /* cands, best first; when all is known */
 	uint32_t fit_count;
 };
@@ -122,6 +124,7 @@ struct sat {
 	uint32_t *todo, todo_at, todo_count, todo_cap; /* dirty classes */
 	uint32_t expanded;                             /* cands whose edges stand */
 	size_t edges;
+	uint64_t work;
 	struct table *class_of, *demand_of, *cand_of, *group_of, *pair_of, *pack_class;
 
 	struct solver *solver;

@@ -458,6 +458,20 @@ Test(sat, what_is_not_proven_is_not_said_to_be)
 	end(&p);
 }
 
+/* As many versions as no package has, each with needs of its own. */
+Test(sat, many_versions)
+{
+	auto_buf struct buf b = BUF_INIT(1 << 20);
+	auto_free char *text = NULL;
+
+	for (int i = 1; i <= 1000; i++)
+		buf_addf(&b, "a %d.0.0 b@%d c@>%d\nb %d.0.0\nc %d.0.0 b@<%d\n", i, i, i / 2, i, i,
+			 i + 1);
+	text = buf_steal_str(&b);
+	expect(text, "{'dependencies':{'a':'*','c':'<=400'}}", "a 400.0.0, b 400.0.0, c 400.0.0",
+	       3);
+}
+
 /* ---- why not ---- */
 
 static void expect_why(const char *universe, const char *manifest, const char *package,
