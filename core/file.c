@@ -60,11 +60,9 @@ int file_pread_all(int fd, void *p, size_t n, off_t at)
 	return 0;
 }
 
-int file_read_fd(int fd, const char *name, size_t limit, char **ret, size_t *ret_len, struct err *e)
+static int regular_size(int fd, const char *name, size_t limit, size_t *ret, struct err *e)
 {
-	auto_free char *data = NULL;
 	struct stat st;
-	int r;
 
 	if (fstat(fd, &st) < 0)
 		return err_set(e, -errno, "%s: %s", name, strerror(errno));
@@ -73,15 +71,32 @@ int file_read_fd(int fd, const char *name, size_t limit, char **ret, size_t *ret
 	if ((uint64_t)st.st_size > limit)
 		return err_set(e, -E2BIG, "%s: %lld bytes, more than the limit of %zu", name,
 			       (long long)st.st_size, limit);
-	data = malloc((size_t)st.st_size + 1);
+	*ret = (size_t)st.st_size;
+	return 0;
+}
+
+static int not_read(const char *name, int r, struct err *e)
+{
+	return err_set(e, r, "%s: %s", name,
+		       r == -EBADMSG ? "it shrank while it was read" : strerror(-r));
+}
+
+int file_read_fd(int fd, const char *name, size_t limit, char **ret, size_t *ret_len, struct err *e)
+{
+	auto_free char *data = NULL;
+	size_t size = 0;
+	int r = regular_size(fd, name, limit, &size, e);
+
+	if (r < 0)
+		return r;
+	data = malloc(size + 1);
 	if (!data)
 		return err_set(e, -ENOMEM, "%s: out of memory", name);
-	r = file_pread_all(fd, data, (size_t)st.st_size, 0);
+	r = file_pread_all(fd, data, size, 0);
 	if (r < 0)
-		return err_set(e, r, "%s: %s", name,
-			       r == -EBADMSG ? "it shrank while it was read" : strerror(-r));
-	data[st.st_size] = '\0';
-	*ret_len = (size_t)st.st_size;
+		return not_read(name, r, e);
+	data[size] = '\0';
+	*ret_len = size;
 	*ret = take(&data);
 	return 0;
 }
@@ -94,6 +109,32 @@ int file_read_all(int dirfd, const char *path, size_t limit, char **ret, size_t 
 	if (fd < 0)
 		return err_set(e, -errno, "%s: %s", path, strerror(errno));
 	return file_read_fd(fd, path, limit, ret, ret_len, e);
+}
+
+int file_read_pieces(int dirfd, const char *path, size_t limit, file_piece_fn *fn, void *arg,
+		     struct err *e)
+{
+	auto_close int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	auto_free char *piece = malloc(FILE_PIECE);
+	size_t size = 0, at = 0;
+	int r;
+
+	if (fd < 0)
+		return err_set(e, -errno, "%s: %s", path, strerror(errno));
+	r = piece ? regular_size(fd, path, limit, &size, e)
+		  : err_set(e, -ENOMEM, "%s: out of memory", path);
+	if (r < 0)
+		return r;
+	do {
+		size_t n = size - at < FILE_PIECE ? size - at : FILE_PIECE;
+
+		r = file_pread_all(fd, piece, n, (off_t)at);
+		if (r < 0)
+			return not_read(path, r, e);
+		fn(arg, size, at, piece, n);
+		at += n;
+	} while (at < size);
+	return 0;
 }
 
 static int sync_folder_of(const char *path)

@@ -17,6 +17,14 @@ int file_read_all(int dirfd, const char *path, size_t limit, char **ret, size_t 
 int file_read_fd(int fd, const char *name, size_t limit, char **ret, size_t *ret_len,
 		 struct err *e) must_check;
 
+/* The same piece by piece, for what is looked at once: memory that is touched for the first time
+ * costs more than reading does. `fn` gets every piece, with the file's size and where the piece
+ * stands in it; one without bytes of an empty file. */
+#define FILE_PIECE ((size_t)64 << 10)
+typedef void file_piece_fn(void *arg, size_t size, size_t at, const void *p, size_t n);
+int file_read_pieces(int dirfd, const char *path, size_t limit, file_piece_fn *fn, void *arg,
+		     struct err *e) must_check;
+
 /* Write all of it, in spite of short writes and signals; 0 or -errno. */
 int file_write_all(int fd, const void *p, size_t n) must_check;
 int file_pwrite_all(int fd, const void *p, size_t n, off_t at) must_check;

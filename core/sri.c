@@ -40,12 +40,23 @@ static const uint8_t base64_values[256] = {
  * digests as text, so any other spelling never matches there either. */
 static bool base64_decode(struct slice s, uint8_t *to, size_t len)
 {
-	size_t chars = (len * 8 + 5) / 6, got = 0;
+	size_t chars = (len * 8 + 5) / 6, got = 0, i = 0;
 	unsigned acc = 0, bits = 0;
 
 	if (s.len != (len + 2) / 3 * 4)
 		return false;
-	for (size_t i = 0; i < chars; i++) {
+	for (; got + 3 <= len; i += 4, got += 3) {
+		unsigned a = base64_values[s.ptr[i]], b = base64_values[s.ptr[i + 1]];
+		unsigned c = base64_values[s.ptr[i + 2]], d = base64_values[s.ptr[i + 3]];
+		unsigned v = (a - 1) << 18 | (b - 1) << 12 | (c - 1) << 6 | (d - 1);
+
+		if (a == 0 || b == 0 || c == 0 || d == 0)
+			return false;
+		to[got] = (uint8_t)(v >> 16);
+		to[got + 1] = (uint8_t)(v >> 8);
+		to[got + 2] = (uint8_t)v;
+	}
+	for (; i < chars; i++) {
 		unsigned v = base64_values[s.ptr[i]];
 
 		if (v == 0)
@@ -58,7 +69,7 @@ static bool base64_decode(struct slice s, uint8_t *to, size_t len)
 			acc &= (1u << bits) - 1;
 		}
 	}
-	for (size_t i = chars; i < s.len; i++)
+	for (; i < s.len; i++)
 		if (s.ptr[i] != '=')
 			return false;
 	return acc == 0;

@@ -88,6 +88,35 @@ static void add_text(struct hasher *h, const char *s)
 	add_bytes(h, s, strlen(s));
 }
 
+static void add_piece(void *arg, size_t size, size_t at, const void *p, size_t n)
+{
+	struct hasher *h = arg;
+	uint64_t le = htole64(size);
+
+	if (at == 0) { /* as add_bytes(); and before it the name, as add_file() */
+		add_text(h, "there");
+		hasher_add(h, &le, sizeof le);
+	}
+	if (n)
+		hasher_add(h, p, n);
+}
+
+/* As add_file(), for a file that is long and not needed. */
+static int add_long_file(struct hasher *h, const struct project *p, const char *path, size_t limit,
+			 struct err *e)
+{
+	struct err why = { 0 };
+	int r;
+
+	add_text(h, path);
+	r = file_read_pieces(p->dirfd, path, limit, add_piece, h, &why);
+	if (r < 0 && r != -ENOENT && r != -ENOTDIR)
+		return err_set(e, r, "%s", why.msg);
+	if (r < 0)
+		add_text(h, "absent");
+	return 0;
+}
+
 /* A file's name and content, or that it is not there. The caller frees *ret_text. */
 static int add_file(struct hasher *h, const struct project *p, const char *path, size_t limit,
 		    char **ret_text, struct err *e)
@@ -146,12 +175,12 @@ static int add_project(struct hasher *h, const struct project *p, const struct n
 		       struct err *e)
 {
 	const uint32_t head[] = { htole32(DXL_VERSION), htole32(o->graph.legacy_peer_deps) };
-	auto_free char *lock = NULL, *manifest = NULL;
+	auto_free char *manifest = NULL;
 	int r = 0;
 
 	hasher_add(h, head, sizeof head);
 	if (project_has_npm_lock(p))
-		r = add_file(h, p, p->lock_file, NPMLOCK_SIZE_MAX, &lock, e);
+		r = add_long_file(h, p, p->lock_file, NPMLOCK_SIZE_MAX, e);
 	if (r == 0)
 		r = add_file(h, p, "package.json", MANIFEST_SIZE_MAX, &manifest, e);
 	return r == 0 ? add_workspaces(h, p, manifest, e) : r;

@@ -46,6 +46,47 @@ Test(file, read_refuses_what_is_over_the_limit_or_no_file, .init = make_dir, .fi
 	cr_assert_eq(file_read_all(AT_FDCWD, "/nonexistent", 4, &data, &len, &e), -ENOENT);
 }
 
+struct pieces {
+	char bytes[3 * FILE_PIECE];
+	size_t size, len;
+	unsigned count;
+};
+
+static void note_piece(void *arg, size_t size, size_t at, const void *p, size_t n)
+{
+	struct pieces *got = arg;
+
+	cr_assert_eq(at, got->len);
+	memcpy(got->bytes + at, p, n);
+	got->size = size;
+	got->len += n;
+	got->count++;
+}
+
+Test(file, a_file_comes_in_pieces, .init = make_dir, .fini = remove_dir)
+{
+	static const size_t sizes[] = { 0, 1, FILE_PIECE, FILE_PIECE + 1, 3 * FILE_PIECE };
+	auto_free char *bytes = malloc(3 * FILE_PIECE);
+	auto_free struct pieces *got = malloc(sizeof *got);
+
+	cr_assert(bytes && got);
+	for (size_t i = 0; i < 3 * FILE_PIECE; i++)
+		bytes[i] = (char)(i * 7 >> 3);
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		*got = (struct pieces){ 0 };
+		cr_assert_eq(file_replace(path, bytes, sizes[i], 0600, NULL), 0);
+		cr_assert_eq(file_read_pieces(AT_FDCWD, path, sizes[i], note_piece, got, NULL), 0);
+		cr_assert_eq(got->size, sizes[i]);
+		cr_assert_eq(got->len, sizes[i]);
+		cr_assert_eq(got->count, sizes[i] ? (sizes[i] + FILE_PIECE - 1) / FILE_PIECE : 1);
+		cr_assert_eq(memcmp(got->bytes, bytes, sizes[i]), 0);
+	}
+	got->count = 0;
+	cr_assert_eq(file_read_pieces(AT_FDCWD, path, 5, note_piece, got, NULL), -E2BIG);
+	cr_assert_eq(file_read_pieces(AT_FDCWD, "/nonexistent", 5, note_piece, got, NULL), -ENOENT);
+	cr_assert_eq(got->count, 0, "nothing is given before the file is known to be good");
+}
+
 Test(file, a_failed_rename_leaves_the_old_file, .init = make_dir, .fini = remove_dir)
 {
 	auto_free char *data = NULL;

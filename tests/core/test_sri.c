@@ -135,3 +135,18 @@ Test(sri, out_of_memory_is_reported)
 {
 	fault_each(digest_once(), -ENOMEM);
 }
+
+Test(sri, every_wrong_character_is_seen)
+{
+	char text[] = "sha512-" ABC512;
+	struct sri sri;
+
+	for (size_t i = sizeof "sha512-" - 1; i < sizeof text - 1; i++) {
+		char right = text[i];
+
+		text[i] = '!';
+		cr_assert_lt(sri_parse(&sri, slice_str(text), NULL), 0, "at %zu", i);
+		text[i] = right;
+	}
+	cr_assert_eq(sri_parse(&sri, slice_str(text), NULL), 0);
+}
