@@ -1,6 +1,7 @@
 #include "core/thread.h"
 
 #include <signal.h>
+#include <time.h>
 
 int thread_start(pthread_t *ret, void *(*fn)(void *), void *arg, struct err *e)
 {
@@ -16,4 +17,35 @@ int thread_start(pthread_t *ret, void *(*fn)(void *), void *arg, struct err *e)
 		return err_set(e, -r, "cannot start a thread: %s", strerror(r));
 	*ret = thread;
 	return 0;
+}
+
+int helper_call(struct helper *h, pthread_cond_t *cond, void *(*fn)(void *), void *arg,
+		struct err *e)
+{
+	int r;
+
+	if (h->here) {
+		(void)pthread_cond_signal(cond);
+		return 0;
+	}
+	helper_join(h); /* it has nothing left to do but to return */
+	r = thread_start(&h->thread, fn, arg, e);
+	h->made = h->here = r == 0;
+	return r;
+}
+
+bool helper_wait(pthread_cond_t *cond, pthread_mutex_t *mu)
+{
+	struct timespec until;
+
+	(void)clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += HELPER_IDLE_S;
+	return pthread_cond_timedwait(cond, mu, &until) != ETIMEDOUT;
+}
+
+void helper_join(struct helper *h)
+{
+	if (h->made)
+		(void)pthread_join(h->thread, NULL);
+	h->made = false;
 }

@@ -179,22 +179,64 @@ void flight_end(struct flight *fl, int result)
 	flight_free(fl);
 }
 
-/* The list has one more of this priority. With f->mu held. */
-static void wake_worker(struct fetch *f, enum fetch_prio prio)
+static void *dispatcher(void *arg);
+static void *worker(void *arg);
+
+/* With f->mu held. */
+static int call_dispatcher(struct fetch *f, struct err *e)
 {
-	(void)pthread_cond_signal(&f->to_work);
+	if (f->no_more_starts)
+		return 0; /* fetch_stop() answers what is left */
+	return helper_call(&f->dispatcher, &f->to_start, dispatcher, f, e);
+}
+
+/* The list has one more of this priority. With f->mu held. Fails when nobody is there to take it,
+ * nor can be had. */
+static int wake_worker(struct fetch *f, enum fetch_prio prio, struct err *e)
+{
+	struct fetch_worker *w = f->workers;
+	bool any = false;
+
 	if (prio == FETCH_DEMAND)
-		(void)pthread_cond_signal(&f->to_work_demand);
+		any = helper_call(&w->helper, &f->to_work_demand, worker, w, e) == 0;
+	if (f->waiting > f->signalled) {
+		f->signalled++;
+		(void)pthread_cond_signal(&f->to_work);
+		return 0;
+	}
+	for (unsigned i = 1; i < f->worker_count; i++) {
+		any |= w[i].helper.here;
+		if (!w[i].helper.here)
+			return helper_call(&w[i].helper, &f->to_work, worker, &w[i], e) == 0 || any
+				       ? 0
+				       : -EAGAIN;
+	}
+	return 0;
+}
+
+static void fail(struct flight *fl, int result)
+{
+	struct fetch *f = fl->f;
+
+	fl->result = result;
+	fl->stage = STAGE_FAILED;
+	list_add(&f->starting, fl);
+	(void)!call_dispatcher(f, NULL); /* it is there while there are flights */
 }
 
 void flight_to_work(struct flight *fl)
 {
 	struct fetch *f = fl->f;
+	int r;
 
 	lock(f);
 	fl->stage = STAGE_BYTES;
 	list_add(&f->working, fl);
-	wake_worker(f, fl->prio);
+	r = wake_worker(f, fl->prio, &fl->e);
+	if (r < 0) {
+		list_remove(&f->working, fl);
+		fail(fl, r);
+	}
 	unlock(f);
 }
 
@@ -203,10 +245,7 @@ void flight_to_fail(struct flight *fl, int result)
 	struct fetch *f = fl->f;
 
 	lock(f);
-	fl->result = result;
-	fl->stage = STAGE_FAILED;
-	list_add(&f->starting, fl);
-	(void)pthread_cond_signal(&f->to_start);
+	fail(fl, result);
 	unlock(f);
 }
 
@@ -241,7 +280,7 @@ static void set_prio(struct fetch *f, struct flight *fl, enum fetch_prio prio)
 	if (l)
 		list_add(l, fl);
 	if (l == &f->working)
-		wake_worker(f, prio);
+		(void)!wake_worker(f, prio, NULL); /* somebody is there: it was taken in */
 	if (fl->stage == STAGE_ASKED && fl->call)
 		http_set_prio(fl->call, (enum http_prio)prio);
 }
@@ -267,16 +306,23 @@ void fetch_want(struct fetch *f, const struct fetch_pkg *pkg, enum fetch_prio pr
 		*at = fl;
 		f->flights++;
 		list_add(&f->starting, fl);
+		if (call_dispatcher(f, NULL) < 0) {
+			lost = true;
+			list_remove(&f->starting, fl);
+			take_out(f, fl);
+		}
 	} else if (f->lost_count < FETCH_LOST) {
 		f->lost[f->lost_count++] = pkg->key;
 	} else {
 		lost = true;
 	}
-	(void)pthread_cond_signal(&f->to_start);
+	lost |= !fl && call_dispatcher(f, NULL) < 0;
 	unlock(f);
+	if (!lost)
+		return;
 	/* Better on the wrong thread than never. */
-	if (lost)
-		f->c.done(f->c.done_arg, &pkg->key, -ENOMEM, "out of memory");
+	f->c.done(f->c.done_arg, &pkg->key, -ENOMEM, "out of memory, or of threads");
+	flight_free(fl);
 }
 
 /* With f->mu held. False: it has been started. */
@@ -376,29 +422,51 @@ static void *dispatcher(void *arg)
 	for (;;) {
 		enum stage stage = STAGE_NEW;
 		struct flight *fl;
+		bool go_on;
 
 		lock(f);
 		while (!(fl = list_pop(&f->starting, FETCH_BACKGROUND)) && !f->lost_count &&
-		       !f->no_more_starts)
-			(void)pthread_cond_wait(&f->to_start, &f->mu);
+		       !f->no_more_starts && (helper_wait(&f->to_start, &f->mu) || f->flights))
+			;
 		if (fl) {
 			stage = fl->stage;
 			fl->stage = STAGE_WORKED_ON;
-		} else if (!f->lost_count) {
-			unlock(f);
-			return NULL;
 		}
+		go_on = fl || f->lost_count;
+		f->dispatcher.here = go_on;
 		unlock(f);
+		if (!go_on)
+			return NULL;
 		answer_lost(f);
 		if (fl)
 			dispatch(fl, stage);
 	}
 }
 
+/* NULL: there is nothing more to do. With f->mu held. */
+static struct flight *next_work(struct fetch_worker *w)
+{
+	enum fetch_prio least = w->demand_only ? FETCH_DEMAND : FETCH_BACKGROUND;
+	struct fetch *f = w->f;
+	struct flight *fl;
+	bool stay = true;
+
+	while (!(fl = list_pop(&f->working, least)) && !f->no_more_work && stay) {
+		if (w->demand_only) {
+			stay = helper_wait(&f->to_work_demand, &f->mu);
+			continue;
+		}
+		f->waiting++;
+		stay = helper_wait(&f->to_work, &f->mu);
+		f->waiting--;
+		f->signalled -= f->signalled > 0;
+	}
+	return fl;
+}
+
 static void *worker(void *arg)
 {
 	struct fetch_worker *w = arg;
-	enum fetch_prio least = w->demand_only ? FETCH_DEMAND : FETCH_BACKGROUND;
 	struct fetch *f = w->f;
 
 	/* Programs, and who waits, shall have the processors first. */
@@ -409,16 +477,15 @@ static void *worker(void *arg)
 		bool idle;
 
 		lock(f);
-		while (!(fl = list_pop(&f->working, least)) && !f->no_more_work)
-			(void)pthread_cond_wait(w->demand_only ? &f->to_work_demand : &f->to_work,
-						&f->mu);
-		if (!fl) {
-			unlock(f);
-			return NULL;
+		fl = next_work(w);
+		w->helper.here = fl != NULL;
+		if (fl) {
+			fl->stage = STAGE_WORKED_ON;
+			f->busy++;
 		}
-		fl->stage = STAGE_WORKED_ON;
-		f->busy++;
 		unlock(f);
+		if (!fl)
+			return NULL;
 		if (f->stopping)
 			flight_end(fl, err_set(&fl->e, -ECANCELED, "cancelled"));
 		else
@@ -443,22 +510,6 @@ static unsigned worker_count(const struct fetch_config *c)
 	return n > FETCH_WORKERS_MAX ? FETCH_WORKERS_MAX : n;
 }
 
-static int start_threads(struct fetch *f, struct err *e)
-{
-	unsigned want = worker_count(&f->c) + 1;
-	int r = thread_start(&f->dispatcher, dispatcher, f, e);
-
-	f->dispatching = r == 0;
-	while (r == 0 && f->worker_count < want) {
-		struct fetch_worker *w = &f->workers[f->worker_count];
-
-		*w = (struct fetch_worker){ .f = f, .demand_only = f->worker_count == 0 };
-		r = thread_start(&w->thread, worker, w, e);
-		f->worker_count += r == 0;
-	}
-	return r;
-}
-
 int fetch_start(struct fetch **ret, const struct fetch_config *c, struct err *e)
 {
 	struct fetch *f = malloc(sizeof *f);
@@ -478,8 +529,9 @@ int fetch_start(struct fetch **ret, const struct fetch_config *c, struct err *e)
 		f->tmp_dir = NULL;
 		r = err_set(e, -ENOMEM, "out of memory");
 	}
-	if (r == 0)
-		r = start_threads(f, e);
+	f->worker_count = worker_count(c) + 1;
+	for (unsigned i = 0; i < f->worker_count; i++)
+		f->workers[i] = (struct fetch_worker){ .f = f, .demand_only = i == 0 };
 	if (r < 0) {
 		fetch_stop(f);
 		return r;
@@ -501,8 +553,7 @@ void fetch_stop(struct fetch *f)
 	f->no_more_starts = true;
 	(void)pthread_cond_broadcast(&f->to_start);
 	unlock(f);
-	if (f->dispatching)
-		(void)pthread_join(f->dispatcher, NULL);
+	helper_join(&f->dispatcher);
 	if (f->http)
 		http_stop(f->http);
 	lock(f);
@@ -511,7 +562,7 @@ void fetch_stop(struct fetch *f)
 	(void)pthread_cond_broadcast(&f->to_work_demand);
 	unlock(f);
 	for (unsigned i = 0; i < f->worker_count; i++)
-		(void)pthread_join(f->workers[i].thread, NULL);
+		helper_join(&f->workers[i].helper);
 	while ((fl = list_pop(&f->starting, FETCH_BACKGROUND))) {
 		if (fl->stage != STAGE_FAILED)
 			fl->result = err_set(&fl->e, -ECANCELED, "cancelled");

@@ -1,9 +1,10 @@
 /* fetch.h - bring packages into a store: the only header of fetch/ that fs/ needs for that.
  *
  * One thread owns the network (curl multi); a few ingest workers check, unpack and put, one of
- * them only what is wanted on demand; nothing but these threads is made before the first want. A
- * package that is wanted several times at once is downloaded once; a later want with a higher
- * priority moves it forward. Whoever waits is told through the done function.
+ * them only what is wanted on demand. Threads come with the wants, and but for the network's they
+ * go when nothing has been wanted for a while. A package that is wanted several times at once is
+ * downloaded once; a later want with a higher priority moves it forward. Whoever waits is told
+ * through the done function.
  *
  * Memory does not depend on how much is wanted or how large it is. Bodies take 32 MiB
  * (HTTP_BUDGET), and what was under way when that was reached 48 MiB more at the very most;

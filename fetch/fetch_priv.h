@@ -6,6 +6,7 @@
  * dispatcher thread starts flights and answers those that failed; workers do what takes time; the
  * network thread (http.h) only hands over. */
 #pragma once
+#include "core/thread.h"
 #include "fetch/fetch.h"
 #include "fetch/gunzip.h"
 #include "fetch/http.h"
@@ -75,17 +76,17 @@ struct failure {
  * because all workers are busy in the background. */
 struct fetch_worker {
 	struct fetch *f;
-	pthread_t thread;
+	struct helper helper;
 	bool demand_only;
 };
 
 struct fetch {
 	struct fetch_config c;
-	char *project_dir, *tmp_dir; /* owned; project_dir may be NULL */
-	pthread_t dispatcher;
+	char *project_dir, *tmp_dir;                        /* owned; project_dir may be NULL */
+	unsigned worker_count;                              /* that there may be */
 	struct fetch_worker workers[FETCH_WORKERS_MAX + 1]; /* the first for demand only */
-	unsigned worker_count;
-	bool dispatching;
+	struct helper dispatcher;                           /* guarded by mu */
+	unsigned waiting, signalled; /* workers, but for the first; guarded by mu */
 
 	pthread_mutex_t mu;
 	pthread_cond_t to_start, to_work;      /* with mu */

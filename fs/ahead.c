@@ -22,11 +22,10 @@ struct known {
 
 struct ahead {
 	struct ahead_config c;
-	pthread_t thread;
-	bool started;
 	pthread_mutex_t mu;
 	pthread_cond_t news;
 	/* guarded by mu */
+	struct helper helper;
 	bool stop;
 	struct parcel **touched;
 	size_t touched_count, touched_cap;
@@ -35,7 +34,7 @@ struct ahead {
 	struct known known;
 	struct predict_touch log[PREDICT_LEARN_MAX]; /* names are borrowed of parcels */
 	size_t log_count;
-	bool has_learned;
+	bool begun, has_learned;
 };
 
 struct ahead *ahead_new(const struct ahead_config *c)
@@ -50,7 +49,9 @@ struct ahead *ahead_new(const struct ahead_config *c)
 	return a;
 }
 
-/* parcels_on_touch(): on a thread of the loops. Out of memory: it goes unnoticed. */
+static void *run(void *arg);
+
+/* parcels_on_touch(): on a thread of the loops. Without memory or a thread it goes unnoticed. */
 static void on_touch(void *arg, struct parcel *src)
 {
 	struct ahead *a = arg;
@@ -67,7 +68,8 @@ static void on_touch(void *arg, struct parcel *src)
 	}
 	if (a->touched_count < a->touched_cap)
 		a->touched[a->touched_count++] = src;
-	(void)pthread_cond_signal(&a->news);
+	if (!a->stop && helper_call(&a->helper, &a->news, run, a, NULL) < 0)
+		a->touched_count = 0;
 	(void)pthread_mutex_unlock(&a->mu);
 }
 
@@ -298,38 +300,46 @@ static void note(struct ahead *a, const struct parcel *src)
 
 /* ---- the thread ---- */
 
-/* Until something is touched, it has been quiet for long enough to learn, or it is the end (false).
- */
-static bool next_batch(struct ahead *a, struct parcel ***ret, size_t *ret_count)
+enum next { NEXT_TOUCHED, NEXT_LEARN, NEXT_GO };
+
+/* Until something is touched, it has been quiet for long enough to learn, or there is nothing more
+ * to do. */
+static enum next next_batch(struct ahead *a, struct parcel ***ret, size_t *ret_count)
 {
 	struct timespec until;
-	bool go_on;
+	enum next next;
 	int r = 0;
 
 	(void)clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += AHEAD_QUIET_S;
 	(void)pthread_mutex_lock(&a->mu);
-	while (!a->touched_count && !a->stop && r != ETIMEDOUT)
-		r = a->log_count ? pthread_cond_timedwait(&a->news, &a->mu, &until)
-				 : pthread_cond_wait(&a->news, &a->mu);
+	while (a->log_count && !a->touched_count && !a->stop && r != ETIMEDOUT)
+		r = pthread_cond_timedwait(&a->news, &a->mu, &until);
+	while (!a->log_count && !a->touched_count && !a->stop && helper_wait(&a->news, &a->mu))
+		;
 	*ret = take(&a->touched);
 	*ret_count = a->touched_count;
 	a->touched_count = a->touched_cap = 0;
-	go_on = *ret_count || !a->stop;
+	next = *ret_count ? NEXT_TOUCHED : a->log_count ? NEXT_LEARN : NEXT_GO;
+	if (next == NEXT_GO)
+		known_release(&a->known);
+	a->helper.here = next != NEXT_GO;
 	(void)pthread_mutex_unlock(&a->mu);
-	return go_on;
+	return next;
 }
 
 static void *run(void *arg)
 {
 	struct ahead *a = arg;
 	struct parcel **batch;
+	enum next next;
 	size_t count;
 
-	if (!a->c.only_learn)
+	if (!a->begun && !a->c.only_learn)
 		want_what_is_first(a);
-	while (next_batch(a, &batch, &count)) {
-		if (!count)
+	a->begun = true;
+	while ((next = next_batch(a, &batch, &count)) != NEXT_GO) {
+		if (next == NEXT_LEARN)
 			learn(a);
 		for (size_t i = 0; i < count; i++) {
 			look(a);
@@ -338,7 +348,6 @@ static void *run(void *arg)
 		}
 		free(batch);
 	}
-	learn(a);
 	return NULL;
 }
 
@@ -347,8 +356,9 @@ int ahead_start(struct ahead *a, struct err *e)
 	int r;
 
 	parcels_on_touch(a->c.parcels, on_touch, a);
-	r = thread_start(&a->thread, run, a, e);
-	a->started = r == 0;
+	(void)pthread_mutex_lock(&a->mu);
+	r = helper_call(&a->helper, &a->news, run, a, e);
+	(void)pthread_mutex_unlock(&a->mu);
 	return r;
 }
 
@@ -360,8 +370,7 @@ void ahead_free(struct ahead *a)
 	a->stop = true;
 	(void)pthread_cond_signal(&a->news);
 	(void)pthread_mutex_unlock(&a->mu);
-	if (a->started)
-		(void)pthread_join(a->thread, NULL);
+	helper_join(&a->helper);
 	known_release(&a->known);
 	free(a->touched);
 	(void)pthread_cond_destroy(&a->news);

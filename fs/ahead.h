@@ -1,9 +1,9 @@
 /* ahead.h - fetches what is likely to be touched next, and learns from what is touched.
  *
  * One for a server. Whenever a package is touched for the first time (parcels_on_touch), the
- * thread that asks only leaves a note; a thread of ours asks foresight.h what probably follows and
- * wants what is not here, before anything that is merely fetched in the background; at its start,
- * what was touched first of all elsewhere. The order of
+ * thread that asks only leaves a note; a thread of ours, there while something is touched, asks
+ * foresight.h what probably follows and wants what is not here, before anything that is merely
+ * fetched in the background; at its start, what was touched first of all elsewhere. The order of
  * first touches goes into the store's model (predict.h) when nothing has been touched for
  * AHEAD_QUIET_S, which also ends what belongs together, and at the end. A store that may not be
  * written is not learned into. */

@@ -17,6 +17,18 @@ static int is_here(struct mounting *m, struct err *e)
 	return r < 0 ? r : info.count && info.ours;
 }
 
+/* The state of a project that was gone until now may be removed just while it is opened. */
+static int lock_state(struct mounting *m, struct err *e)
+{
+	int r = state_lock(&m->state, 0, e);
+
+	if (r != -ENOENT)
+		return r;
+	state_release(&m->state);
+	r = state_open(&m->state, m->o->dir, true, e);
+	return r == 0 ? state_lock(&m->state, 0, e) : r;
+}
+
 static int lock_place(struct mounting *m, struct err *e)
 {
 	unsigned waited = 0;
@@ -26,7 +38,7 @@ static int lock_place(struct mounting *m, struct err *e)
 	r = state_open(&m->state, m->o->dir, true, e);
 	if (r < 0)
 		return r;
-	while ((r = state_lock(&m->state, 0, e)) == -EBUSY) {
+	while ((r = lock_state(m, e)) == -EBUSY) {
 		auto_free char *answer = NULL;
 
 		if (ctl_ask(m->state.dirfd, "ping", 5000, &answer, NULL) == 0) {

@@ -27,6 +27,18 @@ static int stop(struct mounting *m, struct err *e)
 	return r < 0 ? r : 0;
 }
 
+/* `git worktree remove` and rm -rf come as far as the mount point, which nobody can remove; the
+ * second time they will find none. */
+static void project_gone(void *arg)
+{
+	struct mounting *m = arg;
+	struct err e = { 0 };
+
+	if (stop(m, &e) == 0)
+		log_info("%s: the project and all that was mounted in it were deleted: unmounted",
+			 m->state.mountpoint);
+}
+
 /* "reset" or "reset PATH". What was reset of packages whose scripts had failed is there again. */
 static int reset(struct mounting *m, struct slice request, struct buf *out, struct err *e)
 {
@@ -131,7 +143,9 @@ int mount_serve(struct mounting *m, int ready_fd)
 	r = m->stop_fd < 0 ? err_set(&e, -errno, "cannot start serving: %s", strerror(errno))
 			   : server_start(m->server, &e);
 	if (r == 0) {
-		const struct relock_config c = { .server = m->server, .project = &m->follow };
+		const struct relock_config c = {
+			.server = m->server, .project = &m->follow, .gone = project_gone, .arg = m
+		};
 
 		if (relock_start(&m->relock, &c, &e) < 0)
 			log_warn("%s", e.msg);
@@ -153,6 +167,7 @@ int mount_serve(struct mounting *m, int ready_fd)
 	}
 	if (stands) {
 		log_info("%s: mounted, store %s", m->state.mountpoint, store_dir(m->store));
+		state_tidy();
 		if (!serve_until_unmounted(m, ends)) {
 			ctl_close(m->ctl);
 			_exit(CMD_OK);

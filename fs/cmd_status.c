@@ -97,6 +97,15 @@ static int list_one(void *arg, const char *mountpoint)
 	return 0;
 }
 
+static int print_gone(void *arg, const char *dir, const char *mountpoint)
+{
+	(void)arg;
+	(void)printf("%s: its project is gone; what was written into it is kept in %s until you "
+		     "delete that\n",
+		     mountpoint, dir);
+	return 0;
+}
+
 static int list_all(bool json, struct err *e)
 {
 	struct listing l = { .json = json };
@@ -109,7 +118,7 @@ static int list_all(bool json, struct err *e)
 		(void)printf("]\n");
 	else if (l.count == 0)
 		(void)printf("nothing is mounted\n");
-	return r;
+	return r == 0 && !json ? state_each_gone(print_gone, NULL, e) : r;
 }
 
 int cmd_status(int argc, char **argv)

@@ -6,13 +6,19 @@
 
 #define CREW_MAX 8
 
+struct member {
+	struct crew *crew;
+	struct helper helper;
+};
+
 struct crew {
 	pthread_mutex_t mu;
 	pthread_cond_t news;
-	pthread_t threads[CREW_MAX];
-	unsigned count;
+	struct member members[CREW_MAX];
 	/* guarded by mu */
 	struct job *first, **end;
+	unsigned count;        /* of members that may come */
+	unsigned queued, idle; /* jobs; members that wait for one */
 	bool stop;
 };
 
@@ -28,22 +34,35 @@ struct crew *crew_new(void)
 	return c;
 }
 
+/* With the mutex held. */
+static struct job *next_job(struct crew *c)
+{
+	struct job *j = c->first;
+
+	if (j) {
+		c->first = j->next;
+		c->queued--;
+		if (!c->first)
+			c->end = &c->first;
+	}
+	return j;
+}
+
 static void *work(void *arg)
 {
-	struct crew *c = arg;
+	struct member *m = arg;
+	struct crew *c = m->crew;
 
 	for (;;) {
 		struct job *j;
 
 		(void)pthread_mutex_lock(&c->mu);
-		while (!c->first && !c->stop)
-			(void)pthread_cond_wait(&c->news, &c->mu);
-		j = c->first;
-		if (j) {
-			c->first = j->next;
-			if (!c->first)
-				c->end = &c->first;
-		}
+		c->idle++;
+		while (!c->first && !c->stop && helper_wait(&c->news, &c->mu))
+			;
+		c->idle--;
+		j = next_job(c);
+		m->helper.here = j != NULL;
 		(void)pthread_mutex_unlock(&c->mu);
 		if (!j)
 			return NULL;
@@ -51,25 +70,48 @@ static void *work(void *arg)
 	}
 }
 
-int crew_start(struct crew *c, unsigned threads, struct err *e)
+/* Somebody for what is queued; with the mutex held. False: nobody is there, nor can be had. */
+static bool call_members(struct crew *c)
 {
-	int r = 0;
+	bool any = c->count == 0; /* they come with crew_start() */
 
-	while (r == 0 && c->count < threads && c->count < CREW_MAX) {
-		r = thread_start(&c->threads[c->count], work, c, e);
-		c->count += r == 0;
+	if (c->idle)
+		(void)pthread_cond_signal(&c->news);
+	for (unsigned i = 0; i < c->count; i++) {
+		struct helper *h = &c->members[i].helper;
+
+		if (!h->here && c->queued > c->idle)
+			(void)!helper_call(h, &c->news, work, &c->members[i], NULL);
+		any |= h->here;
 	}
-	return r;
+	return any;
+}
+
+void crew_start(struct crew *c, unsigned threads)
+{
+	(void)pthread_mutex_lock(&c->mu);
+	while (c->count < threads && c->count < CREW_MAX)
+		c->members[c->count++].crew = c;
+	if (c->first)
+		(void)call_members(c);
+	(void)pthread_mutex_unlock(&c->mu);
 }
 
 void crew_do(struct crew *c, struct job *j)
 {
+	struct job *left = NULL;
+
 	j->next = NULL;
 	(void)pthread_mutex_lock(&c->mu);
 	*c->end = j;
 	c->end = &j->next;
-	(void)pthread_cond_signal(&c->news);
+	c->queued++;
+	/* Better on the wrong thread than never. */
+	if (!call_members(c))
+		left = next_job(c);
 	(void)pthread_mutex_unlock(&c->mu);
+	if (left)
+		left->run(left);
 }
 
 void crew_stop(struct crew *c)
@@ -79,7 +121,7 @@ void crew_stop(struct crew *c)
 	(void)pthread_cond_broadcast(&c->news);
 	(void)pthread_mutex_unlock(&c->mu);
 	for (unsigned i = 0; i < c->count; i++)
-		(void)pthread_join(c->threads[i], NULL);
+		helper_join(&c->members[i].helper);
 	c->count = 0;
 }
 

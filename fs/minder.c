@@ -1,13 +1,17 @@
 #include "core/log.h"
-#include "core/thread.h"
 #include "fs/server_priv.h"
 
 #include <malloc.h>
-#include <time.h>
 
-/* So long after the last fetch the memory that unpacking took goes back to the system: a daemon
- * stays for days. */
-#define TRIM_AFTER_S 2
+static void *run(void *arg);
+
+/* With the mutex held. 0, or why there is none. */
+static int call_minder(struct server *s, struct err *e)
+{
+	s->trimmed = false;
+	(void)pthread_cond_broadcast(&s->news); /* others wait for the same */
+	return s->begun && !s->stop ? helper_call(&s->minder, &s->news, run, s, e) : 0;
+}
 
 static void push(struct parcel ***list, size_t *count, size_t *cap, struct parcel *src)
 {
@@ -27,13 +31,16 @@ static void push(struct parcel ***list, size_t *count, size_t *cap, struct parce
 
 void minder_come(struct server *s, struct parcel *src, bool missing)
 {
+	struct err e = { 0 };
+
 	(void)pthread_mutex_lock(&s->mu);
 	s->dones++;
 	if (missing)
 		push(&s->missing, &s->missing_count, &s->missing_cap, src);
 	else if (atomic_load(&src->believed))
 		push(&s->come, &s->come_count, &s->come_cap, src);
-	(void)pthread_cond_broadcast(&s->news);
+	if (call_minder(s, &e) < 0)
+		log_error("%s", e.msg);
 	(void)pthread_mutex_unlock(&s->mu);
 }
 
@@ -77,17 +84,17 @@ static void correct(struct server *s, struct parcel *src)
 /* ---- what a view is for ---- */
 
 /* All that was ever shown: programs may have files of earlier views open. */
-static void keep_root(struct server *s, struct store_root **root)
+static void keep_root(struct server *s)
 {
 	size_t count;
 	struct digest *keys = parcels_keys(places_parcels(s->places), &count);
 	struct err e = { 0 };
 	int r = keys ? 0 : err_set(&e, -ENOMEM, "out of memory");
 
-	if (r == 0 && !*root)
-		r = store_root_open(root, s->c.store, s->c.root_id, &e);
+	if (r == 0 && !s->root)
+		r = store_root_open(&s->root, s->c.store, s->c.root_id, &e);
 	if (r == 0)
-		r = store_root_set(*root, keys, count, &e);
+		r = store_root_set(s->root, keys, count, &e);
 	if (r < 0)
 		log_warn("gc will not know that this mount is in use: %s", e.msg);
 	free(keys);
@@ -201,7 +208,7 @@ static int show_lock(struct server *s, struct view *old, struct basis *b, struct
 }
 
 /* Answers all that have asked so far. */
-static void look_again(struct server *s, struct store_root **root)
+static void look_again(struct server *s)
 {
 	struct view *old = view_get(s->shown);
 	struct basis *next = NULL;
@@ -216,7 +223,7 @@ static void look_again(struct server *s, struct store_root **root)
 	r = next ? show_lock(s, old, next, &e) : show_anew(s, old, view_basis(old), &e);
 	if (r == 0 && next) {
 		if (s->c.root_id)
-			keep_root(s, root);
+			keep_root(s);
 		if (s->c.prefetch != PREFETCH_NONE)
 			prefetch(s);
 	}
@@ -242,12 +249,13 @@ static int ask(struct server *s, struct basis *next, struct err *e)
 		basis_unref(s->next);
 		s->next = next;
 	}
-	(void)pthread_cond_broadcast(&s->news);
-	while (!s->stop && (int)(s->answered - mine) < 0)
+	r = call_minder(s, e);
+	while (r == 0 && !s->stop && (int)(s->answered - mine) < 0)
 		(void)pthread_cond_wait(&s->news, &s->mu);
-	r = s->stop ? err_set(e, -ECANCELED, "the mount ends") : s->answer;
-	if (!s->stop && r < 0)
+	if (r == 0 && !s->stop && s->answer < 0)
 		*e = s->answer_err;
+	if (r == 0)
+		r = s->stop ? err_set(e, -ECANCELED, "the mount ends") : s->answer;
 	(void)pthread_mutex_unlock(&s->mu);
 	return r;
 }
@@ -292,24 +300,22 @@ static void count_done(struct server *s)
 	(void)pthread_mutex_unlock(&s->mu);
 }
 
-/* Under the mutex: waits for news, and trims when fetching has been quiet for a while. */
-static void wait_for_news(struct server *s)
+static bool is_quiet(const struct server *s)
 {
-	uint64_t seen = s->dones;
-	struct timespec until;
+	return !s->stop && !s->come_count && !s->missing_count && s->answered == s->asked;
+}
 
-	if (seen == s->trimmed) {
-		(void)pthread_cond_wait(&s->news, &s->mu);
-		return;
-	}
-	(void)clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += TRIM_AFTER_S;
-	if (pthread_cond_timedwait(&s->news, &s->mu, &until) != ETIMEDOUT || s->dones != seen)
-		return;
-	s->trimmed = seen;
+/* Before it goes, once: the memory that mounting, unpacking or relocking took goes back to the
+ * system, for a daemon stays for days. True: it was done, and there may be news meanwhile. */
+static bool trim(struct server *s)
+{
+	if (s->trimmed)
+		return false;
+	s->trimmed = true;
 	(void)pthread_mutex_unlock(&s->mu);
 	(void)malloc_trim(0);
 	(void)pthread_mutex_lock(&s->mu);
+	return true;
 }
 
 enum news { NEWS_STOP, NEWS_COME, NEWS_MISSING, NEWS_ASKED };
@@ -320,9 +326,9 @@ static enum news next_news(struct server *s, struct parcel **ret)
 	enum news news;
 
 	(void)pthread_mutex_lock(&s->mu);
-	while (!s->stop && !s->come_count && !s->missing_count && s->answered == s->asked)
-		wait_for_news(s);
-	if (s->stop) {
+	while (is_quiet(s) && (helper_wait(&s->news, &s->mu) || trim(s)))
+		;
+	if (s->stop || is_quiet(s)) {
 		news = NEWS_STOP;
 	} else if (s->answered != s->asked) {
 		news = NEWS_ASKED;
@@ -333,6 +339,7 @@ static enum news next_news(struct server *s, struct parcel **ret)
 		news = NEWS_COME;
 		*ret = s->come[--s->come_count];
 	}
+	s->minder.here = news != NEWS_STOP;
 	(void)pthread_mutex_unlock(&s->mu);
 	return news;
 }
@@ -340,36 +347,44 @@ static enum news next_news(struct server *s, struct parcel **ret)
 static void *run(void *arg)
 {
 	struct server *s = arg;
-	struct store_root *root = NULL;
 	struct parcel *src = NULL;
 	enum news news;
 
-	if (s->upper)
-		upper_settle(s->upper);
-	if (s->c.root_id)
-		keep_root(s, &root);
-	if (s->c.prefetch >= PREFETCH_BACKGROUND)
-		prefetch(s);
 	while ((news = next_news(s, &src)) != NEWS_STOP) {
 		if (news == NEWS_MISSING) {
 			leave_out(s, src);
 			count_done(s);
 		} else if (news == NEWS_ASKED) {
-			look_again(s, &root);
+			look_again(s);
 		} else {
 			correct(s, src);
 		}
 	}
-	if (root)
-		store_root_close(root);
 	return NULL;
+}
+
+/* What a mount begins with, and the caller need not wait for. */
+static void *begin(void *arg)
+{
+	struct server *s = arg;
+
+	if (s->upper)
+		upper_settle(s->upper);
+	if (s->c.root_id)
+		keep_root(s);
+	if (s->c.prefetch >= PREFETCH_BACKGROUND)
+		prefetch(s);
+	return run(s);
 }
 
 int minder_start(struct server *s, struct err *e)
 {
-	int r = thread_start(&s->minder, run, s, e);
+	int r;
 
-	s->minding = r == 0;
+	(void)pthread_mutex_lock(&s->mu);
+	r = helper_call(&s->minder, &s->news, begin, s, e);
+	s->begun = r == 0;
+	(void)pthread_mutex_unlock(&s->mu);
 	return r;
 }
 
@@ -379,7 +394,8 @@ void minder_stop(struct server *s)
 	s->stop = true;
 	(void)pthread_cond_broadcast(&s->news);
 	(void)pthread_mutex_unlock(&s->mu);
-	if (s->minding)
-		(void)pthread_join(s->minder, NULL);
-	s->minding = false;
+	helper_join(&s->minder);
+	if (s->root)
+		store_root_close(s->root);
+	s->root = NULL;
 }

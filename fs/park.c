@@ -14,12 +14,11 @@
 
 struct park {
 	struct park_config c;
-	pthread_t thread;
-	bool started;
 	pthread_mutex_t mu;
 	pthread_cond_t more; /* something was parked, or stop */
 	/* guarded by mu, like the parked lists of all parcels */
-	bool stop;
+	struct helper helper;
+	bool started, stop;
 	struct parked *all; /* every parked request */
 	unsigned looked;    /* marked requests that the last ticks have looked at */
 	unsigned count;
@@ -31,7 +30,6 @@ struct park {
 struct park *park_new(const struct park_config *c)
 {
 	struct park *p = calloc(1, sizeof *p);
-	pthread_condattr_t attr;
 
 	if (!p)
 		return NULL;
@@ -41,10 +39,7 @@ struct park *park_new(const struct park_config *c)
 	if (!p->c.tick_ms)
 		p->c.tick_ms = PARK_TICK_MS;
 	(void)pthread_mutex_init(&p->mu, NULL);
-	(void)pthread_condattr_init(&attr);
-	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&p->more, &attr);
-	(void)pthread_condattr_destroy(&attr);
+	(void)pthread_cond_init(&p->more, NULL);
 	return p;
 }
 
@@ -174,6 +169,15 @@ unsigned park_errors(struct park *p, struct park_error ret[PARK_ERRORS])
 
 /* ---- waiting ---- */
 
+static void *run(void *arg);
+
+/* Where it cannot be had, the next to be parked calls it again. With the mutex held. */
+static void call_ender(struct park *p)
+{
+	if (p->started && helper_call(&p->helper, &p->more, run, p, NULL) < 0)
+		log_error("no thread can be started: waits for packages go on until they come");
+}
+
 /* A want under way is one call of park_done() to come; one at a higher priority joins it. */
 static void want(struct park *p, struct parcel *src, enum park_prio prio, struct parked *r)
 {
@@ -186,7 +190,7 @@ static void want(struct park *p, struct parcel *src, enum park_prio prio, struct
 		src->wanted = (uint8_t)prio;
 	if (r && !stopped) {
 		link_in(p, src, r);
-		(void)pthread_cond_signal(&p->more);
+		call_ender(p);
 	}
 	(void)pthread_mutex_unlock(&p->mu);
 	if (needed)
@@ -379,38 +383,45 @@ static struct parked *take_late(struct park *p)
 	return list;
 }
 
+/* A tick later, if anybody waits; false: it is time to go. */
+static bool tick(struct park *p)
+{
+	struct timespec until;
+	bool go_on;
+
+	(void)pthread_mutex_lock(&p->mu);
+	while (!p->all && !p->stop && helper_wait(&p->more, &p->mu))
+		;
+	go_on = p->all && !p->stop;
+	(void)clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += (long)p->c.tick_ms * 1000000;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	while (go_on && pthread_cond_timedwait(&p->more, &p->mu, &until) != ETIMEDOUT)
+		go_on = !p->stop;
+	p->helper.here = go_on;
+	(void)pthread_mutex_unlock(&p->mu);
+	return go_on;
+}
+
 static void *run(void *arg)
 {
 	struct park *p = arg;
-	struct timespec until;
-	bool stop = false;
 
-	while (!stop) {
-		(void)pthread_mutex_lock(&p->mu);
-		while (!p->all && !p->stop)
-			(void)pthread_cond_wait(&p->more, &p->mu);
-		(void)clock_gettime(CLOCK_MONOTONIC, &until);
-		until.tv_nsec += (long)p->c.tick_ms * 1000000;
-		until.tv_sec += until.tv_nsec / 1000000000;
-		until.tv_nsec %= 1000000000;
-		while (!p->stop && pthread_cond_timedwait(&p->more, &p->mu, &until) != ETIMEDOUT)
-			;
-		stop = p->stop;
-		(void)pthread_mutex_unlock(&p->mu);
-		if (stop)
-			break;
+	while (tick(p)) {
 		resume_all(take_dying(p), -EINTR);
 		resume_all(take_late(p), -EIO);
 	}
 	return NULL;
 }
 
-int park_start(struct park *p, struct err *e)
+void park_start(struct park *p)
 {
-	int r = thread_start(&p->thread, run, p, e);
-
-	p->started = r == 0;
-	return r;
+	(void)pthread_mutex_lock(&p->mu);
+	p->started = true;
+	if (p->all)
+		call_ender(p);
+	(void)pthread_mutex_unlock(&p->mu);
 }
 
 void park_stop(struct park *p)
@@ -429,7 +440,5 @@ void park_stop(struct park *p)
 	(void)pthread_cond_broadcast(&p->more);
 	(void)pthread_mutex_unlock(&p->mu);
 	resume_all(list, -EIO);
-	if (p->started)
-		(void)pthread_join(p->thread, NULL);
-	p->started = false;
+	helper_join(&p->helper);
 }

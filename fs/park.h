@@ -50,8 +50,8 @@ struct park_config {
 struct park;
 struct park *park_new(const struct park_config *c) must_check; /* NULL: out of memory */
 
-/* Starts the thread that ends waits; after every fork. */
-int park_start(struct park *p, struct err *e) must_check;
+/* From now on there may be the thread that ends waits; after every fork. */
+void park_start(struct park *p);
 
 /* Resumes everything with -EIO, ends the thread. Nothing may be parked afterwards. */
 void park_stop(struct park *p);

@@ -22,11 +22,10 @@ struct push {
 	struct view_cell *shown;
 	_Atomic uint64_t listed[LISTED]; /* ids, by their hash */
 	_Atomic uint64_t reader;         /* the last id that was read */
-	pthread_t thread;
-	bool running;
 	pthread_mutex_t mu;
 	pthread_cond_t news;
 	/* guarded by mu */
+	struct helper helper;
 	bool stop;
 	struct job jobs[JOBS_MAX]; /* a ring */
 	unsigned first, count;
@@ -53,6 +52,8 @@ void push_free(struct push *p)
 	free(p);
 }
 
+static void *run(void *arg);
+
 /* ---- what the loops' threads say ---- */
 
 static _Atomic uint64_t *remembered(struct push *p, uint64_t dir)
@@ -65,8 +66,9 @@ static void add_job(struct push *p, const struct job *j)
 	(void)pthread_mutex_lock(&p->mu);
 	if (p->count < JOBS_MAX) {
 		p->jobs[(p->first + p->count) % JOBS_MAX] = *j;
-		if (p->count++ == 0)
-			(void)pthread_cond_signal(&p->news);
+		p->count++;
+		if (!p->stop && helper_call(&p->helper, &p->news, run, p, NULL) < 0)
+			p->count--;
 	}
 	(void)pthread_mutex_unlock(&p->mu);
 }
@@ -97,19 +99,20 @@ void push_read(struct push *p, struct conn *c, struct view *v, uint64_t ino)
 
 static bool next_job(struct push *p, struct job *ret)
 {
-	bool stop;
+	bool go_on;
 
 	(void)pthread_mutex_lock(&p->mu);
-	while (!p->stop && p->count == 0)
-		(void)pthread_cond_wait(&p->news, &p->mu);
-	stop = p->stop;
-	if (!stop) {
+	while (!p->stop && p->count == 0 && helper_wait(&p->news, &p->mu))
+		;
+	go_on = !p->stop && p->count > 0;
+	p->helper.here = go_on;
+	if (go_on) {
 		*ret = p->jobs[p->first];
 		p->first = (p->first + 1) % JOBS_MAX;
 		p->count--;
 	}
 	(void)pthread_mutex_unlock(&p->mu);
-	return !stop;
+	return go_on;
 }
 
 /* 0, also for what is not to be given; or what the kernel says. */
@@ -147,31 +150,22 @@ static void run_job(struct push *p, const struct job *j, void *buf)
 static void *run(void *arg)
 {
 	struct push *p = arg;
-	void *buf = malloc(FILE_MAX);
+	auto_free void *buf = malloc(FILE_MAX);
 	struct job j;
 
-	while (buf && next_job(p, &j))
-		run_job(p, &j, buf);
-	free(buf);
+	while (next_job(p, &j))
+		if (buf)
+			run_job(p, &j, buf);
 	return NULL;
-}
-
-int push_start(struct push *p, struct err *e)
-{
-	int r = thread_start(&p->thread, run, p, e);
-
-	p->running = r == 0;
-	return r;
 }
 
 void push_stop(struct push *p)
 {
-	if (!p || !p->running)
+	if (!p)
 		return;
 	(void)pthread_mutex_lock(&p->mu);
 	p->stop = true;
 	(void)pthread_cond_signal(&p->news);
 	(void)pthread_mutex_unlock(&p->mu);
-	(void)pthread_join(p->thread, NULL);
-	p->running = false;
+	helper_join(&p->helper);
 }

@@ -15,7 +15,6 @@ struct push;
 
 /* Borrows `shown`. NULL: out of memory. */
 struct push *push_new(struct view_cell *shown) must_check;
-int push_start(struct push *p, struct err *e) must_check;
 void push_stop(struct push *p); /* before the sessions are destroyed; NULL is fine */
 void push_free(struct push *p); /* NULL is fine */
 

@@ -4,6 +4,7 @@
 #include "core/log.h"
 #include "core/thread.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
@@ -102,6 +103,41 @@ static bool touched(struct relock *r)
 	return yes;
 }
 
+/* By a deleting that began with the lock or has not come to it, it may be seconds to the other. */
+static bool lock_is_gone(const struct relock *r)
+{
+	static const char *const names[] = { "package-lock.json", "npm-shrinkwrap.json",
+					     PROJECT_LOCK };
+	auto_close int fd = open(r->c.project->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (r->lock_name || fd < 0)
+		return false;
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (faccessat(fd, names[i], F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+			return false;
+	return true;
+}
+
+static bool shows_nothing(const struct relock *r)
+{
+	auto_free char *path = NULL;
+	const struct dirent *entry;
+	bool empty = true;
+	DIR *d;
+
+	if (asprintf(&path, "%s/node_modules", r->c.project->dir) < 0) {
+		path = NULL;
+		return false;
+	}
+	d = opendir(path);
+	if (!d)
+		return false;
+	while (empty && (entry = readdir(d)))
+		empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+	(void)closedir(d);
+	return empty;
+}
+
 static bool stopped(struct relock *r, bool *ret_asked)
 {
 	bool stop;
@@ -117,7 +153,7 @@ static void *run(void *arg)
 {
 	struct relock *r = arg;
 	int64_t first = 0, last = 0; /* changes not looked at yet; 0: none */
-	bool asked;
+	bool asked, gone = false;
 
 	while (!stopped(r, &asked)) {
 		struct pollfd p[] = { { .fd = r->wake, .events = POLLIN },
@@ -130,9 +166,16 @@ static void *run(void *arg)
 			(void)touched(r);
 			first = last = 0;
 			look_and_tell(r);
+			gone = lock_is_gone(r);
 			continue;
 		}
-		if (poll(p, ARRAY_LEN(p), first ? (int)(due - now) : -1) < 0 && errno != EINTR)
+		if (gone && shows_nothing(r))
+			r->c.gone(r->c.arg);
+		if (poll(p, ARRAY_LEN(p),
+			 first  ? (int)(due - now)
+			 : gone ? RELOCK_GONE_MS
+				: -1) < 0 &&
+		    errno != EINTR)
 			break;
 		if (p[0].revents)
 			(void)!read(r->wake, &(uint64_t){ 0 }, sizeof(uint64_t));

@@ -14,11 +14,16 @@
 /* Somebody who writes all the time does not put it off for longer than the second. */
 #define RELOCK_QUIET_MS  100
 #define RELOCK_LATEST_MS 2000
+#define RELOCK_GONE_MS   300 /* how often it looks whether all is gone, once the lock is */
 
 struct relock_config {
 	struct server *server;
 	/* As for the mount; borrowed while it runs. `dir` is set. */
 	const struct cmd_project_options *project;
+	/* The project is being deleted, or was: there is no lock any more, and all that the mount
+	 * showed has been removed. Called on the thread, again and again until it is stopped. */
+	void (*gone)(void *arg);
+	void *arg;
 };
 
 struct relock;

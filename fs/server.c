@@ -339,17 +339,14 @@ int server_start(struct server *s, struct err *e)
 	(void)mallopt(M_MMAP_THRESHOLD, 128 * 1024);
 	r = start_fetch(s, e);
 
-	if (r == 0)
-		r = park_start(s->park, e);
-	if (r == 0 && s->crew)
-		r = crew_start(s->crew, CREW_THREADS, e);
+	park_start(s->park);
+	if (s->crew)
+		crew_start(s->crew, CREW_THREADS);
 	if (r == 0)
 		r = start_ahead(s, e);
 	for (unsigned i = 0; i < s->mount_count && r == 0; i++)
 		if (s->mounts[i].conn.session)
 			r = mounts_serve(&s->mounts[i], e);
-	if (r == 0 && s->push)
-		r = push_start(s->push, e);
 	return r == 0 ? minder_start(s, e) : r;
 }
 

@@ -1,5 +1,6 @@
 /* server_priv.h - a server from the inside; server*.c and minder.c only. */
 #pragma once
+#include "core/thread.h"
 #include "fetch/fetch.h"
 #include "fs/ahead.h"
 #include "fs/ops_priv.h"
@@ -39,13 +40,15 @@ struct server {
 
 	/* The minder: tells the kernel what a package that has come has changed, leaves out what
 	 * the registry does not have, prefetches. It alone calls fuse_lowlevel_notify_*, which
-	 * waits for requests in the same directory; so it holds nothing meanwhile. */
-	pthread_t minder;
-	bool minding;
+	 * waits for requests in the same directory; so it holds nothing meanwhile. It is there
+	 * while there is something to do. */
+	struct store_root *root; /* the minder's; NULL: none is kept */
 	pthread_mutex_t mu;
 	pthread_cond_t news;
 	/* guarded by mu */
-	bool stop;
+	struct helper minder;
+	bool begun, stop;
+	bool trimmed;         /* since the last news */
 	struct parcel **come; /* packages to be looked at */
 	size_t come_count, come_cap;
 	struct parcel **missing; /* optional ones that are not in the registry */
@@ -54,8 +57,7 @@ struct server {
 	struct basis *next;       /* the lock to show from now on; NULL: the same */
 	int answer;               /* to the last one answered; minder only writes it */
 	struct err answer_err;
-	uint64_t dones;   /* counts fetches that ended */
-	uint64_t trimmed; /* of these, when memory was last given back */
+	uint64_t dones; /* counts fetches that ended */
 };
 
 /* Which nodes are there: not those that the registry lacks, nor those whose install scripts failed.

@@ -207,7 +207,8 @@ int state_lock(struct state *s, unsigned wait_ms, struct err *e)
 	return 0;
 }
 
-int state_each(int (*fn)(void *arg, const char *mountpoint), void *arg, struct err *e)
+int state_folders(int (*fn)(void *arg, const char *dir, const char *mountpoint), void *arg,
+		  struct err *e)
 {
 	auto_free char *base = state_base();
 	struct dirent *de;
@@ -220,23 +221,43 @@ int state_each(int (*fn)(void *arg, const char *mountpoint), void *arg, struct e
 	if (!dir)
 		return errno == ENOENT ? 0 : err_set(e, -errno, "%s: %s", base, strerror(errno));
 	while (r == 0 && (de = readdir(dir))) {
-		auto_free char *file = NULL, *text = NULL;
+		auto_free char *folder = NULL, *file = NULL, *text = NULL;
 		size_t len = 0;
 
 		if (strlen(de->d_name) != STATE_ID_LEN)
 			continue;
-		if (asprintf(&file, "%s/mountpoint", de->d_name) < 0) {
-			file = NULL;
+		if (asprintf(&folder, "%s/%s", base, de->d_name) < 0 ||
+		    asprintf(&file, "%s/mountpoint", folder) < 0) {
 			r = -ENOMEM;
 			break;
 		}
-		if (file_read_all(dirfd(dir), file, PATH_MAX, &text, &len, NULL) < 0 || len < 2)
+		if (file_read_all(AT_FDCWD, file, PATH_MAX, &text, &len, NULL) < 0 || len < 2)
 			continue;
 		text[len - 1] = '\0';
-		r = fn(arg, text);
+		r = fn(arg, folder, text);
 	}
 	closedir(dir);
 	return r;
+}
+
+struct each {
+	int (*fn)(void *arg, const char *mountpoint);
+	void *arg;
+};
+
+static int each_one(void *arg, const char *dir, const char *mountpoint)
+{
+	const struct each *each = arg;
+
+	(void)dir;
+	return each->fn(each->arg, mountpoint);
+}
+
+int state_each(int (*fn)(void *arg, const char *mountpoint), void *arg, struct err *e)
+{
+	struct each each = { .fn = fn, .arg = arg };
+
+	return state_folders(each_one, &each, e);
 }
 
 char *state_path(const struct state *s, const char *name)

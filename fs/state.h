@@ -49,6 +49,24 @@ int state_lock(struct state *s, unsigned wait_ms, struct err *e) must_check;
 /* Calls fn for every mount point that has a state folder; stops when fn returns non-zero. */
 int state_each(int (*fn)(void *arg, const char *mountpoint), void *arg, struct err *e) must_check;
 
+/* The same, with the state folders' paths. */
+int state_folders(int (*fn)(void *arg, const char *dir, const char *mountpoint), void *arg,
+		  struct err *e) must_check;
+
+/* ---- projects that are gone (state_gone.c) ----
+ *
+ * The state of a mount point whose project's folder is not there any more is worth nothing, unless
+ * something was written into the mount (upper_unused(), or an upper set aside) or packages without
+ * integrity were pinned: that stays until somebody deletes it. */
+
+/* Removes what is worth nothing and what no daemon serves. A worktree more or less each minute
+ * leaves no heap: a daemon does it once it serves. */
+void state_tidy(void);
+
+/* Calls fn for each of those that stay, with what was written into the mount and where it is. */
+int state_each_gone(int (*fn)(void *arg, const char *dir, const char *mountpoint), void *arg,
+		    struct err *e) must_check;
+
 /* The folder of what can be made again, made if it is missing; the caller frees. NULL: there is
  * none that is ours alone, or no memory. */
 char *state_cache(void) must_check;

@@ -157,6 +157,17 @@ static int set_aside(struct upper *u, char **ret_aside, struct err *e)
 		       u->dir, strerror(errno));
 }
 
+/* What an upper without a file in it still has. */
+static void forget_removed(const struct upper *u)
+{
+	static const char *const files[] = { "removed", "names", "scripts" };
+
+	for (size_t i = 0; i < ARRAY_LEN(files); i++)
+		(void)unlinkat(u->fd, files[i], 0);
+	upper_empty(u->fd, "tree", "");
+	upper_empty(u->fd, "pkg", "");
+}
+
 static int identify(struct upper *u, const struct upper_config *c, char **ret_aside, struct err *e)
 {
 	struct owner now = { 0 }, was = { 0 };
@@ -164,7 +175,10 @@ static int identify(struct upper *u, const struct upper_config *c, char **ret_as
 
 	if (r == 0)
 		r = read_identity(u->fd, u->dir, &was, e);
-	if (r == 0 && !same_owner(&now, &was)) {
+	if (r == 0 && !same_owner(&now, &was) && upper_unused(u->dir)) {
+		forget_removed(u); /* of a worktree that was made anew at the same place, say */
+		r = -ENOENT;
+	} else if (r == 0 && !same_owner(&now, &was)) {
 		r = set_aside(u, ret_aside, e);
 		if (r == 0)
 			r = open_folder(u, true, e);

@@ -48,8 +48,9 @@
  *
  * `identity` has two lines, "dxfs upper 1" and "project <inode> <birth time, ns> <device>". An
  * upper whose project is another one (deleted, cloned anew) is renamed to <upper>.aside-<n> and a
- * fresh one begun; the device counts only where there is no birth time. A version that is not ours
- * is refused. The folder is under flock while it is open: two mounts cannot use one upper.
+ * fresh one begun, if there is a file in it; the device counts only where there is no birth time.
+ * A version that is not ours is refused. The folder is under flock while it is open: two mounts
+ * cannot use one upper.
  *
  * Node ids. What was copied up in place keeps the id that the view gave it; where it lies follows
  * from the id. Nodes that the lower does not have get ids from UPPER_INO_FIRST up, new in every

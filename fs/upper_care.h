@@ -32,6 +32,10 @@ typedef int upper_item_fn(void *arg, const struct upper_item *item);
 int upper_each(struct upper *u, struct view *v, upper_item_fn *fn, void *arg,
 	       struct err *e) must_check;
 
+/* Was no file written into this upper? Only things removed, perhaps, or folders made; or there is
+ * no upper. */
+bool upper_unused(const char *dir);
+
 /* Opens what lies at a path relative to the upper's folder, as open(2) with these flags; the
  * descriptor, or a negative errno. Never through a symbolic link, which a program may have put
  * where a folder was: then, as where a folder is none, -ENOENT. With O_PATH it may be one itself.
