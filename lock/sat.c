@@ -73,10 +73,11 @@ static int place_as(const struct sat *m, const struct sat_found *found, bool fal
 
 /* npm's placing of what was found. What it would call a conflict is let be here, and counted. */
 static int place(const struct sat *m, const struct sat_found *found, struct ideal_result *ret,
-		 struct err *e)
+		 bool *ret_forced, struct err *e)
 {
 	int r = place_as(m, found, m->waived, false, ret, e);
 
+	*ret_forced = r < 0;
 	if (r < 0)
 		r = place_as(m, found, m->waived, true, ret, e);
 	return r < 0 && !m->waived ? place_as(m, found, true, true, ret, e) : r;
@@ -176,22 +177,33 @@ static bool learn(struct sat *m, const struct sat_found *found, const struct gra
 struct best {
 	struct ideal_result result;
 	uint32_t bad, count;
+	bool refused; /* what does not hold npm would not let be */
 	bool newest;
 };
 
 static int try_found(struct sat *m, const struct sat_found *found, struct best *ret, struct err *e)
 {
-	int r = place(m, found, &ret->result, e);
+	const struct ideal_options *o = m->d.o;
+	bool forced;
+	int r = place(m, found, &ret->result, &forced, e);
 
 	if (r < 0)
 		return r;
 	ret->bad = count_bad(ret->result.graph);
+	ret->refused = ret->bad && !o->force && (forced || o->strict_peer_deps);
 	return count_versions(ret->result.graph, &ret->count);
 }
 
 static void best_release(struct best *b)
 {
 	ideal_result_release(&b->result);
+}
+
+static bool is_better(const struct best *a, const struct best *b)
+{
+	if (!b->result.graph || a->refused != b->refused)
+		return !b->result.graph || b->refused;
+	return a->bad < b->bad || (a->bad == b->bad && a->count < b->count);
 }
 
 static void replace(struct best *old, struct best *by)
@@ -232,8 +244,7 @@ static int one_round(struct sat *m, int64_t deadline, struct best *best, struct 
 		     is_found(m, &found, now.result.graph);
 	if (now.bad)
 		r = learn(m, &found, now.result.graph) ? -EAGAIN : block(m, &found);
-	if (!best->result.graph || now.bad < best->bad ||
-	    (now.bad == best->bad && now.count < best->count))
+	if (is_better(&now, best))
 		replace(best, &now);
 	return r;
 }
@@ -289,6 +300,8 @@ static int solve(struct sat *m, struct ideal_result *ret, struct sat_report *rep
 		if (r == 0)
 			replace(&best, &again);
 	}
+	if (r == 0 && best.refused)
+		r = -EAGAIN;
 	if (r < 0)
 		return r;
 	report->cands = m->cand_count;

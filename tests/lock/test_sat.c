@@ -392,6 +392,9 @@ static int compare(const struct small *s)
 		cr_expect(r < 0);
 		return 1;
 	}
+	/* There is one, which npm's way does not come to. */
+	if (r == -ENOTSUP && strstr(e.msg, "npm's placing has no place"))
+		return 0;
 	if (r < 0)
 		(void)fprintf(stderr, "%s%s\n%s; not %x\n", text, manifest, e.msg, best);
 	cr_assert(r == 0);
@@ -433,7 +436,7 @@ Test(sat, random_universes_with_peers)
 		same += compare(&s);
 	}
 	/* Deeper down the peers of some cannot be placed as they were counted. */
-	cr_expect(same >= 280);
+	cr_expect(same >= 290);
 }
 
 /* ---- limits ---- */
