@@ -35,7 +35,10 @@ void rm_tree(int dirfd, const char *name)
 	FTSENT *at;
 	FTS *f;
 
-	(void)snprintf(path, sizeof path, "/proc/self/fd/%d/%s", dirfd, name);
+	if (name[0] == '/')
+		(void)snprintf(path, sizeof path, "%s", name);
+	else
+		(void)snprintf(path, sizeof path, "/proc/self/fd/%d/%s", dirfd, name);
 	f = fts_open(paths, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
 	while (f && (at = fts_read(f)))
 		remove_one(f, at);

@@ -1,9 +1,11 @@
 #include "fetch/catalog_npm.h"
 
 #include "core/file.h"
+#include "fetch/git.h"
 #include "fetch/http.h"
 #include "fetch/ingest.h"
 #include "fetch/metadata.h"
+#include "fetch/pack.h"
 #include "fetch/source.h"
 #include "lock/graph.h"
 #include "lock/published.h"
@@ -318,7 +320,7 @@ static void tarball_release(struct tarball *t)
 }
 #define auto_tarball cleanup(tarball_release)
 
-static int get_tarball(struct catalog_npm *c, const struct catalog_package *pkg,
+static int get_tarball(struct catalog_npm *c, const struct catalog_package *pkg, bool may_pack,
 		       struct tarball *ret, struct err *e)
 {
 	const struct fetch_pkg p = { .name = pkg->name,
@@ -328,9 +330,11 @@ static int get_tarball(struct catalog_npm *c, const struct catalog_package *pkg,
 	auto_source struct source from = { 0 };
 	int r = source_of(&from, c->rc, c->project_dir, &p, e);
 
-	if (r == 0 && from.kind == SOURCE_PACK)
+	if (r == 0 && from.kind == SOURCE_PACK && !may_pack)
 		return err_set(e, -ENOENT, "only npm can pack it");
-	if (r == 0 && from.kind == SOURCE_URL)
+	if (r == 0 && from.kind == SOURCE_PACK)
+		r = pack(&ret->local, &ret->bytes.len, from.what, NULL, NULL, e);
+	else if (r == 0 && from.kind == SOURCE_URL)
 		r = download(c, &from, pkg->integrity, &ret->body, e);
 	else if (r == 0)
 		r = file_read_all(AT_FDCWD, from.what, CATALOG_TARBALL_MAX, &ret->local,
@@ -348,7 +352,7 @@ static int files(void *self, const struct catalog_package *pkg, const char *cons
 		 size_t count, cJSON **ret, struct err *e)
 {
 	auto_tarball struct tarball t = { .files = INGEST_FILES_INIT };
-	int r = get_tarball(self, pkg, &t, e);
+	int r = get_tarball(self, pkg, false, &t, e);
 
 	for (size_t i = 0; i < count && r == 0; i++)
 		ret[i] = file_json(&t.files.list, paths[i]);
@@ -415,7 +419,7 @@ static int contents(void *self, const struct catalog_package *pkg, struct catalo
 		.manifests = cJSON_CreateObject(), .integrity = malloc(DIGEST_TEXT_MAX)
 	};
 	struct digest d;
-	int r = get_tarball(self, pkg, &t, e);
+	int r = get_tarball(self, pkg, true, &t, e);
 
 	if (!made.manifests || !made.integrity)
 		return err_set(e, -ENOMEM, "out of memory");
@@ -452,6 +456,15 @@ static int packument(void *self, const char *name, const struct packument **ret,
 	return metadata_get(c->metadata, name, ret, e);
 }
 
+static int git(void *self, const struct spec *s, struct catalog_git *ret, struct err *e)
+{
+	const struct catalog_npm *c = self;
+
+	if (npmrc_bool(c->rc, "offline", false))
+		return err_set(e, -ENETUNREACH, "offline: no git repository is asked");
+	return git_package(s, ret, e);
+}
+
 struct catalog catalog_npm(struct catalog_npm *c)
 {
 	return (struct catalog){ .manifest = manifest,
@@ -459,6 +472,7 @@ struct catalog catalog_npm(struct catalog_npm *c)
 				 .files = files,
 				 .contents = contents,
 				 .packument = c->metadata ? packument : NULL,
+				 .git = git,
 				 .self = c };
 }
 

@@ -11,6 +11,14 @@
 
 #define LOOK_MS 200 /* how often `stop` is looked at */
 
+static bool is_key(const char *have, const char *set, bool fold)
+{
+	size_t len = strcspn(set, "=");
+
+	return have[strcspn(have, "=")] && strcspn(have, "=") == len &&
+	       (fold ? strncasecmp(have, set, len) : strncmp(have, set, len)) == 0;
+}
+
 int child_env(const char ***ret, const char *const *set, bool fold)
 {
 	size_t n = 0, more = 0, kept = 0;
@@ -26,18 +34,14 @@ int child_env(const char ***ret, const char *const *set, bool fold)
 	for (size_t i = 0; i < n; i++) {
 		size_t k = 0;
 
-		for (; k < more; k++) {
-			size_t len = strcspn(set[k], "=") + 1;
-
-			if (fold ? strncasecmp(environ[i], set[k], len) == 0
-				 : strncmp(environ[i], set[k], len) == 0)
-				break;
-		}
+		while (k < more && !is_key(environ[i], set[k], fold))
+			k++;
 		if (k == more)
 			env[kept++] = environ[i];
 	}
 	for (size_t k = 0; k < more; k++)
-		env[kept++] = set[k];
+		if (strchr(set[k], '='))
+			env[kept++] = set[k];
 	*ret = env;
 	return 0;
 }

@@ -23,6 +23,20 @@ static inline void catalog_contents_release(struct catalog_contents *c)
 	free(c->integrity);
 }
 
+/* What a git dependency means today. */
+struct catalog_git {
+	char *resolved;  /* for the lock: the address and the commit */
+	cJSON *manifest; /* the package.json there, with what it says of folders of bins worked out
+			  */
+};
+static inline void catalog_git_release(struct catalog_git *g)
+{
+	free(g->resolved);
+	cJSON_Delete(g->manifest);
+}
+#define auto_catalog_git cleanup(catalog_git_release)
+
+struct spec;
 struct catalog {
 	/* The manifest of name@version (a version of the packument), owned by the caller.
 	 * -ENOENT: the registry does not have it; other errors: it could not be asked. */
@@ -43,5 +57,8 @@ struct catalog {
 	/* All versions of a package, owned by the catalog while it lives. -ENOENT as above. May be
 	 * NULL: nothing can be resolved. */
 	int (*packument)(void *self, const char *name, const struct packument **ret, struct err *e);
+	/* A spec of type SPEC_GIT; *ret is owned by the caller. -ENOENT: the repository does not
+	 * have it; other errors: it could not be asked. May be NULL: there is no git. */
+	int (*git)(void *self, const struct spec *s, struct catalog_git *ret, struct err *e);
 	void *self;
 };

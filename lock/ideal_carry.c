@@ -56,6 +56,31 @@ int ideal_load_tarball(struct ideal *d, struct iload *l, const struct spec *s,
 	return l->pkg->integrity ? 0 : ideal_stick(d, -ENOMEM);
 }
 
+/* ---- git ---- */
+
+int ideal_load_git(struct ideal *d, struct iload *l, const struct spec *s)
+{
+	const struct catalog *c = d->o->catalog;
+	auto_catalog_git struct catalog_git got = { 0 };
+	struct err e = { 0 };
+	int r = -ENOENT;
+
+	if (c->git)
+		r = c->git(c->self, s, &got, &e);
+	else
+		(void)err_set(&e, r, "%s: no git repository can be asked", l->name->text);
+	if (r < 0) {
+		r = err_wrap(&e, r, "%s", l->name->text);
+		return fail(d, l, r, &e);
+	}
+	l->pkg = ideal_pkg_of(d, got.manifest, l->name->text, true, &e);
+	if (!l->pkg)
+		return ideal_stick(d, -ENOMEM);
+	l->pkg->file = false;
+	l->pkg->resolved = arena_strdup(&d->arena, got.resolved);
+	return l->pkg->resolved ? 0 : ideal_stick(d, -ENOMEM);
+}
+
 /* ---- bundles ---- */
 
 struct carried {

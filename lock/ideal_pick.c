@@ -378,11 +378,13 @@ static int load_other(struct ideal *d, struct iload *l, const char *where)
 	struct err e = { 0 };
 	struct spec here;
 
-	if (l->spec->good &&
-	    spec_parse(&here, slice_str(l->name->text), slice_str(l->spec->text), slice_str(where),
-		       &d->arena, &e) == 0 &&
-	    (here.type == SPEC_REMOTE || here.type == SPEC_FILE))
-		return ideal_load_tarball(d, l, &here, NULL);
+	if (l->spec->good && spec_parse(&here, slice_str(l->name->text), slice_str(l->spec->text),
+					slice_str(where), &d->arena, &e) == 0) {
+		if (here.type == SPEC_REMOTE || here.type == SPEC_FILE)
+			return ideal_load_tarball(d, l, &here, NULL);
+		if (here.type == SPEC_GIT)
+			return ideal_load_git(d, l, &here);
+	}
 	(void)err_set(&e, -EOPNOTSUPP, "%s: \"%s\" is nothing that can be resolved", l->name->text,
 		      l->spec->text);
 	return failed(d, l, -EOPNOTSUPP, e.msg);

@@ -8,6 +8,8 @@
 /* What another tool's lock pins, as npm takes it from a yarn.lock (Arborist's checkYarnLock()): a
  * version of the registry, or else what lies at the address. */
 
+#define COMMIT_MIN 7u /* digits of a commit, cut short as bun does */
+
 enum likeness { SAME, APART, OTHER };
 
 /* Do two digests speak of the same bytes? APART: no kind of digest is in both. */
@@ -160,6 +162,23 @@ static bool fits(const struct ispec *spec, const struct pin *pin)
 	       semver_range_test(&spec->range, &v);
 }
 
+/* The same repository at the commit that the pin ends in: "...#<commit>", ".../tar.gz/<commit>". */
+static struct ispec *at_commit(struct ideal *d, struct ispec *spec, const struct pin *pin)
+{
+	size_t n = pin->resolved ? strlen(pin->resolved) : 0, len = 0,
+	       head = strcspn(spec->text, "#");
+	const char *path = strstr(spec->text + head, "path:"), *text;
+
+	while (len < n && strchr("0123456789abcdef", pin->resolved[n - len - 1]))
+		len++;
+	if (len < COMMIT_MIN || len == n || !strchr("#/", pin->resolved[n - len - 1]))
+		return spec;
+	text = arena_printf(&d->arena, "%.*s#%s%s%.*s", (int)head, spec->text,
+			    pin->resolved + n - len, path ? "::" : "",
+			    path ? (int)strcspn(path, "#") : 0, path ? path : "");
+	return text ? ideal_spec_of(d, text) : NULL;
+}
+
 static void warn(struct ideal *d, const struct iname *name, const struct ispec *spec,
 		 const struct pin *pin)
 {
@@ -182,8 +201,12 @@ const struct iload *ideal_load_pinned(struct ideal *d, struct iname *name, struc
 
 	if (l)
 		return l;
-	if (spec->type == SPEC_FILE || spec->type == SPEC_DIRECTORY || spec->type == SPEC_GIT)
+	if (spec->type == SPEC_GIT)
+		spec = at_commit(d, spec, pin);
+	if (spec && spec->type > SPEC_TAG && spec->type != SPEC_REMOTE)
 		return ideal_load_plain(d, name, spec, where);
+	if (!spec)
+		return NULL;
 	if (!fits(spec, pin)) {
 		warn(d, name, spec, pin);
 		return ideal_load_plain(d, name, spec, where);

@@ -321,6 +321,8 @@ void ideal_hint(struct ideal *d, struct ipkg *pkg);
 /* Fills `l` from a tarball at a URL or path, which must have the digest (NULL: any). */
 int ideal_load_tarball(struct ideal *d, struct iload *l, const struct spec *s,
 		       const char *integrity);
+/* And from a repository. */
+int ideal_load_git(struct ideal *d, struct iload *l, const struct spec *s);
 /* Puts what a bundler's tarball carries below it. */
 int ideal_open_bundle(struct ideal *d, struct inode *n);
 

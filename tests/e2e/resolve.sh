@@ -30,7 +30,7 @@ crafted() {
 known=' strays strays-unlisted '
 if command -v npm >/dev/null && [ "$(npm --version | cut -d. -f1)" = 11 ]; then
 	differ=''
-	all='aliases bins bundles carried-modules case-of-names containers cycles folder-bins-later overrides platform-refused workspaces'
+	all='aliases bins bundles carried-modules case-of-names containers cycles folder-bins-later git overrides platform-refused workspaces'
 	[ -z "${RESOLVE_ALL:-}" ] || all=$(cd "$FIXTURES/projects" && echo *)
 	for name in $all; do
 		[ -d "$FIXTURES/projects/$name" ] || continue
