@@ -12,32 +12,43 @@ static int64_t now_s(void)
 
 static _Atomic uint64_t *remembered(struct listed *l, uint64_t dir)
 {
-	return &l->by_name[(dir * UINT64_C(0x9e3779b97f4a7c15)) >> 54];
+	return &l->bare[(dir * UINT64_C(0x9e3779b97f4a7c15)) >> 54];
 }
 
-static void give_all(struct listed *l)
+static void go_on(struct listed *l, enum listed_how how, int64_t now)
 {
-	atomic_store_explicit(&l->all_until, now_s() + LISTED_QUIET_S + 1, memory_order_relaxed);
+	atomic_store_explicit(&l->until_s[how], now + LISTED_QUIET_S + 1, memory_order_relaxed);
 }
 
-bool listed_all(struct listed *l, uint64_t dir)
+static bool wanted(struct listed *l, enum listed_how how)
 {
-	int64_t until = atomic_load_explicit(&l->all_until, memory_order_relaxed);
+	int64_t until = atomic_load_explicit(&l->until_s[how], memory_order_relaxed), now;
 
-	if (until && now_s() < until) {
-		give_all(l);
-		return true;
-	}
+	if (!until)
+		return false;
+	now = now_s();
+	if (now >= until)
+		return false;
+	go_on(l, how, now);
+	return true;
+}
+
+enum listed_how listed_how(struct listed *l, uint64_t dir)
+{
+	if (wanted(l, LISTED_ALL))
+		return LISTED_ALL;
 	atomic_store_explicit(remembered(l, dir), dir, memory_order_relaxed);
-	return false;
+	return wanted(l, LISTED_DIRS) ? LISTED_DIRS : LISTED_NAMES;
 }
 
-bool listed_asked(struct listed *l, uint64_t dir)
+bool listed_asked(struct listed *l, uint64_t dir, bool is_dir)
 {
+	enum listed_how how = is_dir ? LISTED_DIRS : LISTED_ALL;
+
 	if (atomic_load_explicit(remembered(l, dir), memory_order_relaxed) != dir)
 		return false;
-	if (atomic_exchange_explicit(&l->asked, dir, memory_order_relaxed) != dir)
+	if (atomic_exchange_explicit(&l->asked[how], dir, memory_order_relaxed) != dir)
 		return false;
-	give_all(l);
-	return true;
+	go_on(l, how, now_s());
+	return !is_dir;
 }

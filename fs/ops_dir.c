@@ -30,7 +30,7 @@ int ask_lookup(struct ask *a, struct upper_call *c)
 	}
 	if (r == 0)
 		ops_reply_entry(a, &entry);
-	if (r == 0 && !S_ISDIR(entry.st.st_mode) && listed_asked(s->listed, a->ino))
+	if (r == 0 && listed_asked(s->listed, a->ino, S_ISDIR(entry.st.st_mode)))
 		push_listed(s->push, a->ino);
 	if (r == -ENOENT)
 		reply_nothing(a);
@@ -79,7 +79,7 @@ struct filler {
 	struct ask *ask;
 	char *buf;
 	size_t used;
-	bool all; /* else attributes of directories only */
+	enum listed_how how;
 };
 
 static bool is_dots(const char *name)
@@ -122,7 +122,8 @@ static bool fill_low(void *arg, struct slice name, const struct view_attr *attr,
 	struct upper_entry entry = {
 		.ino = attr->ino,
 		.st = ops_stat(f->ask->conn, attr),
-		.bare = attr->bare || (!f->all && !S_ISDIR(attr->mode)),
+		.bare = attr->bare || f->how == LISTED_NAMES ||
+			(f->how == LISTED_DIRS && !S_ISDIR(attr->mode)),
 	};
 	char text[256];
 
@@ -136,28 +137,27 @@ static bool fill_low(void *arg, struct slice name, const struct view_attr *attr,
 int ask_list(struct ask *a, struct upper_call *c)
 {
 	const struct ops_server *s = server_ops(a->conn->server);
+	static const enum upper_list of[] = { [LISTED_NAMES] = UPPER_LIST_NAMES,
+					      [LISTED_DIRS] = UPPER_LIST_DIRS,
+					      [LISTED_ALL] = UPPER_LIST_ALL };
 	bool plus = a->kind == ASK_READDIRPLUS;
 	struct filler f = {
 		.ask = a,
 		.buf = ops_buffer(a->size),
-		.all = plus && listed_all(s->listed, a->ino),
+		.how = plus ? listed_how(s->listed, a->ino) : LISTED_NAMES,
 	};
 	int r;
 
 	if (!f.buf)
 		return -ENOMEM;
 	if (c->u)
-		r = upper_list(c, a->ino, a->off,
-			       !plus   ? UPPER_LIST_NAMES
-			       : f.all ? UPPER_LIST_ALL
-				       : UPPER_LIST_DIRS,
-			       fill, &f);
+		r = upper_list(c, a->ino, a->off, plus ? of[f.how] : UPPER_LIST_PLAIN, fill, &f);
 	else
 		r = view_list(c->v, a->ino, a->off, fill_low, &f, c->ret_wait, c->e);
 	if (r != 0 && f.used == 0)
 		return r;
 	(void)fuse_reply_buf(a->req, f.buf, f.used);
-	if (f.all)
+	if (f.how == LISTED_ALL)
 		push_listed(s->push, a->ino);
 	return 0;
 }

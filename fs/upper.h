@@ -121,10 +121,12 @@ ssize_t upper_read(struct upper_call *c, uint64_t ino, void *buf, size_t n,
 		   uint64_t off) must_check;
 
 enum upper_list {
-	UPPER_LIST_NAMES, /* nothing is given out; what is not known has the ino 0xffffffff */
-	UPPER_LIST_ALL,  /* each entry that fn takes is given out, but "." and ".." and bare ones */
-	UPPER_LIST_DIRS, /* the same, with all bare that the upper has no part in and is no
-			    directory */
+	UPPER_LIST_PLAIN, /* nothing is given out; what is not known has the ino 0xffffffff */
+	/* Each entry that fn takes is given out, but "." and ".." and bare ones. Bare is, of what
+	 * the upper has no part in: */
+	UPPER_LIST_NAMES, /* everything */
+	UPPER_LIST_DIRS,  /* all but directories */
+	UPPER_LIST_ALL,   /* nothing but what the view says */
 };
 
 /* As view_list(). */

@@ -232,7 +232,7 @@ struct merger {
 
 static bool emit(struct merger *m, const char *name, const struct child *ch, uint64_t cookie)
 {
-	bool counted = m->how != UPPER_LIST_NAMES && (ch->has_up || !ch->low.bare);
+	bool counted = m->how != UPPER_LIST_PLAIN && (ch->has_up || !ch->low.bare);
 	struct upper_entry entry;
 	int r = child_entry(m->c, m->dir, name, ch, counted, &entry);
 
@@ -272,13 +272,14 @@ static bool emit_low(void *arg, struct slice name, const struct view_attr *attr,
 
 	if (name.len >= sizeof text)
 		return true; /* no path could name it */
-	ch.low.bare |= m->how == UPPER_LIST_DIRS && !S_ISDIR(attr->mode);
+	ch.low.bare |=
+		m->how == UPPER_LIST_NAMES || (m->how == UPPER_LIST_DIRS && !S_ISDIR(attr->mode));
 	memcpy(text, name.ptr, name.len);
 	text[name.len] = '\0';
 	if (strcmp(text, ".") == 0 || strcmp(text, "..") == 0)
 		return emit_dots(m, text, attr->ino, cookie);
 	if (is_package(m, attr->ino)) {
-		bool bare = attr->bare;
+		bool bare = ch.low.bare;
 		int r = child_find(m->c, m->spot, text, &ch);
 
 		if (r != 0)

@@ -91,7 +91,7 @@ static bool stop_at_name(void *arg, const char *name, const struct upper_entry *
 int upper_is_empty(struct upper_call *c, uint64_t dir)
 {
 	bool any = false;
-	int r = upper_list(c, dir, 0, UPPER_LIST_NAMES, stop_at_name, &any);
+	int r = upper_list(c, dir, 0, UPPER_LIST_PLAIN, stop_at_name, &any);
 
 	return r ? r : any ? -ENOTEMPTY : 0;
 }

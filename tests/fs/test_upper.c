@@ -461,13 +461,13 @@ Test(upper, lists_on_from_where_it_was_while_names_go, .init = setup, .fini = te
 		cr_assert_eq(make(path, S_IFREG | 0644), 0);
 	}
 	cr_assert_eq(find("node_modules/.c", &at), 0);
-	cr_assert_eq(upper_list(&c, at.ino, 0, UPPER_LIST_NAMES, note, &n), 0);
+	cr_assert_eq(upper_list(&c, at.ino, 0, UPPER_LIST_PLAIN, note, &n), 0);
 	/* one name at a time, each removed once it was seen */
 	for (uint64_t cookie = 0; seen < 20; seen++) {
 		char list[1024], one[96];
 
 		n = (struct names){ 0 };
-		cr_assert_eq(upper_list(&c, at.ino, cookie, UPPER_LIST_NAMES, note, &n), 0);
+		cr_assert_eq(upper_list(&c, at.ino, cookie, UPPER_LIST_PLAIN, note, &n), 0);
 		snprintf(list, sizeof list, "%s", n.text);
 		cr_assert(list[0], "%u names were seen", seen);
 		*strchr(list, ' ') = '\0';
