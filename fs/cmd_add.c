@@ -1,7 +1,9 @@
+#include "core/file.h"
 #include "fs/cmd.h"
 #include "fs/cmd_lock.h"
 #include "fs/cmd_project.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 
 static const char usage_add[] =
@@ -14,7 +16,8 @@ static const char usage_add[] =
 	"      --save-peer      into peerDependencies\n"
 	"  -P, --save-prod      into dependencies\n"
 	"  -E, --save-exact     the very version, not a range\n"
-	"Without an option, a package stays where it stands, and a new one is in dependencies.\n";
+	"Without an option, a package stays where it stands, and a new one is in dependencies.\n"
+	"Where there is no package.json, neither here nor further up, one is made here.\n";
 
 static const char usage_remove[] =
 	"usage: dx remove NAME...\n"
@@ -25,31 +28,66 @@ static const char usage_update[] =
 	"Resolves anew, with the newest versions that package.json allows: of the named packages\n"
 	"wherever they stand, or of all. package.json stays as it is.\n";
 
-/* Opens the project and resolves it with the changes that were asked for. */
-static int run(const char *who, struct project_edits *edits, const char *const *update,
-	       bool update_all, struct err *e)
+/* As npm does for `npm install NAME` in a folder that is no project. */
+static int new_manifest(struct err *e)
 {
-	auto_cmd_project struct cmd_project c = CMD_PROJECT_INIT;
-	struct sat_report report = { 0 };
-	struct cmd_resolve ask = { .edits = edits,
-				   .update = update,
-				   .update_all = update_all,
-				   .build = sat_resolve,
-				   .build_arg = &report };
-	auto_lock struct lock *l = NULL;
-	int r = cmd_project_open(&c, NULL, e);
+	auto_close int fd = open("package.json", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 
-	if (r == 0 && edits && !edits->prefix)
-		edits->prefix = npmrc_bool(c.npmrc, "save-exact", false)
+	if (fd < 0 || file_write_all(fd, "{}\n", 3) < 0)
+		return err_set(e, -errno, "cannot make package.json here: %s", strerror(errno));
+	return 0;
+}
+
+static int resolve(struct cmd_project *c, const char *who, struct project_edits *edits,
+		   const struct cmd_resolve *what, struct err *e)
+{
+	struct sat_report report = { 0 };
+	struct cmd_resolve ask = *what;
+	auto_lock struct lock *l = NULL;
+	int r;
+
+	ask.edits = edits;
+	ask.build = sat_resolve;
+	ask.build_arg = &report;
+
+	if (c->workspace && edits)
+		return err_set(e, -ENOTSUP,
+			       "%.120s is a workspace of %.120s, of which only the root's own "
+			       "package.json is changed here: change the workspace's by hand, "
+			       "then `dx lock`",
+			       c->workspace, c->project.dir);
+	if (edits && !edits->prefix)
+		edits->prefix = npmrc_bool(c->npmrc, "save-exact", false)
 					? ""
-					: npmrc_get(c.npmrc, "save-prefix");
-	if (r == 0)
-		r = cmd_project_resolve(&c, &ask, &l, e);
+					: npmrc_get(c->npmrc, "save-prefix");
+	r = cmd_project_resolve(c, &ask, &l, e);
 	if (r < 0)
 		return r;
 	cmd_lock_solved(&report);
-	cmd_project_show(&c, who);
-	return cmd_lock_summary(l, &c.project, e);
+	cmd_project_show(c, who);
+	return cmd_lock_summary(l, &c->project, e);
+}
+
+/* Opens the project and resolves it with the changes that were asked for. */
+static int run(const char *who, struct project_edits *edits, const struct cmd_resolve *what,
+	       bool may_make, struct err *e)
+{
+	auto_cmd_project struct cmd_project c = CMD_PROJECT_INIT;
+	int r = cmd_project_open(&c, NULL, e);
+	bool made = r == -ENOENT && may_make;
+
+	if (made) {
+		cmd_project_release(&c);
+		r = new_manifest(e);
+		made = r == 0;
+		if (made)
+			r = cmd_project_open(&c, NULL, e);
+	}
+	if (r == 0)
+		r = resolve(&c, who, edits, what, e);
+	if (r < 0 && made)
+		(void)unlink("package.json");
+	return r;
 }
 
 /* "name@spec" in two. */
@@ -99,7 +137,7 @@ int cmd_add(int argc, char **argv)
 					   : NULL;
 	}
 	if (r == 0)
-		r = run("dx add", &edits, NULL, false, &e);
+		r = run("dx add", &edits, &(struct cmd_resolve){ 0 }, true, &e);
 	free(edits.list);
 	return cmd_end("dx add", r, &e);
 }
@@ -116,7 +154,7 @@ int cmd_remove(int argc, char **argv)
 	edits.list = calloc((size_t)(argc - optind), sizeof *edits.list);
 	for (int i = optind; i < argc && edits.list; i++)
 		edits.list[edits.count++].name = argv[i];
-	r = edits.list ? run("dx remove", &edits, NULL, false, &e)
+	r = edits.list ? run("dx remove", &edits, &(struct cmd_resolve){ 0 }, false, &e)
 		       : err_set(&e, -ENOMEM, "out of memory");
 	free(edits.list);
 	return cmd_end("dx remove", r, &e);
@@ -125,12 +163,14 @@ int cmd_remove(int argc, char **argv)
 int cmd_update(int argc, char **argv)
 {
 	const struct cmd_option options[] = { { 0 } };
+	struct cmd_resolve ask = { 0 };
 	struct err e = { 0 };
 	int r, rc = cmd_options(argc, argv, options, usage_update, 0, argc);
 
 	if (rc >= 0)
 		return rc;
-	r = run("dx update", NULL, optind < argc ? (const char *const *)&argv[optind] : NULL,
-		optind == argc, &e);
+	ask.update = optind < argc ? (const char *const *)&argv[optind] : NULL;
+	ask.update_all = optind == argc;
+	r = run("dx update", NULL, &ask, false, &e);
 	return cmd_end("dx update", r, &e);
 }

@@ -320,7 +320,9 @@ static void print_tree(const struct listing *l, struct buf *b)
 {
 	const struct lines *s = choose_lines();
 
-	buf_addf(b, "%s %s", l->items[0].id, l->p->dir);
+	/* npm calls a project without a name by its folder's. */
+	buf_addf(b, "%s%s %s", l->g->nodes[0].pkg_name ? "" : strrchr(l->p->dir, '/') + 1,
+		 l->items[0].id, l->p->dir);
 	cmd_end_line(b, 0);
 	if (l->items[0].count == 0)
 		buf_addf(b, "%s%s(empty)\n", s->last, s->leaf);

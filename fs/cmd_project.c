@@ -34,12 +34,16 @@ static int read_settings(struct cmd_project *p, struct err *e)
 
 int cmd_project_open(struct cmd_project *ret, const struct cmd_project_options *o, struct err *e)
 {
-	int r;
+	auto_free char *found = NULL;
+	int r = 0;
 
 	if (o)
 		ret->o = *o;
 	ret->cache_dir = state_cache();
-	r = project_open(&ret->project, ret->o.dir ? ret->o.dir : ".", e);
+	if (!ret->o.dir)
+		r = project_find(".", &found, &ret->workspace, e);
+	if (r == 0)
+		r = project_open(&ret->project, found ? found : ret->o.dir, e);
 	if (r == 0)
 		r = read_settings(ret, e);
 	if (r == 0)
@@ -62,6 +66,7 @@ void cmd_project_release(struct cmd_project *p)
 	project_release(&p->project);
 	free(p->metadata_dir);
 	free(p->cache_dir);
+	free(p->workspace);
 	*p = (struct cmd_project)CMD_PROJECT_INIT;
 }
 

@@ -8,7 +8,7 @@
 
 /* Borrowed while the cmd_project lives. */
 struct cmd_project_options {
-	const char *dir;             /* the project's folder; NULL: the current one */
+	const char *dir;             /* the project's folder; NULL: project_find() */
 	const char *lock_file;       /* a DXL to use instead of the project's lock; NULL: none */
 	const char *registry;        /* NULL: as configured */
 	const char *os, *cpu, *libc; /* NULL: as configured, else this machine's */
@@ -31,6 +31,7 @@ struct cmd_project {
 	struct catalog catalog;
 	char *metadata_dir; /* owned */
 	char *cache_dir;    /* owned: derived locks, node's version (fs/state.h); NULL: none */
+	char *workspace;    /* the folder of its workspace that we are in, or NULL; owned */
 };
 #define CMD_PROJECT_INIT                                                                           \
 	{                                                                                          \

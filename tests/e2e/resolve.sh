@@ -117,6 +117,29 @@ fails 1 "$DXFS_BIN/dx" lock --explain leaf@77
 grep -q 'what is asked for is leaf@"77", and the registry has no version' "$T/out" || fail "leaf@77: $(cat "$T/out")"
 dx lock --explain leaf@2 | grep -q 'Nothing stands in the way of leaf@2' || fail 'leaf@2 goes with plugs 1.1.0'
 
+# --- from a folder inside, and where there is no project yet ---
+mkdir -p src/deep
+(cd src/deep && dx add leaf@1.0.0)
+grep -q '"leaf": "^1.0.0"' package.json || fail 'add, from inside'
+(cd src/deep && dx ls) | grep -q "leaf@1.0.0" || fail 'ls, from inside'
+mkdir -p "$T/new" && cd "$T/new"
+fails 1 "$DXFS_BIN/dx" lock
+fails 1 "$DXFS_BIN/dx" add no-such-package
+[ -z "$(ls -A)" ] || fail "add that fails leaves here: $(ls -A)"
+dx add leaf@^1.0.0
+printf '{\n  "dependencies": {\n    "leaf": "^1.1.0"\n  }\n}\n' | cmp - package.json || fail 'add: a new package.json'
+dx ls | grep -q "^new@ " || fail 'ls: called by its folder'
+cd "$T/p"
+echo '{"name":"p","workspaces":["ws/*"]}' >package.json
+mkdir -p ws/w
+echo '{"name":"w"}' >ws/w/package.json
+(cd ws/w && dx lock)
+[ ! -e ws/w/dx.lock ] || fail 'a workspace has a lock of its own'
+cd ws/w
+fails 1 "$DXFS_BIN/dx" add leaf
+grep -q "is a workspace of" "$T/out" || fail "$(cat "$T/out")"
+cd "$T/p"
+
 # --- what cannot be resolved ---
 refuses() { # refuses MANIFEST WORDS
 	echo "$1" >package.json

@@ -130,6 +130,46 @@ Test(project, a_folder_without_any_of_the_files_is_none)
 	cr_assert_eq(project_open(&p, "/nonexistent", &e), -ENOENT);
 }
 
+/* The folder below the project's that a command without one works on, and the workspace's. */
+static void finds(const struct place *w, const char *from, const char *want, const char *workspace)
+{
+	auto_free char *at = NULL, *expected = NULL, *root = NULL, *ws = NULL, *ws_expected = NULL;
+
+	cr_assert(asprintf(&at, "%s/%s", w->project, from) > 0);
+	cr_assert(asprintf(&expected, "%s%s", w->project, want) > 0);
+	cr_assert(!workspace || asprintf(&ws_expected, "%s/%s", w->project, workspace) > 0);
+	cr_assert_eq(project_find(at, &root, &ws, NULL), 0);
+	cr_assert_str_eq(root, expected);
+	cr_assert_eq(ws != NULL, workspace != NULL);
+	if (workspace)
+		cr_assert_str_eq(ws, ws_expected);
+}
+
+Test(project, is_found_from_below_as_npm_finds_it)
+{
+	auto_place struct place w = new_place();
+	auto_free char *root = NULL, *ws = NULL;
+
+	make_folder(&w, "a/b");
+	make_folder(&w, "ws/w/src");
+	make_folder(&w, "other");
+	finds(&w, "a/b", "/a/b", NULL); /* no project anywhere: the folder itself */
+	put(&w, "package.json", WS_MANIFEST);
+	finds(&w, "", "", NULL);
+	finds(&w, "a/b", "", NULL);
+	finds(&w, "ws/w/src", "", NULL); /* no package.json of its own yet */
+	put(&w, "ws/w/package.json", "{\"name\":\"w\"}");
+	finds(&w, "ws/w/src", "", "ws/w");
+	finds(&w, "ws/w", "", "ws/w");
+	put(&w, "other/package.json", "{}");
+	finds(&w, "other", "/other", NULL);
+	make_folder(&w, "a/b/node_modules");
+	finds(&w, "a/b", "/a/b", NULL);
+	put(&w, "package.json", "not JSON, \"workspaces\"");
+	finds(&w, "ws/w", "/ws/w", NULL);
+	cr_assert_eq(project_find("/nonexistent", &root, &ws, NULL), -ENOENT);
+}
+
 Test(project, npms_locks_come_before_ours)
 {
 	auto_place struct place w = new_place();
