@@ -1,8 +1,6 @@
 #include "core/clock.h"
 #include "lock/sat_priv.h"
 
-#include <stdio.h>
-
 /* Why there is no answer: demands are taken away as long as what is left cannot be had together.
  * What then is left is minimal, and is told from the project on, each demand behind the one that
  * leads to it. */
@@ -277,77 +275,139 @@ static void tell_conflict(const struct sat *m, struct buf *b, const struct core 
 
 /* ---- what would help ---- */
 
-/* Another version than package.json allows of what it asks for. The packages must be looked at once
- * more. */
-static bool would_help(const struct sat *m, const char *name, char *ret, size_t size)
+/* The same project, were these to be had in any version. All is looked at once more. */
+static int relax(const struct sat *m, const char *const *names, bool guarded, struct sat *ret)
 {
-	struct buf nothing = BUF_INIT(1 << 20);
-	struct err e = { 0 };
-	struct sat o = { .relaxed = name,
-			 .ask_name = m->ask_name,
-			 .ask_spec = m->ask_spec,
-			 .reach = SAT_PUBLISHED };
-	bool found = false;
-	int r = sat_start(&o, m->d.o, &nothing, &e);
+	int r;
 
+	*ret = (struct sat){ .relaxed = names,
+			     .ask_name = m->ask_name,
+			     .ask_spec = m->ask_spec,
+			     .reach = SAT_PUBLISHED };
+	r = sat_start(ret, m->d.o, m->d.warnings, NULL);
 	if (r == 0)
-		r = sat_explore(&o);
+		r = sat_explore(ret);
 	if (r == 0)
-		r = sat_say_all(&o, false);
+		r = sat_say_all(ret, guarded);
 	if (r == 0)
-		solver_deadline(o.solver, now_ms() + EXPLAIN_MS);
-	for (uint32_t i = 0; i < o.class_count && r == 0 && !found; i++) {
-		const struct sat_class *c = &o.classes[i];
+		solver_deadline(ret->solver, now_ms() + EXPLAIN_MS);
+	return r;
+}
+
+/* The best version of the name that the project can have, from now on; NULL: none. */
+static const char *have(struct sat *m, const char *name)
+{
+	for (uint32_t i = 0; i < m->class_count; i++) {
+		const struct sat_class *c = &m->classes[i];
 
 		if (strcmp(c->name->text, name) != 0)
 			continue;
-		for (uint32_t k = 0; k < c->cand_count && !found; k++) {
-			int var = sat_seen_var(&o, 0, c->cands[k]);
+		for (uint32_t k = 0; k < c->cand_count; k++) {
+			int var = sat_seen_var(m, 0, c->cands[k]);
 
 			if (!var)
 				continue;
-			solver_assume(o.solver, var);
-			found = solver_ask(o.solver, 0) == SOLVER_YES;
-			if (found)
-				(void)snprintf(ret, size, "%s", o.cands[c->cands[k]].pkg->version);
+			solver_assume(m->solver, var);
+			if (solver_ask(m->solver, 0) != SOLVER_YES)
+				continue;
+			solver_say(m->solver, var, 0, 0, 0);
+			return m->cands[c->cands[k]].pkg->version;
 		}
 	}
-	sat_release(&o);
-	buf_release(&nothing);
-	return found;
+	return NULL;
 }
 
-static void tell_help(const struct sat *m, struct buf *b, const struct core *c)
+/* What package.json itself asks for in the core, each once behind those that are listed. */
+static uint32_t list_asked(const struct sat *m, const struct core *c, const char **names,
+			   uint32_t count)
 {
-	uint32_t tried = 0, told = 0;
+	for (uint32_t i = 0; i < c->count && count < EXPLAIN_TRY; i++) {
+		const struct sat_edge *e =
+			c->list[i].from == SAT_FROM_TOP ? top_edge(m, &c->list[i]) : NULL;
+		const char *name = m->classes[c->list[i].to].name->text;
+		bool known = !e || m->demands[e->demand].raw ||
+			     (m->ask_name && strcmp(m->ask_name, name) == 0);
+
+		for (uint32_t k = 0; k < count && !known; k++)
+			known = strcmp(names[k], name) == 0;
+		if (!known)
+			names[count++] = name;
+	}
+	return count;
+}
+
+static bool tell_one(const struct sat *m, struct buf *b, const char *name, bool first)
+{
+	const char *const names[] = { name, NULL };
+	struct sat o;
+	const char *version = relax(m, names, false, &o) == 0 ? have(&o, name) : NULL;
+
+	if (version)
+		buf_addf(b, "%s%s@%s", first ? "In package.json this would do: " : ", or ", name,
+			 version);
+	sat_release(&o);
+	return version != NULL;
+}
+
+static void tell_these(struct sat *o, struct buf *b, const char *const *names)
+{
+	buf_addstr(b, "In package.json these would do together: ");
+	for (uint32_t i = 0; names[i]; i++) {
+		const char *version = have(o, names[i]);
+
+		buf_addf(b, "%s%s%s%s", i ? ", " : "", names[i], version ? "@" : "",
+			 version ? version : "");
+	}
+	buf_addstr(b, "\n");
+}
+
+/* Frees what is in the way, as long as something is; true: that was enough. `names` has room for
+ * EXPLAIN_TRY and the NULL behind, and `count` of them. */
+static bool tell_together(const struct sat *m, struct buf *b, const char **names, uint32_t count)
+{
+	bool done = false;
+
+	for (uint32_t before = 0; !done && count > before;) {
+		struct core c cleanup(core_release) = { 0 };
+		struct sat o;
+		int r = relax(m, names, true, &o);
+		enum solver_answer a = r == 0 ? find_core(&o, &c) : SOLVER_UNKNOWN;
+
+		before = count;
+		if (a == SOLVER_NO)
+			count = list_asked(&o, &c, names, count);
+		/* The names are of another model, and go with it. */
+		for (uint32_t i = before; i < count; i++)
+			names[i] = arena_strdup((struct arena *)&m->d.arena, names[i]);
+		sat_release(&o);
+		if (a != SOLVER_YES)
+			continue;
+		done = relax(m, names, false, &o) == 0;
+		if (done)
+			tell_these(&o, b, names);
+		sat_release(&o);
+	}
+	return done;
+}
+
+static void tell_help(struct sat *m, struct buf *b, const struct core *c)
+{
+	const char *names[EXPLAIN_TRY + 1] = { NULL };
+	uint32_t count = list_asked(m, c, names, 0), told = 0;
 	const struct sat_edge *only =
 		c->count == 1 && c->list[0].from & SAT_FROM_TOP ? top_edge(m, &c->list[0]) : NULL;
 
 	/* No version of what nobody has would do. */
 	if (only && !m->demands[only->demand].pack)
 		return;
-
-	for (uint32_t i = 0; i < c->count && tried < EXPLAIN_TRY; i++) {
-		const struct sat_edge *e =
-			c->list[i].from == SAT_FROM_TOP ? top_edge(m, &c->list[i]) : NULL;
-		const char *name = m->classes[c->list[i].to].name->text;
-		char version[SEMVER_TEXT_MAX];
-
-		if (!e || m->demands[e->demand].raw ||
-		    (m->ask_name && strcmp(m->ask_name, name) == 0))
-			continue;
-		tried++;
-		if (!would_help(m, name, version, sizeof version))
-			continue;
-		buf_addf(b, "%s%s@%s", told++ ? ", or " : "In package.json this would do: ", name,
-			 version);
-	}
+	for (uint32_t i = 0; i < count; i++)
+		told += tell_one(m, b, names[i], told == 0);
 	if (told)
 		buf_addstr(b, "\n");
-	else
+	else if (!tell_together(m, b, names, count))
 		buf_addstr(b,
-			   "No other version of one dependency of package.json would do; more than "
-			   "one has to change, or an override to say what is to be taken.\n");
+			   "No other version of what package.json asks for would do; an override "
+			   "can say what is to be taken.\n");
 }
 
 /* ---- the whole ---- */

@@ -390,8 +390,8 @@ static bool ask_otherwise(struct sat *m, struct itemplate_edge *te)
 		return true;
 	if (m->ask_name && strcmp(te->name->text, m->ask_name) == 0)
 		spec = m->ask_spec;
-	else if (m->relaxed && strcmp(te->name->text, m->relaxed) == 0)
-		spec = "*";
+	for (const char *const *s = m->relaxed; s && *s && !spec; s++)
+		spec = strcmp(te->name->text, *s) == 0 ? "*" : NULL;
 	if (spec)
 		te->spec = ideal_spec_of(&m->d, spec);
 	return te->spec != NULL;

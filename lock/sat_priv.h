@@ -104,9 +104,10 @@ enum sat_reach { SAT_ASKED, SAT_PUBLISHED, SAT_ALL };
 
 struct sat {
 	struct ideal d;
-	/* What package.json is taken to say: of `ask_name` that, of `relaxed` anything. NULL: as it
-	 * stands. */
-	const char *ask_name, *ask_spec, *relaxed;
+	/* What package.json is taken to say: of `ask_name` that, of those in `relaxed`
+	 * (NULL-terminated) anything. NULL: as it stands. */
+	const char *ask_name, *ask_spec;
+	const char *const *relaxed;
 	bool whole; /* no version is left out for a better one: to be told of */
 	enum sat_reach reach;
 	bool far_seen;    /* something was not */

@@ -499,9 +499,8 @@ static void expect_why(const char *universe, const char *manifest, const char *p
 	}
 }
 
-static const char only_more[] = "No other version of one dependency of package.json would do; more "
-				"than one has to change, or an override to say what is to be "
-				"taken.\n";
+static const char only_more[] = "No other version of what package.json asks for would do; an "
+				"override can say what is to be taken.\n";
 
 static void expect_only(const char *universe, const char *manifest, const char *package,
 			const char *because)
