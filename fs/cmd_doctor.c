@@ -32,7 +32,7 @@ int cmd_doctor(int argc, char **argv)
 {
 	bool json = false, bad = false;
 	const struct cmd_option options[] = { { "json", .given = &json }, { 0 } };
-	struct doctor_check checks[DOCTOR_CHECKS_MAX];
+	struct doctor_check checks[DOCTOR_CHECKS_MAX + 1];
 	struct err e = { 0 };
 	unsigned count;
 	int rc = cmd_options(argc, argv, options, usage, 0, 0);
@@ -40,6 +40,7 @@ int cmd_doctor(int argc, char **argv)
 	if (rc >= 0)
 		return rc;
 	count = doctor_run(checks);
+	doctor_registry(&checks[count++]);
 	for (unsigned i = 0; i < count; i++) {
 		bad |= checks[i].finding == FINDING_BAD;
 		if (json)

@@ -13,6 +13,8 @@
 #include <sys/vfs.h>
 #include <time.h>
 
+#define INOTIFY_FEW 64 /* an editor and a bundler or two take a dozen */
+
 struct doctor {
 	struct doctor_check *checks;
 	unsigned count;
@@ -88,6 +90,18 @@ static void check_kernel(struct doctor *d)
 		c->finding = FINDING_NOTE;
 		advise(c, "before 5.1 every opened folder costs two messages; all works, slower");
 	}
+}
+
+static void check_proc(struct doctor *d)
+{
+	struct doctor_check *c = add(d, "/proc");
+
+	if (access("/proc/self/mountinfo", R_OK) == 0) {
+		found(c, FINDING_OK, "mounted");
+		return;
+	}
+	found(c, FINDING_BAD, "is not mounted");
+	advise(c, "run `mount -t proc proc /proc`, in a chroot or container too");
 }
 
 static void check_device(struct doctor *d)
@@ -181,7 +195,66 @@ static void check_userns(struct doctor *d)
 		advise(c, "rootless containers need `sysctl user.max_user_namespaces` above 0");
 		return;
 	}
+	if (read_line("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", line,
+		      sizeof line) &&
+	    strcmp(line, "0") != 0) {
+		found(c, FINDING_NOTE, "AppArmor lets only programs with a profile have them");
+		advise(c, "rootless containers whose engine has no profile cannot mount for "
+			  "themselves; `sysctl kernel.apparmor_restrict_unprivileged_userns=0`");
+		return;
+	}
 	found(c, FINDING_OK, "allowed");
+}
+
+/* Each mount of a user that follows its lock has one inotify instance. */
+static void check_watches(struct doctor *d)
+{
+	struct doctor_check *c = add(d, "inotify");
+	char instances[32] = "", watches[32] = "";
+
+	if (!read_line("/proc/sys/fs/inotify/max_user_instances", instances, sizeof instances) ||
+	    !read_line("/proc/sys/fs/inotify/max_user_watches", watches, sizeof watches)) {
+		found(c, FINDING_NOTE, "its limits cannot be read");
+		return;
+	}
+	found(c, FINDING_OK, "at most %s instances, %s watches a user", instances, watches);
+	if (strtoul(instances, NULL, 10) < INOTIFY_FEW || strtoul(watches, NULL, 10) < 1024) {
+		c->finding = FINDING_NOTE;
+		advise(c, "mounts beyond that do not follow a lock that changes; raise "
+			  "fs.inotify.max_user_instances and max_user_watches with sysctl");
+	}
+}
+
+static unsigned long count_fuse_mounts(void)
+{
+	FILE *f = fopen("/proc/self/mounts", "re");
+	char line[4096];
+	unsigned long n = 0;
+
+	while (f && fgets(line, sizeof line, f))
+		n += strstr(line, " fuse") != NULL;
+	if (f)
+		(void)fclose(f);
+	return n;
+}
+
+/* fusermount3 counts the mounts of types fuse and fuseblk of everybody. */
+static void check_mount_max(struct doctor *d)
+{
+	struct doctor_check *c = add(d, "mount_max");
+	unsigned long max = 1000, is = count_fuse_mounts(); /* fusermount3's own default */
+	FILE *f = fopen("/etc/fuse.conf", "re");
+	char line[256];
+
+	while (f && fgets(line, sizeof line, f))
+		(void)sscanf(line, " mount_max = %lu", &max);
+	if (f)
+		(void)fclose(f);
+	found(c, FINDING_OK, "%lu of %lu mounts of FUSE", is, max);
+	if (geteuid() != 0 && is + 16 > max) {
+		c->finding = is < max ? FINDING_NOTE : FINDING_BAD;
+		advise(c, "raise `mount_max` in /etc/fuse.conf, or unmount some");
+	}
 }
 
 static void check_limits(struct doctor *d)
@@ -207,12 +280,19 @@ static const char *fs_name(long type)
 		{ 0xEF53, "ext4" },           { 0x58465342, "xfs" },       { 0x9123683E, "btrfs" },
 		{ 0x01021994, "tmpfs" },      { 0x794c7630, "overlayfs" }, { 0x6969, "nfs" },
 		{ (long)0xFF534D42, "cifs" }, { 0x2FC12FC1, "zfs" },       { 0x65735546, "fuse" },
+		{ 0x01021997, "9p" },         { (long)0xFE534D42, "smb" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
 		if (names[i].type == type)
 			return names[i].name;
 	return "file system of unknown type";
+}
+
+static bool is_remote(long type)
+{
+	return type == 0x6969 || type == (long)0xFF534D42 || type == (long)0xFE534D42 ||
+	       type == 0x01021997;
 }
 
 /* The nearest folder of the path that exists. */
@@ -256,14 +336,21 @@ static void check_store(struct doctor *d)
 	store_close(s);
 	found(c, free_mb < 1024 ? FINDING_NOTE : FINDING_OK, "%s on %s, %llu MiB free", dir,
 	      fs_name((long)sfs.f_type), (unsigned long long)free_mb);
-	if (free_mb < 1024)
+	if (free_mb < 1024) {
 		advise(c, "`dx store gc` frees what no project needs");
+	} else if (is_remote((long)sfs.f_type)) {
+		c->finding = FINDING_NOTE;
+		advise(c, "its index is shared memory under locks, which only a local file system "
+			  "keeps right; set DX_STORE to a local folder");
+	}
 }
 
 static void check_clock(struct doctor *d)
 {
 	struct doctor_check *c = add(d, "clock");
+	auto_free char *store = store_default_dir();
 	time_t now = time(NULL);
+	struct stat st;
 	struct tm tm;
 	char text[32];
 
@@ -271,6 +358,11 @@ static void check_clock(struct doctor *d)
 	if (tm.tm_year + 1900 < 2024) {
 		found(c, FINDING_NOTE, "%s", text);
 		advise(c, "it is wrong: TLS certificates will be refused");
+		return;
+	}
+	if (store && stat(store, &st) == 0 && st.st_mtime > now + 60) {
+		found(c, FINDING_NOTE, "%s, and the store was written later than that", text);
+		advise(c, "one of the two times is wrong: `dx store gc` goes by them");
 		return;
 	}
 	found(c, FINDING_OK, "%s", text);
@@ -308,14 +400,17 @@ unsigned doctor_run(struct doctor_check ret[DOCTOR_CHECKS_MAX])
 	struct doctor d = { .checks = ret };
 
 	check_kernel(&d);
+	check_proc(&d);
 	check_device(&d);
 	check_fusermount(&d);
 	check_apparmor(&d);
 	check_allow_other(&d);
 	check_userns(&d);
 	check_limits(&d);
+	check_watches(&d);
+	check_mount_max(&d);
+	check_clock(&d); /* before the store is opened, which may write there */
 	check_store(&d);
-	check_clock(&d);
 	check_stale(&d);
 	return d.count;
 }

@@ -1,7 +1,8 @@
 /* doctor.h - what this machine allows, what is missing, how to mend it.
  *
  * Each check is one line: what was looked at, what was found, what to do. Nothing is changed
- * (but the index of a store that has none or a damaged one), and nothing waits. */
+ * (but the index of a store that has none or a damaged one), and nothing waits but the question to
+ * the registry, which is asked last. */
 #pragma once
 #include "core/buf.h"
 
@@ -18,3 +19,7 @@ struct doctor_check {
 
 /* Runs all checks; the number of them. The store is the default one. */
 unsigned doctor_run(struct doctor_check ret[DOCTOR_CHECKS_MAX]);
+
+/* Asks the registry that the current folder's settings name (fs/doctor_registry.c): one more. */
+#define DOCTOR_REGISTRY_MS 2000
+void doctor_registry(struct doctor_check *ret);
