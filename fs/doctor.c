@@ -215,6 +215,8 @@ static void check_watches(struct doctor *d)
 	if (!read_line("/proc/sys/fs/inotify/max_user_instances", instances, sizeof instances) ||
 	    !read_line("/proc/sys/fs/inotify/max_user_watches", watches, sizeof watches)) {
 		found(c, FINDING_NOTE, "its limits cannot be read");
+		advise(c, "a kernel without inotify, or no /proc: a lock that changes may not be "
+			  "followed");
 		return;
 	}
 	found(c, FINDING_OK, "at most %s instances, %s watches a user", instances, watches);
