@@ -161,11 +161,19 @@ static bool emit(void *arg, struct slice name, const struct view_attr *a, uint64
 	return w->r == 0;
 }
 
+/* The root folder of a package. */
+static bool is_place(const struct view *v, uint64_t ino)
+{
+	return view_ino_entry(ino) == 0 && view_place(v, ino)->kind == TREE_PACKAGE;
+}
+
 static int fill(struct writer *w)
 {
 	struct parcel *wait;
 	int r;
 
+	if (is_place(w->job->view, w->folder->ino))
+		atomic_fetch_add(&w->job->counts->places_done, 1);
 	w->dirfd = openat(w->job->rootfd, *w->folder->path ? w->folder->path : ".",
 			  O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (w->dirfd < 0)
@@ -397,7 +405,11 @@ int export_view(struct view *v, const char *dir, unsigned threads, struct export
 		struct err *e)
 {
 	struct writing w = { .threads = threads, .counts = counts };
+	const struct tree *t = view_tree(v);
 	int r = each_root(v, dir, look, NULL, e);
 
+	for (uint32_t i = 0; i < t->count; i++)
+		if (t->nodes[i].kind == TREE_PACKAGE)
+			atomic_fetch_add(&counts->places, 1);
 	return r < 0 ? r : each_root(v, dir, write_one, &w, e);
 }

@@ -13,6 +13,7 @@
 
 struct export_counts {
 	_Atomic uint64_t files, dirs, links, bytes;
+	_Atomic uint64_t places, places_done; /* where a package stands: all, and those begun */
 };
 
 /* Writes the view's roots: node_modules to `dir`, an absolute path whose parent folder exists;

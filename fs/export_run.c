@@ -1,6 +1,7 @@
 #include "fs/export_run.h"
 
 #include "core/file.h"
+#include "core/thread.h"
 #include "fetch/fetch.h"
 #include "fs/cmd_view.h"
 #include "fs/progress.h"
@@ -193,6 +194,55 @@ static bool stands(const struct exporting *x)
 	       memcmp(have, want, len) == 0;
 }
 
+/* Shows how far the threads that write are. */
+struct watching {
+	struct export_counts *counts;
+	pthread_t thread;
+	pthread_mutex_t mu;
+	pthread_cond_t ended;
+	bool end; /* guarded by mu */
+};
+
+static void *watch(void *arg)
+{
+	struct watching *w = arg;
+	struct progress progress = { .to = stderr };
+
+	(void)pthread_mutex_lock(&w->mu);
+	while (!w->end) {
+		struct timespec until;
+
+		(void)clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_nsec += LOOK_MS * 1000000L;
+		until.tv_sec += until.tv_nsec / 1000000000;
+		until.tv_nsec %= 1000000000;
+		if (pthread_cond_timedwait(&w->ended, &w->mu, &until) == ETIMEDOUT)
+			progress_show(&progress, w->counts->places_done, w->counts->places,
+				      w->counts->bytes);
+	}
+	(void)pthread_mutex_unlock(&w->mu);
+	progress_hide(&progress);
+	return NULL;
+}
+
+/* Without the thread it goes on, and says nothing. */
+static int export_watched(struct exporting *x, unsigned threads, struct err *e)
+{
+	struct watching w = { .counts = x->counts,
+			      .mu = PTHREAD_MUTEX_INITIALIZER,
+			      .ended = PTHREAD_COND_INITIALIZER };
+	bool watched = thread_start(&w.thread, watch, &w, NULL) == 0;
+	int r = export_view(x->v.view, x->target, threads, x->counts, e);
+
+	(void)pthread_mutex_lock(&w.mu);
+	w.end = true;
+	(void)pthread_cond_signal(&w.ended);
+	(void)pthread_mutex_unlock(&w.mu);
+	if (watched)
+		(void)pthread_join(w.thread, NULL);
+	return r;
+}
+
 static int run(struct exporting *x, struct err *e)
 {
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -212,7 +262,7 @@ static int run(struct exporting *x, struct err *e)
 	if (r < 0)
 		return r;
 	(void)umask(0);
-	r = export_view(x->v.view, x->target, threads, x->counts, e);
+	r = export_watched(x, threads, e);
 	(void)umask(x->umask);
 	return r;
 }

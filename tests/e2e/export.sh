@@ -18,6 +18,16 @@ mkdir empty
 dx export --offline empty >"$T/out"
 "$TREECMP" out empty
 
+# On a terminal it says how far it is, by the places where a package stands; not into a file.
+if command -v script >/dev/null; then
+	TERM=xterm script -qc "'$DXFS_BIN/dx' export --offline shown" "$T/typescript" >/dev/null
+	"$TREECMP" out shown
+	rm -rf shown
+fi
+dx export --offline plain 2>"$T/err" >/dev/null
+same "nothing but the result" "" "$(cat "$T/err")"
+rm -rf plain
+
 # What stands there stays.
 echo mine >empty/mine
 fails 1 dx export empty
