@@ -9,7 +9,7 @@
 /* Larger than the index of nine packages in ten: one pread opens those. */
 #define DXP_FIRST_READ 8192
 /* Stays in the second-level cache between the copy and the hashes. */
-#define DXP_CHUNK (256u << 10)
+#define DXP_CHUNK (1u << 20)
 
 /* One allocation: this, the index as on disk, the marks. Nothing but the marks changes. */
 struct dxp {

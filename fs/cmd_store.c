@@ -6,13 +6,15 @@
 #include <stdio.h>
 #include <time.h>
 
-#define GRACE_S    (24u * 3600)      /* a package that was put within a day stays */
-#define ROOT_AGE_S (30u * 24 * 3600) /* a project not mounted for a month gives up its packages */
+#define GRACE_S        (24u * 3600) /* a package that was put within a day stays */
+#define ROOT_AGE_D     30u          /* a project not mounted for a month gives up its packages */
+#define ROOT_AGE_D_MAX 10000u
 
 static const char usage[] =
 	"usage: dx store verify [--json]       check every blob in full, quarantine bad ones\n"
-	"       dx store gc [--dry-run] [--json]\n"
-	"                                      remove what no project needs\n"
+	"       dx store gc [--older-than=DAYS] [--dry-run] [--json]\n"
+	"                                      remove what no project needs that was mounted or\n"
+	"                                      fetched within so many days (30)\n"
 	"       dx store ls [--json]           list the packages\n"
 	"       dx store stats [--json]        count them\n"
 	"options: --store=DIR                  the store, instead of $DX_STORE or the default\n";
@@ -20,6 +22,7 @@ static const char usage[] =
 struct options {
 	const char *dir;
 	bool json, dry_run;
+	const char *older_than;
 };
 
 static int fail(const struct err *e)
@@ -63,14 +66,31 @@ static void report_gone(void *arg, const struct store_item *gone)
 	(void)fwrite(line.data, 1, line.len, stdout);
 }
 
+/* "30" or "30d". */
+static int read_days(const char *text, unsigned *ret, struct err *e)
+{
+	char *end;
+	unsigned long days = strtoul(text, &end, 10);
+
+	if (*text < '0' || *text > '9' || days > ROOT_AGE_D_MAX || (*end && strcmp(end, "d") != 0))
+		return err_set(e, -EINVAL, "--older-than=%.40s is no number of days from 0 to %u",
+			       text, ROOT_AGE_D_MAX);
+	*ret = (unsigned)days;
+	return 0;
+}
+
 static int do_gc(struct store *s, const struct options *o)
 {
-	struct store_gc_options g = { .grace_s = GRACE_S,
-				      .root_age_s = ROOT_AGE_S,
-				      .dry_run = o->dry_run };
+	struct store_gc_options g = { .grace_s = GRACE_S, .dry_run = o->dry_run };
 	struct store_gc_result r = { 0 };
+	unsigned days = ROOT_AGE_D;
 	struct err e = { 0 };
 
+	if (o->older_than && read_days(o->older_than, &days, &e) < 0) {
+		(void)fprintf(stderr, "dx store gc: %s\n", e.msg);
+		return CMD_USAGE;
+	}
+	g.root_age_s = days * 24 * 3600;
 	if (store_gc(s, &g, report_gone, (void *)o, &r, &e) < 0)
 		return fail(&e);
 	if (o->json)
@@ -192,6 +212,7 @@ int cmd_store(int argc, char **argv)
 	const struct cmd_option options[] = { { "store", .value = &o.dir },
 					      { "json", .given = &o.json },
 					      { "dry-run", .given = &o.dry_run },
+					      { "older-than", .value = &o.older_than },
 					      { 0 } };
 	static const char *const none[] = { NULL };
 	struct store *s = NULL;

@@ -24,7 +24,7 @@ _dx() {
 		mapfile -t COMPREPLY < <(compgen -W '--json --omit= --os= --cpu= --libc= --store= --registry= --offline --help' -- "$cur"
 			compgen -d -- "$cur")
 		;;
-	store) mapfile -t COMPREPLY < <(compgen -W 'verify gc ls stats --json --dry-run --store= --help' -- "$cur") ;;
+	store) mapfile -t COMPREPLY < <(compgen -W 'verify gc ls stats --json --dry-run --older-than= --store= --help' -- "$cur") ;;
 	semver) mapfile -t COMPREPLY < <(compgen -W '--range= --loose --include-prerelease --batch --help' -- "$cur") ;;
 	esac
 }
