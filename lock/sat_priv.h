@@ -142,7 +142,7 @@ struct sat {
 	struct table *guard_of;
 };
 
-/* ---- sat_model.c ---- */
+/* ---- sat_ask.c: what is asked for ---- */
 
 /* Room for one more of a list whose items are `size` bytes. */
 bool sat_grow(void *list, uint32_t count, uint32_t *cap, size_t size) must_check;
@@ -150,6 +150,33 @@ bool sat_grow(void *list, uint32_t count, uint32_t *cap, size_t size) must_check
 	(sat_grow(&(list), (count), &(cap), sizeof *(list))                                        \
 		 ? ((list)[(count)++] = (__VA_ARGS__), true)                                       \
 		 : false)
+
+int sat_too_much(struct sat *m); /* the error */
+bool sat_has_time(struct sat *m, uint64_t steps) must_check;
+/* The number that the key has in a table, `next` where it is new. */
+bool sat_numbered(struct table *t, uint64_t a, uint64_t b, uint32_t next, uint32_t *ret) must_check;
+uint32_t sat_add_cand(struct sat *m, const struct sat_cand *cand); /* SAT_NONE: it failed */
+/* A top once, by its folder. `workspace`: its name, where it is one. */
+int sat_add_top(struct sat *m, struct inode *n, struct iname *workspace);
+/* The demand that an edge of a package is, looked up where it is new; SAT_NONE: it failed. `path`
+ * is a top's folder, NULL a cand's. */
+uint32_t sat_demand_of(struct sat *m, struct ipkg *pkg, const struct itemplate_edge *te,
+		       const struct overrides *from_rule, const char *path);
+int sat_add_edges(struct sat *m, struct ipkg *pkg, const struct itemplate *t,
+		  const struct overrides *rule, const char *path, struct sat_edge **ret,
+		  uint32_t *ret_count);
+
+static inline void sat_set_bit(uint64_t *bits, uint32_t i)
+{
+	bits[i / 64] |= UINT64_C(1) << i % 64;
+}
+
+static inline bool sat_bit(const uint64_t *bits, uint32_t i)
+{
+	return bits[i / 64] >> i % 64 & 1;
+}
+
+/* ---- sat_model.c: what there is for it ---- */
 
 int sat_start(struct sat *m, const struct ideal_options *o, struct buf *warnings, struct err *e);
 void sat_release(struct sat *m);
