@@ -93,6 +93,9 @@ const sides = {
   'pnpm-gvs': { prepare: withPnpm([], 'enableGlobalVirtualStore: true\n'), fill: pnpmInstall }
 }
 
+// webpack, as react-scripts finds it: pnpm shows the project only its own dependencies.
+const firstUse = 'require(require.resolve("webpack",{paths:[require("fs").realpathSync("node_modules/react-scripts")]}))'
+
 function each (name, side, i) {
   const w = path.join(scratch, name, `w${i}`)
   const took = side.took
@@ -102,7 +105,7 @@ function each (name, side, i) {
   const after = used()
   took.mb.push(after.mb - before.mb)
   took.inodes.push(after.inodes - before.inodes)
-  took.require.push(ms(() => run('node', ['-e', 'require("react-scripts/package.json");require("webpack")'], w)))
+  took.require.push(ms(() => run('node', ['-e', firstUse], w)))
   took.find.push(ms(() => run('bash', ['-c', 'find node_modules | cat >/dev/null'], w)))
 }
 function remove (name, side, i) {
