@@ -9,8 +9,8 @@
 static const char usage_add[] =
 	"usage: dx add [options] PACKAGE...\n"
 	"Puts packages into package.json, and resolves it anew as `dx lock` does.\n"
-	"PACKAGE is name, name@range, name@tag, alias@npm:name@range, name@file:FOLDER or "
-	"name@URL.\n"
+	"PACKAGE is name, name@range, name@tag, alias@npm:name@range, or [name@] and a folder, a\n"
+	"tarball (path or URL) or a git repository (user/repo#branch, git+https://...).\n"
 	"  -D, --save-dev       into devDependencies\n"
 	"  -O, --save-optional  into optionalDependencies\n"
 	"      --save-peer      into peerDependencies\n"
@@ -90,13 +90,27 @@ static int run(const char *who, struct project_edits *edits, const struct cmd_re
 	return r;
 }
 
-/* "name@spec" in two. */
+/* Is it an address or a path, without a name in front? */
+static bool is_nameless(const char *arg)
+{
+	size_t n = strcspn(arg + (*arg == '@'), "@/:") + (*arg == '@');
+
+	if (*arg == '.' || *arg == '~' || *arg == '/')
+		return true;
+	return arg[n] == ':' || (*arg != '@' && arg[n] == '/') || strncmp(arg, "git@", 4) == 0;
+}
+
+/* "name@spec" in two, or a spec alone. */
 static int split(char *arg, struct project_edit *ret, struct err *e)
 {
 	char *at = *arg ? strchr(arg + 1, '@') : NULL;
 
-	if (!*arg || *arg == '.' || *arg == '/' || (at == NULL && strchr(arg + (*arg == '@'), ':')))
-		return err_set(e, -EINVAL, "%.80s: say under which name: NAME@%.80s", arg, arg);
+	if (!*arg)
+		return err_set(e, -EINVAL, "an empty argument names no package");
+	if (is_nameless(arg)) {
+		ret->spec = arg;
+		return 0;
+	}
 	ret->name = arg;
 	ret->spec = "";
 	if (at) {

@@ -43,7 +43,8 @@ struct ideal_options {
 	/* URLs of registries from which a tarball that it names may as well come by name: the
 	 * configured one, the public one; NULL-terminated; NULL: none. */
 	const char *const *registries;
-	/* Names to resolve anew wherever they stand, NULL-terminated; NULL: none. */
+	/* Names to resolve anew wherever they stand, NULL-terminated; NULL: none. One that nothing
+	 * has is an error (-ENOENT). */
 	const char *const *update;
 	bool update_all; /* the lock is not kept to at all */
 	/* Direct dependencies that were asked for just now, NULL-terminated; NULL: none. */

@@ -334,7 +334,9 @@ static int build_deps(struct ideal *d)
 			continue;
 		n->flags |= I_SEEN;
 		d->at = n;
-		r = ideal_open_bundle(d, n);
+		r = ideal_open_shrinkwrap(d, n);
+		if (r == 0)
+			r = ideal_open_bundle(d, n);
 		if (r == 0)
 			r = resolve_node(d, n);
 	}
@@ -438,6 +440,11 @@ static int note_requests(struct ideal *d)
 		d->updates[d->update_count] = ideal_name(d, *s);
 		d->update_count += d->updates[d->update_count] != NULL;
 	}
+	d->updates_there = arena_array(&d->arena, n + 1, sizeof(bool));
+	if (!d->updates_there)
+		return ideal_stick(d, -ENOMEM);
+	for (uint32_t i = 0; i < d->update_count; i++)
+		d->updates_there[i] = d->updates[i]->first != NULL;
 	for (s = d->o->requested; s && *s; s++) {
 		struct iname *name = ideal_name(d, *s);
 		struct iedge *edge = name ? ideal_edge(d->tree, name) : NULL;
@@ -446,6 +453,19 @@ static int note_requests(struct ideal *d)
 			edge->requested = true;
 	}
 	return d->error;
+}
+
+/* Before or after, something must have the name. */
+static int check_updates(struct ideal *d)
+{
+	for (uint32_t i = 0; i < d->update_count; i++) {
+		if (!d->updates_there[i] && !d->updates[i]->first)
+			return err_set(d->e, -ENOENT,
+				       "%s: nothing in this project has that name; `dx ls --all` "
+				       "says what there is",
+				       d->updates[i]->text);
+	}
+	return 0;
 }
 
 /* ---- the whole ---- */
@@ -567,6 +587,8 @@ static int build(struct ideal *d, struct slice lock, struct graph **ret)
 	r = build_deps(d);
 	if (r == 0)
 		r = check_failed(d);
+	if (r == 0)
+		r = check_updates(d);
 	return r == 0 ? finish(d, lock.len > 0, ret) : r;
 }
 

@@ -1,4 +1,5 @@
 #include "lock/ideal_priv.h"
+#include "lock/npmlock_priv.h"
 
 #include <stdio.h>
 
@@ -81,7 +82,7 @@ int ideal_load_git(struct ideal *d, struct iload *l, const struct spec *s)
 	return l->pkg->resolved ? 0 : ideal_stick(d, -ENOMEM);
 }
 
-/* ---- bundles ---- */
+/* ---- what lies below ---- */
 
 struct carried {
 	const char *path; /* of its folder */
@@ -123,8 +124,19 @@ static struct inode *below(struct ideal *d, struct inode *n, const char *path, s
 	return n;
 }
 
-static int add_carried(struct ideal *d, struct inode *bundler, const struct carried *c,
-		       struct inode **ret)
+static struct catalog_package package_of(const struct inode *n)
+{
+	return (struct catalog_package){
+		.name = n->pkg->name ? n->pkg->name->text : n->name->text,
+		.version = n->pkg->version,
+		.resolved = n->resolved,
+		.integrity = n->integrity,
+	};
+}
+
+/* A package below another: in its tarball (`bundled`), or listed by its shrinkwrap. */
+static int add_below(struct ideal *d, struct inode *bundler, const struct carried *c, bool bundled,
+		     struct inode **ret)
 {
 	const char *name = graph_folder_name(c->path);
 	size_t holder = (size_t)(name - c->path) - 13;
@@ -134,12 +146,13 @@ static int add_carried(struct ideal *d, struct inode *bundler, const struct carr
 	*ret = NULL;
 	if (!parent)
 		return 0;
-	pkg = ideal_pkg_of(d, c->mani, name, true, d->e);
+	pkg = ideal_pkg_of(d, c->mani, name, bundled, d->e);
 	n = pkg ? ideal_node(d, ideal_name(d, name), pkg) : NULL;
 	if (!n)
 		return ideal_stick(d, -ENOMEM);
 	pkg->file = false;
-	n->flags |= I_IN_BUNDLE;
+	if (bundled || json_true(c->mani, "inBundle"))
+		n->flags |= I_IN_BUNDLE;
 	ideal_attach(d, n, parent);
 	*ret = n;
 	return d->error;
@@ -171,7 +184,7 @@ static int add_all_carried(struct ideal *d, struct inode *bundler, const cJSON *
 	for (size_t i = 0; i < n && r == 0; i++) {
 		struct inode *made;
 
-		r = add_carried(d, bundler, &list[i], &made);
+		r = add_below(d, bundler, &list[i], true, &made);
 		if (r == 0 && made)
 			(void)iset_add(&added, made);
 	}
@@ -181,16 +194,74 @@ static int add_all_carried(struct ideal *d, struct inode *bundler, const cJSON *
 	return r;
 }
 
+/* ---- shrinkwraps ---- */
+
+/* What the shrinkwrap lists stands below its package, whatever else there is. Links and folders in
+ * it would be other packages' of the same tarball; they are left to the tarball. */
+static int add_listed(struct ideal *d, struct inode *wrapper, const cJSON *packages)
+{
+	auto_free struct carried *list =
+		calloc((size_t)cJSON_GetArraySize(packages) + 1, sizeof *list);
+	auto_iset struct iset added = { .d = d };
+	const cJSON *m;
+	size_t n = 0;
+	int r = 0;
+
+	if (!list)
+		return ideal_stick(d, -ENOMEM);
+	cJSON_ArrayForEach(m, packages)
+	{
+		if (cJSON_IsObject(m) && graph_is_installed(m->string) && !json_true(m, "link"))
+			list[n++] = (struct carried){ m->string, m };
+	}
+	qsort(list, n, sizeof *list, by_length);
+	for (size_t i = 0; i < n && r == 0; i++) {
+		struct inode *made;
+
+		r = add_below(d, wrapper, &list[i], false, &made);
+		if (r == 0 && made)
+			(void)iset_add(&added, made);
+	}
+	for (uint32_t i = 0; i < added.count && r == 0; i++)
+		r = ideal_load_edges(d, added.items[i],
+				     ideal_template(d, added.items[i]->pkg, false));
+	return r;
+}
+
+int ideal_open_shrinkwrap(struct ideal *d, struct inode *n)
+{
+	static const char *const names[] = { "npm-shrinkwrap.json", "package-lock.json" };
+	const struct catalog *c = d->o->catalog;
+	const struct catalog_package pkg = package_of(n);
+	cJSON *files[ARRAY_LEN(names)] = { 0 };
+	auto_json cJSON *made = NULL;
+	const cJSON *lock, *packages;
+	int r;
+
+	if (!(n->flags & I_SHRINKWRAP) || n == d->tree || n->flags & I_LINK || !n->resolved ||
+	    n->first_child || !c->files)
+		return 0;
+	r = c->files(c->self, &pkg, names, ARRAY_LEN(names), files, d->e);
+	lock = files[0] ? files[0] : files[1];
+	packages = json_get(lock, "packages");
+	if (r == 0 && lock && !cJSON_IsObject(packages)) {
+		r = npmlock_v1_bare(&made, lock, d->e);
+		packages = made;
+	}
+	if (r == 0)
+		r = add_listed(d, n, packages);
+	for (size_t i = 0; i < ARRAY_LEN(files); i++)
+		cJSON_Delete(files[i]);
+	return r < 0 ? err_wrap(d->e, r, "%s@%s: its own shrinkwrap", pkg.name, pkg.version) : 0;
+}
+
+/* ---- bundles ---- */
+
 int ideal_open_bundle(struct ideal *d, struct inode *n)
 {
 	const struct catalog *c = d->o->catalog;
 	struct catalog_contents all cleanup(catalog_contents_release) = { 0 };
-	const struct catalog_package pkg = {
-		.name = n->pkg->name ? n->pkg->name->text : n->name->text,
-		.version = n->pkg->version,
-		.resolved = n->resolved,
-		.integrity = n->integrity,
-	};
+	const struct catalog_package pkg = package_of(n);
 	int r;
 
 	if (n->pkg->bundled_count == 0 || n == d->tree || n->flags & I_LINK || !n->resolved ||

@@ -144,6 +144,7 @@ struct ideal {
 	struct inode **failed; /* placed, but could not be loaded */
 	uint32_t failed_count, failed_cap;
 	struct iname **updates;
+	bool *updates_there; /* at the start */
 	uint32_t update_count;
 	/* Workspaces of root: name, path. */
 	struct iworkspace {
@@ -325,6 +326,8 @@ int ideal_load_tarball(struct ideal *d, struct iload *l, const struct spec *s,
 int ideal_load_git(struct ideal *d, struct iload *l, const struct spec *s);
 /* Puts what a bundler's tarball carries below it. */
 int ideal_open_bundle(struct ideal *d, struct inode *n);
+/* And what a package's own shrinkwrap lists, if it has one. */
+int ideal_open_shrinkwrap(struct ideal *d, struct inode *n);
 
 /* ---- ideal_peers.c: virtual roots, nodes from edges ---- */
 

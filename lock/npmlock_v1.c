@@ -618,10 +618,9 @@ static int add_root(struct v1 *v, const cJSON *lock)
 	return r < 0 ? r : put_str(v, v->entries[0].made, "version", version);
 }
 
-static int convert(struct v1 *v, struct graph *g, const cJSON *lock,
-		   const struct npmlock_options *o)
+/* What the lock itself says; `places` is filled with what was known before edges were. */
+static int convert_bare(struct v1 *v, struct graph *places, const cJSON *lock)
 {
-	auto_graph struct graph *places = graph_new();
 	int r;
 
 	v->packages = cJSON_CreateObject();
@@ -634,8 +633,15 @@ static int convert(struct v1 *v, struct graph *g, const cJSON *lock,
 		r = npmlock_packages(places, v->packages, v->e);
 	for (size_t i = 1; i < v->count && r == 0; i++)
 		r = put_requires(v, places, i);
-	if (r == 0)
-		r = put_bundles(v, places);
+	return r == 0 ? put_bundles(v, places) : r;
+}
+
+static int convert(struct v1 *v, struct graph *g, const cJSON *lock,
+		   const struct npmlock_options *o)
+{
+	auto_graph struct graph *places = graph_new();
+	int r = convert_bare(v, places, lock);
+
 	if (r == 0)
 		r = put_manifests(v, places, o->catalog);
 	if (r == 0)
@@ -643,14 +649,31 @@ static int convert(struct v1 *v, struct graph *g, const cJSON *lock,
 	return r < 0 ? r : npmlock_packages(g, v->packages, v->e);
 }
 
+static void release(struct v1 *v)
+{
+	cJSON_Delete(v->packages);
+	free(v->entries);
+	free(v->targets);
+	arena_release(&v->arena);
+}
+
+int npmlock_v1_bare(cJSON **ret, const cJSON *lock, struct err *e)
+{
+	struct v1 v = { .arena = ARENA_INIT(V1_MEMORY_MAX), .e = e };
+	auto_graph struct graph *places = graph_new();
+	int r = convert_bare(&v, places, lock);
+
+	if (r == 0)
+		*ret = take(&v.packages);
+	release(&v);
+	return r;
+}
+
 int npmlock_v1(struct graph *g, const cJSON *lock, const struct npmlock_options *o, struct err *e)
 {
 	struct v1 v = { .arena = ARENA_INIT(V1_MEMORY_MAX), .e = e };
 	int r = convert(&v, g, lock, o);
 
-	cJSON_Delete(v.packages);
-	free(v.entries);
-	free(v.targets);
-	arena_release(&v.arena);
+	release(&v);
 	return r;
 }

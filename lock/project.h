@@ -68,7 +68,7 @@ struct ideal_result;
 
 /* What package.json is to ask for, or no more. */
 struct project_edit {
-	const char *name;
+	const char *name;    /* NULL: as the package at `spec` calls itself; filled in */
 	const char *spec;    /* "": the newest, or what it asks for now; NULL: no more */
 	const char *section; /* NULL: where it stands, else "dependencies"; filled in */
 };

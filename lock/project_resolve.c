@@ -154,6 +154,7 @@ struct editing {
 	char *text;
 	size_t len;
 	struct err *e;
+	struct arena arena; /* names that were found out */
 };
 
 static int set(struct editing *m, const char *section, const char *name, const char *spec)
@@ -222,6 +223,87 @@ static int tagged(const struct ideal_options *io, const char *name, const char *
 	*ret = packument_tag(p, tag);
 	return *ret ? 0
 		    : err_set(e, -ENOENT, "%s: the registry has no tag \"%s\" of it", name, tag);
+}
+
+/* The manifest at a spec that is no registry's; *ret is owned by the caller. */
+static int manifest_at(const struct project *p, const struct ideal_options *io,
+		       const struct spec *s, struct arena *a, cJSON **ret, struct err *e)
+{
+	const struct catalog *c = io->catalog;
+	struct catalog_contents all cleanup(catalog_contents_release) = { 0 };
+	struct catalog_package pkg = { .name = "the package" };
+	auto_catalog_git struct catalog_git got = { 0 };
+	auto_free char *text = NULL;
+	size_t len;
+	int r = -ENOENT;
+
+	pkg.resolved =
+		arena_printf(a, "%s%.*s%s", s->type == SPEC_FILE ? "file:" : "",
+			     SLICE_FMT(s->fetch), s->type == SPEC_DIRECTORY ? "/package.json" : "");
+	if (!pkg.resolved)
+		return err_set(e, -ENOMEM, "out of memory");
+	if (s->type == SPEC_DIRECTORY) {
+		r = file_read_all(p->dirfd, pkg.resolved, MANIFEST_SIZE_MAX, &text, &len, e);
+		return r < 0 ? r : json_parse(ret, (struct slice){ (uint8_t *)text, len }, e);
+	}
+	if (s->type == SPEC_GIT && c->git) {
+		r = c->git(c->self, s, &got, e);
+		*ret = take(&got.manifest);
+	} else if (s->type != SPEC_GIT && c->contents) {
+		r = c->contents(c->self, &pkg, &all, e);
+		*ret = cJSON_DetachItemFromObjectCaseSensitive(all.manifests, "package.json");
+	}
+	return r;
+}
+
+/* "user/repo" is saved as the shortcut, a path as "file:", the rest as it was given. */
+static const char *spec_to_save(const struct project *p, const struct spec *s, struct arena *a)
+{
+	static const char *const hosts[] = { [GITHUB] = "github",
+					     [BITBUCKET] = "bitbucket",
+					     [GITLAB] = "gitlab",
+					     [GIST] = "gist",
+					     [SOURCEHUT] = "sourcehut" };
+	const uint8_t *hash = memchr(s->raw.ptr, '#', s->raw.len);
+	const char *path = arena_strndup(a, s->fetch.ptr, s->fetch.len);
+	size_t n = strlen(p->dir);
+
+	if (s->type == SPEC_GIT && s->host != GIT_HOST_NONE && !s->auth.len)
+		return arena_printf(a, "%s:%.*s%s%.*s%.*s", hosts[s->host], SLICE_FMT(s->user),
+				    s->user.len ? "/" : "", SLICE_FMT(s->project),
+				    hash ? (int)(s->raw.ptr + s->raw.len - hash) : 0,
+				    hash ? (const char *)hash : "");
+	if ((s->type == SPEC_FILE || s->type == SPEC_DIRECTORY) && path &&
+	    strncmp(path, p->dir, n) == 0 && path[n] == '/')
+		return arena_printf(a, "file:%s", path + n + 1);
+	return arena_strndup(a, s->raw.ptr, s->raw.len);
+}
+
+/* Finds out what was meant without a name. */
+static int find_name(struct editing *m, const struct project *p, const struct ideal_options *io,
+		     struct project_edit *edit)
+{
+	auto_json cJSON *j = NULL;
+	const char *name;
+	struct spec s;
+	int r = spec_parse(&s, (struct slice){ 0 }, slice_str(edit->spec), slice_str(p->dir),
+			   &m->arena, m->e);
+
+	if (r == 0 && s.type < SPEC_GIT)
+		r = err_set(m->e, -EINVAL, "%.80s: say under which name: NAME@%.80s", edit->spec,
+			    edit->spec);
+	if (r == 0)
+		r = manifest_at(p, io, &s, &m->arena, &j, m->e);
+	if (r < 0)
+		return r;
+	name = json_str(j, "name");
+	if (!name || !*name)
+		return err_set(m->e, -EINVAL,
+			       "%.80s: its package.json has no name; say under which: NAME@%.80s",
+			       edit->spec, edit->spec);
+	edit->name = arena_strdup(&m->arena, name);
+	edit->spec = spec_to_save(p, &s, &m->arena);
+	return edit->name && edit->spec ? 0 : err_set(m->e, -ENOMEM, "out of memory");
 }
 
 static int apply(struct editing *m, const struct ideal_options *io, struct project_edit *edit)
@@ -369,7 +451,10 @@ static int resolve_edited(const struct project *p, struct slice keep_to, struct 
 		return err_set(m->e, -ENOMEM, "out of memory");
 	r = file_read_all(p->dirfd, "package.json", MANIFEST_SIZE_MAX, &m->text, &m->len, m->e);
 	for (size_t i = 0; i < edits->count && r == 0; i++) {
-		r = apply(m, io, &edits->list[i]);
+		if (!edits->list[i].name)
+			r = find_name(m, p, io, &edits->list[i]);
+		if (r == 0)
+			r = apply(m, io, &edits->list[i]);
 		if (edits->list[i].spec)
 			names[n++] = edits->list[i].name;
 	}
@@ -397,6 +482,7 @@ static int write_manifest(const struct project *p, const struct editing *m, stru
 
 static void editing_release(struct editing *m)
 {
+	arena_release(&m->arena);
 	free(m->text);
 }
 
@@ -405,7 +491,8 @@ int project_resolve(const struct project *p, const struct npmlock_options *o,
 		    struct ideal_result *ret, struct lock **ret_lock, bool *ret_changed,
 		    struct err *e)
 {
-	struct editing m cleanup(editing_release) = { .e = e };
+	struct editing m cleanup(editing_release) = { .e = e,
+						      .arena = ARENA_INIT((size_t)1 << 20) };
 	auto_buf struct buf keep_to = BUF_INIT(NPMLOCK_SIZE_MAX);
 	struct ideal_options mine = *io;
 	struct slice lock;

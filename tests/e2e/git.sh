@@ -59,7 +59,7 @@ compare() { # compare NAME MEMBERS-OF-PACKAGE.JSON
 	[ "$1" = optional ] || dx lock --check # npm, too, refuses that lock of its own
 	dx lock export >ours.json
 	[ -n "$npm" ] || return 0
-	(cd npm && npm install --package-lock-only --ignore-scripts --no-audit --no-fund >npm.log 2>&1) || fail "$1: npm: $(tail -3 npm/npm.log)"
+	(cd npm && npm_config_logs_max=0 npm install --package-lock-only --ignore-scripts --no-audit --no-fund >npm.out 2>&1) || fail "$1: npm: $(tail -3 npm/npm.out)"
 	node "$here/../registry/resolve_diff.js" "$1" npm/package-lock.json ours.json || fail "$1 differs from npm's"
 }
 version() {
@@ -131,3 +131,19 @@ grep -q 'needs git' "$T/out" || fail "without git: $(cat "$T/out")"
 npm_config_offline=true fails 1 "$DXFS_BIN/dx" lock
 grep -q offline "$T/out" || fail 'offline is said'
 [ -z "$(find "$T" -maxdepth 1 -name 'dx-git-*')" ] || fail 'a copy is left behind'
+
+# --- dx add, by the name that the package has ---
+mkdir "$T/add"
+cd "$T/add"
+echo '{"name":"p","version":"1.0.0"}' >package.json
+dx add "$URL#v1.0.0"
+grep -qF "\"lib\":\"$URL#v1.0.0\"" package.json || fail "add: $(cat package.json)"
+same 'added' 1.0.0 "$(version lib)"
+mkdir folder
+echo '{"name":"inside","version":"1.0.0"}' >folder/package.json
+dx add ./folder
+grep -q '"inside":"file:folder"' package.json || fail "add a folder: $(cat package.json)"
+fails 1 "$DXFS_BIN/dx" add ./no-folder
+fails 1 "$DXFS_BIN/dx" update no-such-name
+grep -q 'nothing in this project has that name' "$T/out" || fail "update: $(cat "$T/out")"
+dx update leaf

@@ -30,7 +30,7 @@ crafted() {
 known=' strays strays-unlisted '
 if command -v npm >/dev/null && [ "$(npm --version | cut -d. -f1)" = 11 ]; then
 	differ=''
-	all='aliases bins bundles carried-modules case-of-names containers cycles folder-bins-later git overrides platform-refused workspaces'
+	all='aliases bins bundles carried-modules case-of-names containers cycles folder-bins-later git overrides platform-refused workspaces wrapped wrapped-dev'
 	[ -z "${RESOLVE_ALL:-}" ] || all=$(cd "$FIXTURES/projects" && echo *)
 	for name in $all; do
 		[ -d "$FIXTURES/projects/$name" ] || continue
@@ -41,6 +41,10 @@ if command -v npm >/dev/null && [ "$(npm --version | cut -d. -f1)" = 11 ]; then
 		*) differ="$differ $name" ;;
 		esac
 	done
+	mkdir "$T/wrapped-old"
+	cd "$T/wrapped-old"
+	echo '{"name":"p","version":"1.0.0","dependencies":{"wrapped-old":"1","leaf":"1"}}' >package.json
+	crafted wrapped-old || differ="$differ wrapped-old"
 	[ -z "$differ" ] || fail "not as npm:$differ"
 fi
 
