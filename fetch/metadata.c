@@ -202,7 +202,7 @@ static void on_done(void *arg, struct http_response *r)
 	s->status = r->status;
 	if (r->result < 0)
 		(void)err_set(&s->e, r->result, "%s", r->why);
-	s->fresh_s = r->has_max_age ? (int64_t)r->max_age_s : METADATA_FRESH_S;
+	s->fresh_s = metadata_fresh_s(r->has_max_age, r->max_age_s);
 	s->etag = r->etag ? strdup(r->etag) : NULL;
 	s->body = r->body;
 	r->body = (struct http_body){ 0 };

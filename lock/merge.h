@@ -5,7 +5,7 @@
 #pragma once
 #include "lock/graph.h"
 
-/* One line a place, sorted: "+ a 1.0.0", "- a 1.0.0", "a 1.0.0 -> 2.0.0", "~ a 1.0.0" (the same
+/* One line a place, sorted: "+ a 1.0.0", "- a 1.0.0", "  a 1.0.0 -> 2.0.0", "~ a 1.0.0" (the same
  * version, other words); places without "node_modules/". */
 int merge_diff(const struct graph *a, const struct graph *b, struct buf *ret,
 	       struct err *e) must_check;

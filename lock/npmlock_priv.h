@@ -13,6 +13,6 @@ int npmlock_packages(struct graph *g, const cJSON *packages, struct err *e) must
 int npmlock_v1(struct graph *g, const cJSON *lock, const struct npmlock_options *o,
 	       struct err *e) must_check;
 
-/* The "packages" that it stands for, as npm reads a shrinkwrap inside a package: nobody is asked for
- * what it leaves out. The caller cJSON_Delete()s *ret. */
+/* The "packages" that it stands for, as npm reads a shrinkwrap inside a package: nobody is asked
+ * for what it leaves out. The caller cJSON_Delete()s *ret. */
 int npmlock_v1_bare(cJSON **ret, const cJSON *lock, struct err *e) must_check;
