@@ -17,6 +17,9 @@ same "what loader depends on came with it" "loader-1.0.0.tgz needs-leaf1-1.0.0.t
 same "made" 1 "$(status s.prediction.made)"
 same "used" 0 "$(status s.prediction.used)"
 [ "$(status s.prediction.bytes_in_vain)" -gt 0 ] || fail "bytes in vain are not counted"
+# Who touches them faster than anybody can think ahead has made no use of it.
+cat node_modules/needs-leaf1/package.json >/dev/null
+until_true 20 here 3
 node -e 'require("loader"); require("cycle-a/package.json")'
 same "used after a run" 2 "$(status s.prediction.used)"
 unmount_it
