@@ -1,4 +1,5 @@
-// net.js [--bin=DIR] [--tools=DIR] [--runs=N] [--rtt=0,20,100] [--with=dx,bun,pnpm,npm] [section ...]
+// net.js [--bin=DIR] [--tools=DIR] [--runs=N] [--rtt=0,20,100] [--with=dx,bun,pnpm,npm]
+//        [--programs=NAME,...] [section ...]
 //
 // What a cold machine waits for. Everybody gets the same bytes from the same registry: nginx on
 // loopback over HTTP/2 and TLS, behind a proxy that delays them (loopback.js). Both sides in one run,
@@ -9,12 +10,14 @@
 //   fetch    the project of 1,400 packages: lock present, everything cold → all packages local.
 //            dx fetch, bun install, pnpm install, npm ci: wall time, own CPU (user and system, with
 //            children), the largest process's memory
-//   run      cold store, `dxfs mount`, first run of a program, to its end, against install-then-run
+//   run      cold store, `dxfs mount`, first run of a program, to its end, against install-then-run;
+//            `again`: the program alone, when all is here and has been read
 //   predict  cold first runs without prediction, with the lock's edges, with what was learned
 //   resolve  package.json → lock, metadata cold and warm (net_resolve.js), from loopback
 //   real     `fetch` once, from the registry that npm is configured for
 //   resolve-real   `resolve` of the project of 1,400 packages once, from there
 // --metadata: where the packuments for `resolve` are kept for the next time (default: they are not).
+// --programs: only these of `run` and `predict`: require-express, vite-build, jest-version, require-big.
 // --tools: a folder whose node_modules/.bin has bun and pnpm. npm's cache must hold the packages of
 // tests/projects/{cra,vite,express} (npm ci there once). Disk: some 3 GB in $BENCH_DIR or $TMPDIR;
 // all of it is removed at the end.
@@ -28,7 +31,7 @@ const predict = require('./net_predict')
 const resolve = require('./net_resolve')
 
 const top = path.resolve(__dirname, '../..')
-const options = { bin: path.join(top, 'build/fs'), tools: '', runs: '3', rtt: '0,20,100', with: 'dx,bun,pnpm,npm', metadata: '' }
+const options = { bin: path.join(top, 'build/fs'), tools: '', runs: '3', rtt: '0,20,100', with: 'dx,bun,pnpm,npm', metadata: '', programs: '' }
 const sections = []
 for (const arg of process.argv.slice(2)) {
   const m = /^--(\w+)=(.*)$/.exec(arg)
@@ -182,23 +185,37 @@ const programs = {
   'jest-version': { in: 'cra', argv: ['node_modules/.bin/jest', '--version'] },
   'require-big': { in: 'cra', argv: ['node', '-e', big.map(p => `require(${JSON.stringify(p)})`).join(';')] }
 }
+if (options.programs) for (const name of Object.keys(programs)) if (!options.programs.split(',').includes(name)) delete programs[name]
 
+// { first: until the program has ended, again: the program alone, with all packages here and read }
 function runOnce (c, program, dir, ca) {
   const env = newHome(ca)
   const dxfs = path.resolve(options.bin, 'dxfs')
-  const first = c === 'dx' ? [dxfs, 'mount', 'node_modules'] : clients[c].install
+  const install = c === 'dx' ? [dxfs, 'mount', 'node_modules'] : clients[c].install
   fs.rmSync(path.join(dir, 'node_modules'), { recursive: true, force: true })
   settle()
   try {
-    return timed(first, dir, env) + timed(program.argv, dir, env)
+    const first = timed(install, dir, env) + timed(program.argv, dir, env)
+    if (c === 'dx') timed(clients.dx.install, dir, env)
+    return { first, again: timed(program.argv, dir, env) }
   } finally {
     if (c === 'dx') spawnSync(dxfs, ['unmount', 'node_modules'], { cwd: dir, env })
   }
 }
 
+function reportRun (label, got) {
+  const first = c => median(got[c].map(r => r.first))
+  for (const c of chosen) {
+    show(`${label}-${c}`, first(c), 'ms')
+    show(`${label}-${c}-again`, median(got[c].map(r => r.again)), 'ms')
+  }
+  const others = chosen.filter(c => c !== 'dx').map(first)
+  if (got.dx && others.length) show(`${label}-ratio-to-fastest`, first('dx') / Math.min(...others), 'x')
+}
+
 async function benchRun (registry) {
   const dirs = {}
-  for (const name of ['express', 'vite', 'cra']) dirs[name] = prepare(name, 'run', registry.url, registry.ca)
+  for (const name of new Set(Object.values(programs).map(p => p.in))) dirs[name] = prepare(name, 'run', registry.url, registry.ca)
   for (const rtt of options.rtt.split(',')) {
     await registry.roundTrip(rtt)
     for (const [label, program] of Object.entries(programs)) {
@@ -206,9 +223,7 @@ async function benchRun (registry) {
       for (let i = 0; i < Number(options.runs); i++) {
         for (const c of chosen) (got[c] ??= []).push(runOnce(c, program, dirs[program.in](c), registry.ca))
       }
-      for (const c of chosen) show(`run-${label}-rtt${rtt}-${c}`, median(got[c]), 'ms')
-      const others = chosen.filter(c => c !== 'dx').map(c => median(got[c]))
-      if (got.dx && others.length) show(`run-${label}-rtt${rtt}-ratio-to-fastest`, median(got.dx) / Math.min(...others), 'x')
+      reportRun(`run-${label}-rtt${rtt}`, got)
     }
   }
   await registry.roundTrip(0)
