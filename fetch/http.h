@@ -3,7 +3,8 @@
  * One thread owns libcurl's multi handle: connections are kept and, over HTTP/2, shared.
  * http_get() queues and returns at once; the network thread starts what is queued by priority,
  * as far as the host's share allows (npm's maxsockets; more where one connection carries many
- * streams), and calls `done` once for each call.
+ * streams, which a host behind TLS is believed to do until it has answered: else the first two
+ * round trips would bring a handful of packages), and calls `done` once for each call.
  *
  * HTTP_NOW overtakes. A part of the slots is kept free for it, and HTTP_LATER gets so few (unless
  * `bulk`), and half of those while a call of that priority is under way, that little is on the

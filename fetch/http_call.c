@@ -33,7 +33,9 @@ struct http_host *http_host_get(struct http *h, const struct url *u)
 		x = malloc(sizeof *x);
 		if (!x)
 			return NULL;
-		*x = (struct http_host){ .next = h->hosts, .name = strdup(name) };
+		*x = (struct http_host){ .next = h->hosts,
+					 .name = strdup(name),
+					 .streams = u->tls };
 		if (!x->name) {
 			free(x);
 			return NULL;
@@ -343,8 +345,8 @@ void call_settle(struct http_call *c, CURLcode code)
 		c->host->answered = true;
 		c->host->down_ms = 0;
 	}
-	if (curl_easy_getinfo(c->easy, CURLINFO_HTTP_VERSION, &version) == CURLE_OK)
-		c->host->streams |= version >= CURL_HTTP_VERSION_2_0;
+	if (curl_easy_getinfo(c->easy, CURLINFO_HTTP_VERSION, &version) == CURLE_OK && version)
+		c->host->streams = version >= CURL_HTTP_VERSION_2_0;
 	switch (transfer_verdict(c, code)) {
 	case VERDICT_DONE:
 		call_finish(c, 0);

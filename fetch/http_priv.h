@@ -21,7 +21,7 @@ struct http_host {
 	struct http_list queue[HTTP_PRIOS];
 	int64_t served_ms[HTTP_PRIOS]; /* when the queue last moved, or came to be */
 	unsigned calls, active;
-	bool streams;    /* it has answered over HTTP/2 */
+	bool streams;    /* it speaks HTTP/2; believed of TLS until it has answered */
 	bool answered;   /* it has answered at all */
 	int64_t down_ms; /* since when there is no connection to be had, after that; 0 */
 	unsigned down_tries;

@@ -97,6 +97,28 @@ static void start_queue(struct http *h, struct http_host *x, enum http_prio p, i
 		start_one(x->queue[p].first, now);
 }
 
+static bool has_connection(const struct http_call *c)
+{
+	curl_socket_t fd = CURL_SOCKET_BAD;
+
+	return curl_easy_getinfo(c->easy, CURLINFO_ACTIVESOCKET, &fd) == CURLE_OK &&
+	       fd != CURL_SOCKET_BAD;
+}
+
+/* It was believed to speak HTTP/2, and does not: what would wait in libcurl for one of its
+ * connections waits here again, where priorities count. */
+static void put_back(struct http *h, struct http_host *x)
+{
+	for (struct http_call *c = h->active.last, *prev; c && x->active > h->sockets; c = prev) {
+		prev = c->prev;
+		if (c->host != x || has_connection(c))
+			continue;
+		c->tries--; /* no failure */
+		call_leave(c);
+		call_enqueue(c, true);
+	}
+}
+
 typedef void host_fn(struct http *h, struct http_host *x, enum http_prio p, int64_t now);
 
 static void each_host(struct http *h, host_fn *fn, enum http_prio p, int64_t now)
@@ -111,6 +133,9 @@ static void each_host(struct http *h, host_fn *fn, enum http_prio p, int64_t now
 
 void sched_start(struct http *h, int64_t now)
 {
+	for (struct http_host *x = h->hosts; x; x = x->next)
+		if (!x->streams)
+			put_back(h, x);
 	each_host(h, start_aged, HTTP_LATER, now);
 	each_host(h, start_aged, HTTP_SOON, now);
 	for (enum http_prio p = HTTP_NOW; p < HTTP_PRIOS; p++)
