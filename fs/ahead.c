@@ -15,6 +15,7 @@ struct known {
 	struct parcel **parcels;
 	struct foresight_pkg *pkgs;
 	bool *reached; /* by package: one that was touched depends on it */
+	bool *below;   /* by package: want_what_is_below() has had it in line */
 	uint32_t *deps;
 	uint32_t count;
 	struct foresight *foresight; /* NULL: nothing is missing, or nothing is to be wanted */
@@ -81,6 +82,7 @@ static void known_release(struct known *k)
 	free(k->parcels);
 	free(k->pkgs);
 	free(k->reached);
+	free(k->below);
 	free(k->deps);
 	view_unref(k->view);
 	*k = (struct known){ 0 };
@@ -194,8 +196,9 @@ static int known_make(struct ahead *a, struct known *k, struct view *v)
 	k->parcels = malloc((count + 1) * sizeof(struct parcel *));
 	k->pkgs = calloc(count + 1, sizeof *k->pkgs);
 	k->reached = calloc(count + 1, sizeof *k->reached);
+	k->below = calloc(count + 1, sizeof *k->below);
 	k->deps = malloc((g->edge_count + 1) * sizeof *k->deps);
-	if (!k->parcels || !k->pkgs || !k->reached || !k->deps)
+	if (!k->parcels || !k->pkgs || !k->reached || !k->below || !k->deps)
 		return -ENOMEM;
 	memcpy(k->parcels, parcels, count * sizeof(struct parcel *));
 	qsort(k->parcels, count, sizeof(struct parcel *), by_address);
@@ -246,6 +249,29 @@ static void want_what_is_first(struct ahead *a)
 	want(a, pkgs, count);
 }
 
+/* Level by level; what was in line before is there with what it depends on. */
+static void want_what_is_below(struct ahead *a, uint32_t touched)
+{
+	struct known *k = &a->known;
+	uint32_t line[AHEAD_BELOW], count = 0;
+
+	line[count++] = touched;
+	k->below[touched] = true;
+	for (uint32_t i = 0; i < count; i++) {
+		const struct foresight_pkg *p = &k->pkgs[line[i]];
+
+		for (uint32_t j = 0; j < p->dep_count && count < AHEAD_BELOW; j++) {
+			if (k->below[p->deps[j]])
+				continue;
+			k->below[p->deps[j]] = true;
+			line[count++] = p->deps[j];
+		}
+	}
+	for (uint32_t i = 1; i < count; i++)
+		if (!parcel_here(a->c.parcels, k->parcels[line[i]]))
+			park_want(a->c.park, k->parcels[line[i]], PARK_PREDICTED);
+}
+
 static void want_what_follows(struct ahead *a, const struct parcel *src)
 {
 	uint32_t at = number_of(&a->known, src), count;
@@ -255,6 +281,8 @@ static void want_what_follows(struct ahead *a, const struct parcel *src)
 		return;
 	pkgs = foresight_touch(a->known.foresight, at, &count);
 	want(a, pkgs, count);
+	if (a->c.all_comes)
+		want_what_is_below(a, at);
 }
 
 /* ---- learning ---- */

@@ -100,20 +100,73 @@ static void keep_root(struct server *s)
 	free(keys);
 }
 
+/* The nodes of a graph, each once. */
+struct in_line {
+	const struct graph *g;
+	uint32_t *nodes;
+	uint32_t count;
+	bool *seen;
+};
+
+static void line_up(struct in_line *l, uint32_t node)
+{
+	if (node == GRAPH_NONE || l->seen[node])
+		return;
+	l->seen[node] = true;
+	l->nodes[l->count++] = node;
+}
+
+static void line_up_deps(struct in_line *l, uint32_t node, bool dev)
+{
+	const struct graph_node *n = &l->g->nodes[node];
+
+	for (uint32_t i = n->first_edge; i < n->first_edge + n->edge_count; i++)
+		if ((l->g->edges[i].type == EDGE_DEV) == dev)
+			line_up(l, l->g->edges[i].to);
+}
+
+/* The nearer something is to the project, the sooner a program may ask for it: what the tops
+ * depend on comes first, then what that depends on; what a lock has for nobody last. */
+static void line_up_all(struct in_line *l)
+{
+	uint32_t tops;
+
+	for (uint32_t i = 0; i < l->g->count; i++)
+		if (l->g->nodes[i].flags & NODE_TOP)
+			line_up(l, i);
+	tops = l->count;
+	for (uint32_t i = 0; i < tops; i++)
+		line_up_deps(l, l->nodes[i], false);
+	for (uint32_t i = 0; i < tops; i++)
+		line_up_deps(l, l->nodes[i], true);
+	for (uint32_t i = tops; i < l->count; i++)
+		line_up_deps(l, l->nodes[i], false);
+	for (uint32_t i = 0; i < l->g->count; i++)
+		line_up(l, i);
+}
+
 static void prefetch(struct server *s)
 {
-	struct parcel *const *parcels;
-	struct view *v;
-	size_t count;
-
 	/* Nobody comes: each would be a failure that no program has met. */
 	if (s->c.offline && s->c.prefetch != PREFETCH_ALL)
 		return;
-	v = view_get(s->shown);
-	parcels = view_parcels(v, &count);
-	for (size_t i = 0; i < count; i++)
-		if (!parcel_here(places_parcels(s->places), parcels[i]))
-			park_want(s->park, parcels[i], PARK_BACKGROUND);
+
+	struct view *v = view_get(s->shown);
+	const struct graph *g = basis_graph(view_basis(v));
+	auto_free struct parcel **of = malloc(g->count * sizeof(struct parcel *));
+	auto_free uint32_t *nodes = malloc(g->count * sizeof *nodes);
+	auto_free bool *seen = calloc(g->count, sizeof *seen);
+	struct in_line l = { .g = g, .nodes = nodes, .seen = seen };
+
+	if (of && nodes && seen) {
+		view_node_parcels(v, of);
+		line_up_all(&l);
+		for (uint32_t i = 0; i < l.count; i++)
+			if (of[nodes[i]] && !parcel_here(places_parcels(s->places), of[nodes[i]]))
+				park_want(s->park, of[nodes[i]], PARK_BACKGROUND);
+	} else {
+		log_warn("out of memory: nothing is fetched in the background");
+	}
 	view_unref(v);
 }
 

@@ -309,6 +309,7 @@ static int start_ahead(struct server *s, struct err *e)
 		.parcels = places_parcels(s->places),
 		.store_dir = store_dir(s->c.store),
 		.only_learn = s->c.prefetch == PREFETCH_NONE || !s->fetch || s->c.offline,
+		.all_comes = s->c.prefetch >= PREFETCH_BACKGROUND,
 	};
 
 	s->ahead = ahead_new(&c);
