@@ -6,6 +6,7 @@
 //            1,400 and 5,000 packages, and by step what it is spent on
 //   install  bun's and pnpm's warm install of the project (--tools: a folder whose node_modules/.bin
 //            has them), beside the mount
+//   export   the tree as real files: dx export, and bun's warm install by hard links and by copies
 //   read     require of ten big packages, find, tar: warm and with dropped caches, against the same
 //            tree on disk; messages; the daemon's memory; removal
 //   write    1,000 small files and one of 200 MB, written, read back, removed, in node_modules/.cache
@@ -166,6 +167,36 @@ function benchInstall () {
   unmount(mounted)
 }
 
+// Each run into a folder of its own, nothing deleted between: ext4 is slow to give out inodes that
+// just went.
+function benchExport () {
+  copyProject(options.project, mounted)
+  run(dx, ['fetch'], { cwd: mounted })
+  const at = path.join(scratch, 'export')
+  const bun = path.resolve(options.tools, 'node_modules/.bin/bun')
+  const sides = { 'dx-export': (dir) => run(dx, ['export', '--offline'], { cwd: dir }) }
+  const from = path.join(at, 'bun-from')
+  if (options.tools && fs.existsSync(bun)) {
+    copyProject(options.project, from)
+    fs.writeFileSync(path.join(from, '.npmrc'), `registry=${run('npm', ['config', 'get', 'registry']).stdout.trim()}\n`)
+    run(bun, ['install', '--ignore-scripts'], { cwd: from })
+    for (const backend of ['hardlink', 'copyfile']) {
+      sides[`bun-${backend}`] = dir => run(bun, ['install', '--ignore-scripts', '--frozen-lockfile', `--backend=${backend}`], { cwd: dir })
+    }
+  }
+  const took = {}
+  for (let i = 0; i < Math.min(runs, 5); i++) {
+    for (const [name, fn] of Object.entries(sides)) {
+      const dir = path.join(at, `${name}-${i}`)
+      copyProject(name === 'dx-export' ? options.project : from, dir)
+      ;(took[name] ||= []).push(ms(() => fn(dir)))
+    }
+  }
+  for (const [name, a] of Object.entries(took)) show(name, median(a), 'ms')
+  for (const name of Object.keys(took).slice(1)) show(`dx-export-to-${name}`, median(took['dx-export']) / median(took[name]), 'x')
+  fs.rmSync(at, { recursive: true })
+}
+
 const big = ['webpack', '@babel/core', 'eslint', 'terser', 'postcss', 'typescript', 'lodash', 'react-dom/server',
   'jest-cli', 'html-webpack-plugin', 'workbox-build', 'rollup', '@babel/preset-env']
 function benchRead () {
@@ -302,6 +333,7 @@ function benchStore () {
 try {
   if (wanted('mount')) benchMount()
   if (wanted('install')) benchInstall()
+  if (wanted('export')) benchExport()
   if (wanted('read')) benchRead()
   if (wanted('write')) benchWrite()
   if (wanted('lock')) benchLock()
