@@ -82,7 +82,7 @@ static int64_t now_s(void)
 
 static void add_job(struct metadata *m, struct slot *s)
 {
-	s->job_at = s->hurried ? &m->jobs : m->jobs_end;
+	s->job_at = s->hurried || s->state == LOOK ? &m->jobs : m->jobs_end;
 	s->job_next = *s->job_at;
 	*s->job_at = s;
 	*(s->job_next ? &s->job_next->job_at : &m->jobs_end) = &s->job_next;
@@ -383,14 +383,14 @@ static void *run(void *arg)
 /* With m->mu held. */
 static int start(struct metadata *m, struct err *e)
 {
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	unsigned want = cpus > METADATA_THREAD_MAX ? METADATA_THREAD_MAX
-			: cpus < 1                 ? 1
-						   : (unsigned)cpus;
+	unsigned want;
+	long cpus;
 
 	if (m->started)
 		return 0;
 	m->started = true;
+	cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	want = cpus > METADATA_THREAD_MAX ? METADATA_THREAD_MAX : cpus < 1 ? 1 : (unsigned)cpus;
 	while (m->thread_count < want &&
 	       thread_start(&m->threads[m->thread_count], run, m, NULL) == 0)
 		m->thread_count++;

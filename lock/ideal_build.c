@@ -499,6 +499,7 @@ void ideal_release(struct ideal *d)
 	free(d->queue);
 	free(d->links);
 	free(d->failed);
+	free(d->stale);
 	arena_release(&d->arena);
 }
 

@@ -115,12 +115,12 @@ static struct hash_key {
 }
 
 /* npm folds all of Unicode; names beyond ASCII are no valid package names. */
-static uint32_t fold_of(struct ideal *d, const char *text)
+static void fold(struct ideal *d, struct iname *name, const char *text)
 {
 	size_t n = strlen(text);
 	char *folded = arena_strndup(&d->arena, text, n);
 	bool changed = false;
-	struct iname *same;
+	struct iname *same = NULL;
 
 	for (size_t i = 0; folded && i < n; i++) {
 		if (folded[i] >= 'A' && folded[i] <= 'Z') {
@@ -128,10 +128,10 @@ static uint32_t fold_of(struct ideal *d, const char *text)
 			changed = true;
 		}
 	}
-	if (!folded || !changed)
-		return ++d->folds;
-	same = ideal_name(d, folded);
-	return same ? same->fold : 0;
+	if (folded && changed)
+		same = ideal_name(d, folded);
+	name->folded = same ? same : name;
+	name->fold = same ? same->fold : ++d->folds;
 }
 
 struct iname *ideal_name(struct ideal *d, const char *text)
@@ -145,7 +145,7 @@ struct iname *ideal_name(struct ideal *d, const char *text)
 	name = arena_alloc(&d->arena, sizeof *name);
 	if (name) {
 		name->text = arena_strdup(&d->arena, text);
-		name->fold = fold_of(d, text);
+		fold(d, name, text);
 	}
 	at = name && name->text ? table_at(d->names, k.a, k.b) : NULL;
 	if (!at) {

@@ -17,6 +17,8 @@
 struct iname {
 	const char *text;
 	uint32_t fold;              /* the same for names that differ in case alone */
+	struct iname *folded;       /* the one of them in lower case */
+	struct iedge *edges;        /* of the folded: of all these names, in all trees */
 	struct inode *first, *last; /* nodes of the ideal tree, in the order in which they came */
 };
 
@@ -74,6 +76,7 @@ struct iedge {
 	struct inode *from, *to;
 	const struct overrides *rule;
 	struct iedge *in_prev, *in_next; /* edges into `to` */
+	struct iedge *name_next;
 	uint8_t type;
 	uint8_t state; /* enum edge_state: what was found out, until something changes */
 	bool peer_conflicted, requested;
@@ -113,6 +116,7 @@ struct inode {
 	const char *why; /* I_FAILED: the sentence */
 	int failure;     /* and the errno */
 	uint32_t flags, depth_queued;
+	uint64_t linked; /* grows from sibling to sibling */
 };
 
 struct iload {
@@ -135,12 +139,15 @@ struct ideal {
 
 	struct table *names, *specs, *children, *loads, *packs, *pkgs;
 	uint32_t folds, packuments;
+	uint64_t links_made;
 	bool bundles; /* some package bundles others */
 
 	struct inode **queue; /* a heap */
 	uint32_t queue_count, queue_cap;
 	struct inode **links;
 	uint32_t link_count, link_cap;
+	struct iedge **stale; /* edges to reload, while that is done */
+	uint32_t stale_cap;
 	struct inode **failed; /* placed, but could not be loaded */
 	uint32_t failed_count, failed_cap;
 	struct iname **updates;

@@ -36,6 +36,7 @@ static void child_link(struct ideal *d, struct inode *n, struct inode *parent)
 	n->prev = parent->last_child;
 	*(n->prev ? &n->prev->next : &parent->first_child) = n;
 	parent->last_child = n;
+	n->linked = ++d->links_made;
 }
 
 static void fs_unlink(struct inode *n)
@@ -47,13 +48,14 @@ static void fs_unlink(struct inode *n)
 	n->fs_prev = n->fs_next = n->fs_parent = NULL;
 }
 
-static void fs_link(struct inode *n, struct inode *parent)
+static void fs_link(struct ideal *d, struct inode *n, struct inode *parent)
 {
 	n->fs_parent = parent;
 	n->fs_next = NULL;
 	n->fs_prev = parent->last_fs;
 	*(n->fs_prev ? &n->fs_prev->fs_next : &parent->first_fs) = n;
 	parent->last_fs = n;
+	n->linked = ++d->links_made;
 }
 
 /* The list of nodes of a name, of the ideal tree alone. */
@@ -204,26 +206,70 @@ void ideal_edge_reload(struct ideal *d, struct iedge *edge, bool hard)
 	}
 }
 
-/* npm's reload of all edges of a name below `from`, after the child of that name changed. */
-static void reload_below(struct ideal *d, struct inode *n, const struct iname *name,
-			 const struct inode *holder)
+/* Parents first, then by the order of siblings: npm's walk of the tree. */
+static int by_walk(const void *a, const void *b)
 {
-	struct iedge *edge = ideal_edge(n, name);
+	const struct inode *x = (*(struct iedge *const *)a)->from;
+	const struct inode *y = (*(struct iedge *const *)b)->from;
+	uint32_t deep_x = 0, deep_y = 0, deep;
 
-	if (!ideal_work(d, 1))
-		return;
-	if (edge) {
-		bool there = !ideal_is_root(holder) && edge->to && edge->to->parent == holder &&
-			     edge->to->name == edge->name;
-
-		if (there || ideal_resolve(d, n, name) != edge->to)
-			ideal_edge_reload(d, edge, true);
+	for (const struct inode *n = x; n; n = ideal_up(n))
+		deep_x++;
+	for (const struct inode *n = y; n; n = ideal_up(n))
+		deep_y++;
+	for (deep = deep_x; deep > deep_y; deep--)
+		x = ideal_up(x);
+	for (deep = deep_y; deep > deep_x; deep--)
+		y = ideal_up(y);
+	if (x == y)
+		return (deep_x > deep_y) - (deep_x < deep_y);
+	while (ideal_up(x) != ideal_up(y)) {
+		x = ideal_up(x);
+		y = ideal_up(y);
 	}
-	/* As deep as paths may be, GRAPH_PATH_MAX / 15. */
-	for (struct inode *c = n->first_child; c; c = c->next)
-		reload_below(d, c, name, holder);
-	for (struct inode *c = n->first_fs; c; c = c->fs_next)
-		reload_below(d, c, name, holder);
+	if (!x->parent != !y->parent) /* tops after children */
+		return x->parent ? -1 : 1;
+	return (x->linked > y->linked) - (x->linked < y->linked);
+}
+
+static bool is_stale(const struct ideal *d, const struct iedge *edge, const struct inode *holder)
+{
+	if (edge->to && !ideal_is_root(holder) && edge->to->parent == holder &&
+	    edge->to->name == edge->name)
+		return true;
+	return ideal_resolve(d, edge->from, edge->name) != edge->to;
+}
+
+/* npm's reload of all edges of a name below `holder`, after its child of that name changed. */
+static void reload_below(struct ideal *d, const struct inode *holder, const struct iname *name)
+{
+	uint32_t count = 0;
+
+	for (struct iedge *e = name->folded->edges; e && ideal_work(d, 1); e = e->name_next) {
+		const struct inode *from = e->from;
+
+		/* A node whose edges were made anew has others now. */
+		if (from->root != holder->root || e < from->edges ||
+		    e >= from->edges + from->edge_count || !ideal_is_below(from, holder) ||
+		    !is_stale(d, e, holder))
+			continue;
+		if (count == d->stale_cap) {
+			uint32_t cap = d->stale_cap ? d->stale_cap * 2 : 64;
+			struct iedge **more = reallocarray(d->stale, cap, sizeof(struct iedge *));
+
+			if (!more) {
+				(void)ideal_stick(d, -ENOMEM);
+				return;
+			}
+			d->stale = more;
+			d->stale_cap = cap;
+		}
+		d->stale[count++] = e;
+	}
+	if (count > 1)
+		qsort(d->stale, count, sizeof(struct iedge *), by_walk);
+	for (uint32_t i = 0; i < count; i++)
+		ideal_edge_reload(d, d->stale[i], true);
 }
 
 int ideal_load_edges(struct ideal *d, struct inode *n, const struct itemplate *t)
@@ -243,7 +289,9 @@ int ideal_load_edges(struct ideal *d, struct inode *n, const struct itemplate *t
 					      .spec = t->edges[i].spec,
 					      .accept = t->edges[i].accept,
 					      .type = t->edges[i].type,
+					      .name_next = t->edges[i].name->folded->edges,
 					      .from = n };
+		t->edges[i].name->folded->edges = &n->edges[i];
 	}
 	for (uint32_t i = 0; i < t->count; i++) {
 		if (n->rule)
@@ -522,13 +570,13 @@ static struct inode *find_top(struct inode *root, const char *path)
 }
 
 /* Tops that lie in the folder of a new one are its own from now on. */
-static void adopt(struct inode *n)
+static void adopt(struct ideal *d, struct inode *n)
 {
 	for (struct inode *c = n->fs_parent ? n->fs_parent->first_fs : NULL, *next; c; c = next) {
 		next = c->fs_next;
 		if (c != n && path_within(c->path, n->path)) {
 			fs_unlink(c);
-			fs_link(c, n);
+			fs_link(d, c, n);
 		}
 	}
 }
@@ -544,7 +592,7 @@ static void find_links(struct ideal *d, struct inode *at, struct inode *n)
 		if (c->flags & I_LINK && !c->target && c->resolved &&
 		    strcmp(c->resolved, n->path) == 0) {
 			ideal_set_target(c, n);
-			reload_below(d, at, c->name, at);
+			reload_below(d, at, c->name);
 		}
 		find_links(d, c, n);
 	}
@@ -567,8 +615,8 @@ void ideal_attach_top(struct ideal *d, struct inode *n, struct inode *root)
 		ideal_remove(d, old);
 	in = innermost(root, n->path, n);
 	if (in != root || path_within(n->path, root->path)) {
-		fs_link(n, in);
-		adopt(n);
+		fs_link(d, n, in);
+		adopt(d, n);
 	}
 	n->flags &= ~(uint32_t)I_REMOVED;
 	mark_root(d, n, root);
@@ -611,7 +659,7 @@ void ideal_attach(struct ideal *d, struct inode *n, struct inode *parent)
 	mark_root(d, n, parent->root);
 	if (n->flags & I_LINK)
 		relink(d, n, parent->root);
-	reload_below(d, parent, n->name, parent);
+	reload_below(d, parent, n->name);
 	mend_edges(d, n);
 }
 
