@@ -147,3 +147,15 @@ fails 1 "$DXFS_BIN/dx" add ./no-folder
 fails 1 "$DXFS_BIN/dx" update no-such-name
 grep -q 'nothing in this project has that name' "$T/out" || fail "update: $(cat "$T/out")"
 dx update leaf
+
+# --- the commit that another tool's lock pins ---
+mkdir "$T/pinned"
+cd "$T/pinned"
+printf '{"name":"p","version":"1.0.0","dependencies":{"lib":"%s"}}\n' "$URL" >package.json
+printf '# yarn lockfile v1\n\n\n"lib@%s":\n  version "1.1.0"\n  resolved "%s#%s"\n' "$URL" "$URL" "$whole" >yarn.lock
+dx lock
+same 'pinned by yarn' 1.1.0 "$(version lib)"
+rm dx.lock yarn.lock
+printf '{ "lockfileVersion": 1, "workspaces": { "": { "dependencies": { "lib": "%s" } } },\n"packages": { "lib": ["lib@%s#%s", {}, "x"], }, }\n' "$URL" "$URL" "$short" >bun.lock
+dx lock
+same 'pinned by bun' 1.0.0 "$(version lib)"
