@@ -16,6 +16,7 @@
 //   resolve  package.json → lock, metadata cold and warm (net_resolve.js), from loopback
 //   real     `fetch` once, from the registry that npm is configured for
 //   resolve-real   `resolve` of the project of 1,400 packages once, from there
+// --projects: of `resolve`, some only (cra,next,vite,angular,storybook).
 // --metadata: where the packuments for `resolve` are kept for the next time (default: they are not).
 // --programs: only these of `run` and `predict`: require-express, vite-build, jest-version, require-big.
 // --tools: a folder whose node_modules/.bin has bun and pnpm. npm's cache must hold the packages of
@@ -31,7 +32,7 @@ const predict = require('./net_predict')
 const resolve = require('./net_resolve')
 
 const top = path.resolve(__dirname, '../..')
-const options = { bin: path.join(top, 'build/fs'), tools: '', runs: '3', rtt: '0,20,100', with: 'dx,bun,pnpm,npm', metadata: '', programs: '' }
+const options = { bin: path.join(top, 'build/fs'), tools: '', runs: '3', rtt: '0,20,100', with: 'dx,bun,pnpm,npm', metadata: '', programs: '', projects: '' }
 const sections = []
 for (const arg of process.argv.slice(2)) {
   const m = /^--(\w+)=(.*)$/.exec(arg)
@@ -235,6 +236,7 @@ const resolving = () => ({
   dx: clients.dx.install[0],
   runs: Number(options.runs),
   rtts: options.rtt.split(','),
+  projects: options.projects ? options.projects.split(',') : undefined,
   metadata: options.metadata || path.join(scratch, 'metadata')
 })
 

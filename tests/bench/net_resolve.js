@@ -83,7 +83,7 @@ async function bench (net) {
   try {
     for (const rtt of net.rtts) {
       await registry.roundTrip(rtt)
-      for (const name of Object.keys(projects)) rounds(net, `resolve-rtt${rtt}`, name, net.runs, registry.url, registry.ca)
+      for (const name of net.projects || Object.keys(projects)) rounds(net, `resolve-rtt${rtt}`, name, net.runs, registry.url, registry.ca)
     }
   } finally {
     registry.stop()
