@@ -27,8 +27,8 @@ git worktree remove ../w1
 same "worktrees" 1 "$(git worktree list | wc -l)"
 same "the state stays until the next mount" 1 "$(states)"
 mount_it
-until_true 10 test "$(states)" = 1
-until_true 10 sh -c "! grep -lqs /w1/ $T/state/dxfs/*/mountpoint"
+only_ours() { [ "$(states)" = 1 ] && ! grep -qs /w1/ "$T"/state/dxfs/*/mountpoint; }
+until_true 20 only_ours
 
 # ---- many, of one lock: parsed once, node asked once ----
 
