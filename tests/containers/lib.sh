@@ -33,8 +33,8 @@ recipe() {
 as_user() {
 	local home=$CONTAINERS/user
 	(cd "$home" && exec runuser -u "$CONTAINERS_USER" -- env -u DX_STORE -u XDG_DATA_HOME -u XDG_CACHE_HOME \
-		-u XDG_CONFIG_HOME -u TMPDIR HOME="$home" XDG_RUNTIME_DIR="$home/podman/run" XDG_STATE_HOME="$home/state" \
-		PODMAN="$home/podman" CONTAINERS_CONF="$home/podman/containers.conf" "$@")
+		-u XDG_CONFIG_HOME -u TMPDIR HOME="$home" XDG_RUNTIME_DIR="$home/p/run" XDG_STATE_HOME="$home/state" \
+		PODMAN="$home/p" CONTAINERS_CONF="$home/p/containers.conf" "$@")
 }
 
 # blobs DIR: how many packages a store has.

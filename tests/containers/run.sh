@@ -25,7 +25,7 @@ if [ -z "${CONTAINERS:-}" ]; then
 	[ -c /dev/fuse ] || skip "no /dev/fuse on this machine"
 	# Mounts of the host come into containers only where they are shared, as systemd makes them.
 	unshare -m --propagation private mount --make-rshared / 2>/dev/null || skip "no mount namespaces here"
-	CONTAINERS=$(mktemp -d "${TMPDIR:-/tmp}/containers.XXXXXX") || exit 1
+	CONTAINERS=$(mktemp -d "${TMPDIR:-/tmp}/c.XXXXXX") || exit 1 # short: podman takes 50 characters of $PODMAN/r
 	export CONTAINERS
 	exec unshare -m --propagation private bash -c 'mount --make-rshared / && exec "$@"' run "$here/run.sh" "$@"
 fi
@@ -85,7 +85,7 @@ configure() {
 make_podman() {
 	mkdir "$CONTAINERS/bin" && cat >"$CONTAINERS/bin/podman" <<-END && chmod 755 "$CONTAINERS/bin/podman"
 		#!/bin/sh
-		exec $(type -P podman) --storage-driver overlay --root "\$PODMAN/images" --runroot "\$PODMAN/run/storage" "\$@"
+		exec $(type -P podman) --storage-driver overlay --root "\$PODMAN/images" --runroot "\$PODMAN/r" "\$@"
 	END
 }
 
@@ -99,7 +99,7 @@ useradd -m -d "$CONTAINERS/user" -s /bin/bash "$user" || exit 1
 {
 	"$here/image.sh" "$CONTAINERS/image" "$bin/dxfs" "$bin/dx" &&
 		tar -C "$CONTAINERS/image" -c -f "$CONTAINERS/image.tar" . &&
-		configure "$CONTAINERS/root" && configure "$CONTAINERS/user/podman" &&
+		configure "$CONTAINERS/root" && configure "$CONTAINERS/user/p" &&
 		chown -R "$user:" "$CONTAINERS/user" && chmod 755 "$CONTAINERS/user" &&
 		podman import --change "ENV PATH=/usr/bin" --change "CMD [\"sleep\", \"600\"]" "$CONTAINERS/image.tar" dxfs-test &&
 		podman run --rm dxfs-test true

@@ -96,6 +96,7 @@ until_true 20 says first
 pid=$(daemons)
 kill -KILL "$pid"
 gone "$pid"
+unmount_it
 until_true 20 says went
 mount_it --offline --read-only
 until_true 20 says second
