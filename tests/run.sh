@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # run.sh [STEP...] - everything that must hold, on a Debian 12 machine; installs what is missing.
 # Steps, all if none is named: gcc clang asan tsan format shell tidy e2e crafted containers registry.
-#   gcc       build/ with --werror, suites unit, check, tools, oracle (npm's own code) and fuzz
+#   gcc       build/ with --werror, suites unit, check, cmd, tools, oracle (npm's own code) and fuzz
 #             (the corpora, replayed)
 #   clang, asan, tsan   the same tests built by clang, by gcc with ASan and UBSan, by clang with TSan
 #   format    clang-format;  shell: shellcheck over all scripts;  tidy: clang-tidy (.clang-tidy)
@@ -375,7 +375,7 @@ writable_home && install_missing || { echo "what is needed could not be installe
 ! wanted shell || step_shell
 built=true
 if wanted gcc e2e crafted containers registry; then
-	CC=gcc build_and_test gcc build "unit check tools fuzz oracle" || built=false
+	CC=gcc build_and_test gcc build "unit check cmd tools fuzz oracle" || built=false
 fi
 # Compilers on one side, mounts on the other: the second mostly waits.
 other_builds >"$scratch/other_builds.log" 2>&1 &
