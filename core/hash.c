@@ -32,13 +32,18 @@ static XXH3_state_t *state_of(struct hasher *h)
 	return (XXH3_state_t *)(void *)h;
 }
 
-struct hasher *hasher_new(void)
+struct hasher *hasher_new_keyed(uint64_t key)
 {
 	XXH3_state_t *s = XXH3_createState();
 
 	if (s)
-		XXH3_128bits_reset(s);
+		XXH3_128bits_reset_withSeed(s, key);
 	return (struct hasher *)(void *)s;
+}
+
+struct hasher *hasher_new(void)
+{
+	return hasher_new_keyed(0);
 }
 
 void hasher_free(struct hasher *h)

@@ -19,8 +19,12 @@ struct hash128 hash128(const void *p, size_t n);
  * hasher_new() returns NULL when memory is out. */
 struct hasher;
 struct hasher *hasher_new(void);
-void hasher_free(struct hasher *h); /* NULL is fine */
-void hasher_reset(struct hasher *h);
+
+/* The same with another function for every key: whoever does not know the key cannot prepare two
+ * texts that are one here. As hash128() and hasher_new() with key 0. */
+struct hasher *hasher_new_keyed(uint64_t key);
+void hasher_free(struct hasher *h);  /* NULL is fine */
+void hasher_reset(struct hasher *h); /* to key 0 */
 void hasher_add(struct hasher *h, const void *p, size_t n);
 struct hash128 hasher_end(const struct hasher *h);
 

@@ -11,7 +11,7 @@
  *     upper/       what was written into the mount (fs/upper.h), unless that is elsewhere
  *     rebuild.log  what install scripts printed, of the last dx rebuild
  *   $XDG_STATE_HOME/dxfs/cache/   for all of them
- *     *.dxl        locks derived from npm's (lock/project.h)
+ *     *.dxl, key   locks derived from npm's (lock/project.h)
  *     node-version what node answered (lock/platform.h)
  *
  * <id> is 16 hex digits of the XXH3-128 of the mount point's path, so that the same place finds

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -244,15 +245,34 @@ static int fingerprint_of(const struct project *p, const struct lock *l,
 /* ---- the lock ---- */
 
 #define KEPT_MAX 32 /* locks in a cache: the branches of a few projects; some 400 kB each */
+#define KEPT_KEY "key"
 
-/* The cached lock of a project: named by what its own files say, so that all checkouts of one state
- * have one. */
-static char *cache_path(const struct hash128 *files, const char *cache_dir)
+/* The cache's key, made if there is none yet. Without it a repository could carry a lock whose copy
+ * has the name of another project's. Two that make it at once leave one copy too many. */
+static int cache_key(const char *cache_dir, uint64_t *ret)
 {
-	char hex[HASH128_HEX_LEN + 1], *path;
+	auto_free char *path = NULL, *text = NULL;
+	size_t len = 0;
+	uint64_t key;
+	int r;
 
-	hash128_hex(*files, hex);
-	return asprintf(&path, "%s/%s" KEPT_ENDING, cache_dir, hex) < 0 ? NULL : path;
+	if (asprintf(&path, "%s/" KEPT_KEY, cache_dir) < 0) {
+		path = NULL;
+		return -ENOMEM;
+	}
+	if (file_read_all(AT_FDCWD, path, sizeof key, &text, &len, NULL) == 0 &&
+	    len == sizeof key) {
+		memcpy(ret, text, sizeof key);
+		return 0;
+	}
+	if (getrandom(&key, sizeof key, 0) != (ssize_t)sizeof key)
+		return -EIO;
+	r = mkdir_p(cache_dir, 0700, NULL);
+	if (r == 0)
+		r = file_replace_unsynced(path, &key, sizeof key, 0600, NULL);
+	if (r == 0)
+		*ret = key;
+	return r;
 }
 
 /* Opens a lock if it is made from what stands there now. -ESTALE when it is not. */
@@ -291,10 +311,10 @@ static int try_copy(const struct project *p, const char *path, const struct npml
 }
 
 /* Everything but the tops' files, hashed. */
-static int hash_project(const struct project *p, const struct npmlock_options *o,
+static int hash_project(const struct project *p, const struct npmlock_options *o, uint64_t key,
 			struct hash128 *ret, struct err *e)
 {
-	struct hasher *h cleanup(hasher_freep) = hasher_new();
+	struct hasher *h cleanup(hasher_freep) = hasher_new_keyed(key);
 	int r = h ? add_project(h, p, o, e) : err_set(e, -ENOMEM, "out of memory");
 
 	if (r == 0)
@@ -336,7 +356,7 @@ static int derive(const struct project *p, const struct npmlock_options *o, stru
 		auto_graph struct graph *g = NULL;
 		struct hash128 before, after, fingerprint;
 		struct timespec start;
-		int r = hash_project(p, o, &before, e);
+		int r = hash_project(p, o, 0, &before, e);
 
 		(void)clock_gettime(CLOCK_REALTIME, &start);
 		if (r == 0)
@@ -344,7 +364,7 @@ static int derive(const struct project *p, const struct npmlock_options *o, stru
 		if (r == 0)
 			r = project_fingerprint(p, g, o, &fingerprint, e);
 		if (r == 0)
-			r = hash_project(p, o, &after, e);
+			r = hash_project(p, o, 0, &after, e);
 		if (r < 0)
 			return r;
 		if (hash128_eq(before, after) &&
@@ -403,6 +423,34 @@ static void keep(const char *cache_dir, const char *path, struct slice bytes)
 		make_room(cache_dir);
 }
 
+/* The cached lock of a project: named by what its own files say, so that all checkouts of one state
+ * have one. *ret NULL: nothing can be kept. */
+static int cache_path(const struct project *p, const char *cache_dir,
+		      const struct npmlock_options *o, char **ret, struct err *e)
+{
+	char hex[HASH128_HEX_LEN + 1], *path;
+	struct hash128 files;
+	uint64_t key = 0;
+	int r;
+
+	*ret = NULL;
+	if (!cache_dir)
+		return 0;
+	r = cache_key(cache_dir, &key);
+	if (r < 0) {
+		log_line(LOG_DEBUG, "%s: no lock is kept: %s", cache_dir, strerror(-r));
+		return 0;
+	}
+	r = hash_project(p, o, key, &files, e);
+	if (r < 0)
+		return r;
+	hash128_hex(files, hex);
+	if (asprintf(&path, "%s/%s" KEPT_ENDING, cache_dir, hex) < 0)
+		return err_set(e, -ENOMEM, "out of memory");
+	*ret = path;
+	return 0;
+}
+
 static int derived_lock(const struct project *p, const char *cache_dir,
 			const struct npmlock_options *o, struct lock **ret, bool *ret_derived,
 			struct err *e)
@@ -410,16 +458,11 @@ static int derived_lock(const struct project *p, const char *cache_dir,
 	auto_buf struct buf bytes = BUF_INIT(LOCK_SIZE_MAX);
 	auto_free char *path = NULL;
 	struct lock *l = NULL;
-	struct hash128 files;
 	bool derived;
-	int r = cache_dir ? hash_project(p, o, &files, e) : 0;
+	int r = cache_path(p, cache_dir, o, &path, e);
 
-	if (r < 0)
-		return r;
-	path = cache_dir ? cache_path(&files, cache_dir) : NULL;
-	if (cache_dir && !path)
-		return err_set(e, -ENOMEM, "out of memory");
-	r = path ? try_copy(p, path, o, &l, e) : 0;
+	if (r == 0 && path)
+		r = try_copy(p, path, o, &l, e);
 	derived = r == 0 && !l;
 	if (l)
 		(void)utimensat(AT_FDCWD, path, NULL, 0); /* it is in use */

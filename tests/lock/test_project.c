@@ -297,6 +297,29 @@ static void cached_file(const struct place *w, char *ret, size_t room)
 	globfree(&found);
 }
 
+Test(project, names_of_copies_cannot_be_foretold)
+{
+	auto_place struct place w = new_place(), other = new_place();
+	char path[2][256], key[256], swapped[512];
+
+	put(&w, "package.json", MANIFEST);
+	put(&w, "package-lock.json", LOCK);
+	put(&other, "package.json", MANIFEST);
+	put(&other, "package-lock.json", LOCK);
+	cr_assert(derived(&w));
+	cr_assert(derived(&other));
+	cached_file(&w, path[0], sizeof path[0]);
+	cached_file(&other, path[1], sizeof path[1]);
+	cr_assert_str_neq(strrchr(path[0], '/'), strrchr(path[1], '/'));
+	/* The key is what makes the difference. */
+	(void)snprintf(key, sizeof key, "%s/key", w.cache);
+	(void)snprintf(swapped, sizeof swapped, "%s/key", other.cache);
+	cr_assert_eq(rename(key, swapped), 0);
+	cr_assert(derived(&other));
+	(void)snprintf(swapped, sizeof swapped, "%s%s", other.cache, strrchr(path[0], '/'));
+	cr_assert_eq(access(swapped, F_OK), 0);
+}
+
 Test(project, an_unsound_copy_is_made_anew)
 {
 	auto_place struct place w = new_place();
