@@ -9,8 +9,8 @@
  *	scope    root, a workspace, or a package: for whom each name means one thing
  *
  * The project's tops (root, workspaces, linked folders) ask first; whatever is chosen asks for
- *more. A version of the same dependencies as a better one, and which does for nothing for which
- *that does not, is left out: no answer is better for it. */
+ * more. A version of the same dependencies as a better one, and which does for nothing for which
+ * that does not, is left out: no answer is better for it. */
 #pragma once
 #include "lock/ideal_priv.h"
 #include "lock/sat.h"

@@ -261,7 +261,7 @@ static void make_dir(const char *path)
 static void overwrite(const char *path, const char *text)
 {
 	struct upper_call c = call_of(upper);
-	uint64_t ino;
+	uint64_t ino = 0;
 
 	becomes(path, text);
 	cr_assert_eq(find(upper, path, &ino), 0);
@@ -273,7 +273,7 @@ static void change_mode(const char *path, mode_t mode)
 	struct upper_call c = call_of(upper);
 	struct upper_change change = { .set = UPPER_SET_MODE, .mode = mode };
 	struct stat st;
-	uint64_t ino;
+	uint64_t ino = 0;
 
 	(void)history(path);
 	cr_assert_eq(find(upper, path, &ino), 0);
@@ -319,7 +319,7 @@ static void sync_one(const char *path, uint64_t ino)
 
 static void sync_file(const char *path)
 {
-	uint64_t ino;
+	uint64_t ino = 0;
 
 	cr_assert_eq(find(upper, path, &ino), 0);
 	sync_one(path, ino);

@@ -202,6 +202,14 @@ static const struct graph_edge *edge_of(const struct graph *g, const char *path,
 	return NULL;
 }
 
+static const struct graph_edge *the_edge(const struct graph *g, const char *path, const char *name)
+{
+	const struct graph_edge *e = edge_of(g, path, name);
+
+	cr_assert(e != NULL, "%s has no edge to %s", path, name);
+	return e;
+}
+
 Test(graph, a_later_list_replaces_the_edge_of_an_earlier_one)
 {
 	auto_graph struct graph *g = with_edges(
@@ -213,13 +221,13 @@ Test(graph, a_later_list_replaces_the_edge_of_an_earlier_one)
 		false);
 
 	cr_assert_eq(g->nodes[0].edge_count, 4);
-	cr_assert_eq(edge_of(g, "", "a")->type, EDGE_DEV);
-	cr_assert_eq(edge_of(g, "", "b")->type, EDGE_OPTIONAL);
-	cr_assert_eq(edge_of(g, "", "c")->type, EDGE_PEER_OPTIONAL);
-	cr_assert_eq(edge_of(g, "", "case")->type, EDGE_DEV);
+	cr_assert_eq(the_edge(g, "", "a")->type, EDGE_DEV);
+	cr_assert_eq(the_edge(g, "", "b")->type, EDGE_OPTIONAL);
+	cr_assert_eq(the_edge(g, "", "c")->type, EDGE_PEER_OPTIONAL);
+	cr_assert_eq(the_edge(g, "", "case")->type, EDGE_DEV);
 	cr_assert(edge_of(g, "", "Case") == NULL);
 	cr_assert(edge_of(g, "node_modules/x", "a") == NULL);
-	cr_assert_eq(edge_of(g, "node_modules/x", "p")->type, EDGE_PEER);
+	cr_assert_eq(the_edge(g, "node_modules/x", "p")->type, EDGE_PEER);
 }
 
 Test(graph, legacy_peer_deps_makes_no_edges_of_peers)
@@ -282,7 +290,7 @@ Test(graph, an_edge_holds_when_npm_says_so)
 				 "'libs/a':{'version':'3.0.0'}}}",
 				 validities[i].spec, validities[i].entry) > 0);
 		g = with_edges(text, false);
-		cr_expect(edge_of(g, "", "a")->valid == validities[i].valid, "%s %s",
+		cr_expect(the_edge(g, "", "a")->valid == validities[i].valid, "%s %s",
 			  validities[i].spec, validities[i].entry);
 	}
 }
@@ -296,8 +304,8 @@ Test(graph, relative_paths_start_at_the_package_or_at_its_tarball)
 		"'node_modules/u':{'resolved':'file:tars/u.tgz'}}}",
 		false);
 
-	cr_assert(edge_of(g, "libs/a", "b")->valid);
-	cr_assert(edge_of(g, "node_modules/t", "u")->valid);
+	cr_assert(the_edge(g, "libs/a", "b")->valid);
+	cr_assert(the_edge(g, "node_modules/t", "u")->valid);
 }
 
 Test(graph, what_is_missing_is_invalid_unless_optional)
@@ -308,11 +316,11 @@ Test(graph, what_is_missing_is_invalid_unless_optional)
 		"}}}}}",
 		false);
 
-	cr_assert(!edge_of(g, "", "a")->valid);
-	cr_assert(edge_of(g, "", "o")->valid);
-	cr_assert(!edge_of(g, "", "p")->valid);
-	cr_assert(edge_of(g, "", "q")->valid);
-	cr_assert_eq(edge_of(g, "", "a")->to, GRAPH_NONE);
+	cr_assert(!the_edge(g, "", "a")->valid);
+	cr_assert(the_edge(g, "", "o")->valid);
+	cr_assert(!the_edge(g, "", "p")->valid);
+	cr_assert(the_edge(g, "", "q")->valid);
+	cr_assert_eq(the_edge(g, "", "a")->to, GRAPH_NONE);
 }
 
 Test(graph, a_peer_below_its_dependent_is_invalid_and_accepted_ranges_count)
@@ -324,8 +332,8 @@ Test(graph, a_peer_below_its_dependent_is_invalid_and_accepted_ranges_count)
 		"'node_modules/b':{'version':'2.0.0'}}}",
 		false);
 
-	cr_assert(!edge_of(g, "node_modules/a", "p")->valid);
-	cr_assert(edge_of(g, "", "b")->valid);
+	cr_assert(!the_edge(g, "node_modules/a", "p")->valid);
+	cr_assert(the_edge(g, "", "b")->valid);
 }
 
 /* ---- flags ---- */
