@@ -8,7 +8,7 @@
 #   e2e       tests/e2e as root and as an ordinary user, who is made (and removed) if need be
 #   crafted   the oracle over the crafted projects, as root and as the ordinary user
 #   containers  tests/containers, with Podman and runc, as root; skipped where they cannot be
-#   registry  tests/registry/{projects,tools,scripts,containers,fetch,imports}.sh, from a real registry; skipped where none answers
+#   registry  tests/registry/{projects,resolve,tools,scripts,containers,fetch,imports}.sh, from a real registry; skipped where none answers
 # The oracle is npm 11. Where npm is older (Debian 12 has 9), npm 11 and a node that runs it are
 # taken from the registry that npm is configured for, into the scratch folder; where that does not
 # answer, what needs npm 11 is skipped. Each step is named as it starts, with the seconds so far.
@@ -320,12 +320,15 @@ step_containers() {
 	side containers root "$PWD/tests/containers/run.sh"
 }
 
+# registry_suites "NAME ARGUMENTS..."...
 registry_suites() {
-	local t log
-	for t in "$@"; do
+	local suite t log
+	for suite in "$@"; do
+		t=${suite%% *}
 		log=$scratch/registry.$t.log
-		say "registry/$t"
-		attended env --default-signal=INT,QUIT timeout -k 20 900 "tests/registry/$t.sh" >"$log" 2>&1
+		say "registry/$suite"
+		# shellcheck disable=SC2086 # its arguments
+		attended env --default-signal=INT,QUIT timeout -k 20 900 "tests/registry/$t.sh" ${suite#"$t"} >"$log" 2>&1
 		if [ $? -eq 77 ]; then
 			tail -1 "$log"
 			tally "registry.$t" 0 0 1
@@ -339,7 +342,7 @@ registry_suites() {
 # Side by side: npm ci for the projects takes as long as all the others.
 step_registry() {
 	local projects
-	registry_suites projects &
+	registry_suites projects "resolve express vite monorepo" &
 	projects=$!
 	registry_suites tools fetch scripts imports containers &
 	wait $! $projects
@@ -354,7 +357,7 @@ mounting() {
 		tally mounting 0 0 1
 	else
 		! wanted e2e crafted || make_user
-		! wanted e2e || RESOLVE_ALL=1 both e2e "$kit/tests/e2e/run.sh"
+		! wanted e2e || both e2e "$kit/tests/e2e/run.sh"
 		! wanted crafted || both crafted "$kit/tests/crafted.sh"
 		! wanted containers || step_containers
 		! wanted registry || step_registry
