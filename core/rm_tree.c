@@ -39,7 +39,7 @@ void rm_tree(int dirfd, const char *name)
 		(void)snprintf(path, sizeof path, "%s", name);
 	else
 		(void)snprintf(path, sizeof path, "/proc/self/fd/%d/%s", dirfd, name);
-	f = fts_open(paths, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
+	f = fts_open(paths, FTS_PHYSICAL | FTS_NOCHDIR | FTS_XDEV, NULL);
 	while (f && (at = fts_read(f)))
 		remove_one(f, at);
 	if (f)

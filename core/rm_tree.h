@@ -2,5 +2,5 @@
 #pragma once
 
 /* Removes `name` below the folder (of an absolute path it does not matter), whatever it is; as far
- * as it goes. Links are not followed. */
+ * as it goes. Links are not followed, nor is what is mounted in it entered. */
 void rm_tree(int dirfd, const char *name);

@@ -1,7 +1,6 @@
-#include "fs/state.h"
-
 #include "core/file.h"
 #include "core/hash.h"
+#include "fs/state_priv.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -73,9 +72,9 @@ static int absolute_mountpoint(const char *given, char **ret, struct err *e)
 		given, name, len, PATH_MAX - 1);
 }
 
-static int open_private(const char *dir, int *ret, struct err *e)
+static int open_private(int at, const char *dir, int *ret, struct err *e)
 {
-	auto_close int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	auto_close int fd = openat(at, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	struct stat st;
 
 	if (fd < 0)
@@ -136,16 +135,48 @@ char *state_cache(void)
 		dir = NULL;
 		return NULL;
 	}
-	if (mkdir_p(dir, 0700, NULL) < 0 || open_private(dir, &fd, NULL) < 0)
+	if (mkdir_p(dir, 0700, NULL) < 0 || open_private(AT_FDCWD, dir, &fd, NULL) < 0)
 		return NULL;
 	return take(&dir);
+}
+
+static void id_of(const char *mountpoint, char ret[STATE_ID_LEN + 1])
+{
+	char hex[HASH128_HEX_LEN + 1];
+
+	hash128_hex(hash128(mountpoint, strlen(mountpoint)), hex);
+	memcpy(ret, hex, STATE_ID_LEN);
+	ret[STATE_ID_LEN] = '\0';
+}
+
+int state_folder_open(const char *dir, const char *mountpoint, int *ret_base, int *ret_fd)
+{
+	auto_free char *parent = strdup(dir);
+	auto_close int base = -1, fd = -1;
+	char *slash = parent ? strrchr(parent, '/') : NULL, id[STATE_ID_LEN + 1];
+	int r;
+
+	if (!slash)
+		return parent ? -EINVAL : -ENOMEM;
+	*slash = '\0';
+	id_of(mountpoint, id);
+	if (strcmp(slash + 1, id) != 0)
+		return -EPERM;
+	r = open_private(AT_FDCWD, parent, &base, NULL);
+	if (r == 0)
+		r = open_private(base, id, &fd, NULL);
+	if (r < 0)
+		return r;
+	*ret_base = base;
+	*ret_fd = fd;
+	base = fd = -1;
+	return 0;
 }
 
 int state_open(struct state *ret, const char *mountpoint, bool create, struct err *e)
 {
 	auto_free char *base = state_base();
 	struct state s = STATE_INIT;
-	char hex[HASH128_HEX_LEN + 1];
 	int r;
 
 	if (!base)
@@ -153,8 +184,7 @@ int state_open(struct state *ret, const char *mountpoint, bool create, struct er
 	r = absolute_mountpoint(mountpoint, &s.mountpoint, e);
 	if (r < 0)
 		return r;
-	hash128_hex(hash128(s.mountpoint, strlen(s.mountpoint)), hex);
-	memcpy(s.id, hex, STATE_ID_LEN);
+	id_of(s.mountpoint, s.id);
 	if (asprintf(&s.dir, "%s/%s", base, s.id) < 0) {
 		s.dir = NULL;
 		r = err_set(e, -ENOMEM, "out of memory");
@@ -162,7 +192,7 @@ int state_open(struct state *ret, const char *mountpoint, bool create, struct er
 	if (r == 0 && create)
 		r = mkdir_p(s.dir, 0700, e);
 	if (r == 0)
-		r = open_private(s.dir, &s.dirfd, e);
+		r = open_private(AT_FDCWD, s.dir, &s.dirfd, e);
 	if (r == 0)
 		r = check_mountpoint(&s, e);
 	if (r == 0 && create)

@@ -1,16 +1,16 @@
 #include "core/file.h"
 #include "core/log.h"
-#include "fs/state.h"
+#include "core/rm_tree.h"
+#include "fs/state_priv.h"
 #include "fs/upper_care.h"
 
+#include <dirent.h>
 #include <fcntl.h>
-#include <ftw.h>
-#include <glob.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 
-#define DEPTH_MAX 16 /* folders open at once while a state is removed, which is four deep */
+#define ASIDE STATE_UPPER ".aside-"
 
 static bool is_gone(const char *mountpoint)
 {
@@ -26,17 +26,15 @@ static bool is_gone(const char *mountpoint)
 
 static bool has_aside(const char *dir)
 {
-	auto_free char *pattern = NULL;
-	glob_t found = { 0 };
-	int r;
+	DIR *d = opendir(dir);
+	const struct dirent *entry;
+	bool has = !d;
 
-	if (asprintf(&pattern, "%s/" STATE_UPPER ".aside-*", dir) < 0) {
-		pattern = NULL;
-		return true;
-	}
-	r = glob(pattern, GLOB_NOSORT, NULL, &found);
-	globfree(&found);
-	return r != GLOB_NOMATCH;
+	while (!has && (entry = readdir(d)))
+		has = strncmp(entry->d_name, ASIDE, strlen(ASIDE)) == 0;
+	if (d)
+		(void)closedir(d);
+	return has;
 }
 
 static bool is_worth_keeping(const char *dir)
@@ -49,30 +47,24 @@ static bool is_worth_keeping(const char *dir)
 	return !upper_unused(upper) || has_aside(dir) || (stat(pins, &st) == 0 && st.st_size > 0);
 }
 
-static int drop(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-	(void)st;
-	(void)type;
-	(void)at;
-	return remove(path);
-}
-
 static int tidy_one(void *arg, const char *dir, const char *mountpoint)
 {
-	auto_free char *file = NULL;
-	auto_close int lock = -1;
+	auto_close int lock = -1, fd = -1, base = -1;
+	char path[32];
 
 	(void)arg;
-	if (!is_gone(mountpoint) || asprintf(&file, "%s/lock", dir) < 0)
+	if (!is_gone(mountpoint) || state_folder_open(dir, mountpoint, &base, &fd) < 0)
 		return 0;
-	lock = open(file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	/* By the descriptors: of a path, a folder further up may be somebody else's. */
+	(void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	lock = openat(fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	/* A daemon may still serve a copy of the mount. Who mounts there now has made the folder.
 	 */
 	if (lock < 0 || flock(lock, LOCK_EX | LOCK_NB) < 0 || !is_gone(mountpoint) ||
-	    is_worth_keeping(dir))
+	    is_worth_keeping(path))
 		return 0;
-	if (nftw(dir, drop, DEPTH_MAX, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) == 0)
-		log_debug("%s: its project is gone, and so is its state %s", mountpoint, dir);
+	rm_tree(base, strrchr(dir, '/') + 1);
+	log_debug("%s: its project is gone, and so is its state %s", mountpoint, dir);
 	return 0;
 }
 
