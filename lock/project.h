@@ -3,10 +3,10 @@
  * Where package-lock.json or npm-shrinkwrap.json stands, it is the truth, and a DXL is a copy
  * derived from it, kept in `cache_dir` and made anew when it is missing or stale; equal checkouts
  * of a project share one, and the 32 last used of all projects stay. A file beside them, `key`, is
- * in their names, so that nobody can prepare a lock that is taken for another project's. <project>/dx.lock is then
- * nobody's source: it comes with the repository, and may carry the right fingerprint and other
- * packages than a reviewer of package-lock.json has seen. Where neither stands, dx.lock is the
- * lock.
+ * in their names, so that nobody can prepare a lock that is taken for another project's.
+ * <project>/dx.lock is then nobody's source: it comes with the repository, and may carry the right
+ * fingerprint and other packages than a reviewer of package-lock.json has seen. Where neither
+ * stands, dx.lock is the lock.
  *
  * The fingerprint is XXH3-128 over the bytes of the lock file, of package.json, of the
  * package.json of each top that the lock names, the folders that `workspaces` finds, and the
