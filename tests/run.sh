@@ -8,7 +8,8 @@
 #   e2e       tests/e2e as root and as an ordinary user, who is made (and removed) if need be
 #   crafted   the oracle over the crafted projects, as root and as the ordinary user
 #   containers  tests/containers, with Podman and runc, as root; skipped where they cannot be
-#   registry  tests/registry/{projects,resolve,tools,scripts,containers,fetch,imports}.sh, from a real registry; skipped where none answers
+#   registry  tests/registry/{projects,resolve,tools,scripts,containers,fetch,imports}.sh, from a real registry; skipped where
+#             none answers. Run by hand, since npm takes long: {resolve,dedupe}.sh
 # The oracle is npm 11. Where npm is older (Debian 12 has 9), npm 11 and a node that runs it are
 # taken from the registry that npm is configured for, into the scratch folder; where that does not
 # answer, what needs npm 11 is skipped. Each step is named as it starts, with the seconds so far.
@@ -288,12 +289,15 @@ make_user() {
 	useradd -m -s /bin/bash "dxfs-$$" && made_user=dxfs-$$
 }
 
+# Seconds for all tests of a kind; longer than any one of them may take (tests/e2e/resolve.sh).
+side_limit=2400
+
 # side NAME WHO COMMAND...: as root or as the ordinary user.
 side() {
 	local name=$1 who=$2 rc
 	shift 2
 	say "$name as $who"
-	attended "as_$who" timeout -k 20 900 "$@" >"$scratch/$name.$who.log" 2>&1
+	attended "as_$who" timeout -k 20 "$side_limit" "$@" >"$scratch/$name.$who.log" 2>&1
 	rc=$?
 	if [ $rc -eq 77 ]; then
 		grep '^SKIP' "$scratch/$name.$who.log" || echo "SKIP $name as $who: cannot become $who here"
