@@ -8,8 +8,8 @@
 #   e2e       tests/e2e as root and as an ordinary user, who is made (and removed) if need be
 #   crafted   the oracle over the crafted projects, as root and as the ordinary user
 #   containers  tests/containers, with Podman and runc, as root; skipped where they cannot be
-#   registry  tests/registry/{projects,resolve,tools,scripts,containers,fetch,imports}.sh, from a real registry; skipped where
-#             none answers. Run by hand, since npm takes long: {resolve,dedupe}.sh
+#   registry  tests/registry/{projects,resolve,tools,scripts,containers,fetch,imports}.sh, from a real
+#             registry; skipped where none answers. By hand: resolve.sh all, dedupe.sh (npm takes long)
 # The oracle is npm 11. Where npm is older (Debian 12 has 9), npm 11 and a node that runs it are
 # taken from the registry that npm is configured for, into the scratch folder; where that does not
 # answer, what needs npm 11 is skipped. Each step is named as it starts, with the seconds so far.
