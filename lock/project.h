@@ -32,7 +32,10 @@ struct project {
 /* The folder that a command works on which was given none, as npm finds it: the nearest one, from
  * `from` upwards, with a package.json, a lock or a node_modules; where that is a workspace of a
  * project further up, that project, and *ret_workspace is the workspace's folder, else NULL. `from`
- * itself where there is none. Absolute, real paths, the caller's to free. */
+ * itself where there is none. Further up, files of other users than the caller, root and the owner
+ * of `from` do not count: a package.json that somebody puts into /tmp makes no project of the
+ * folders in it.
+ * Absolute, real paths, the caller's to free. */
 int project_find(const char *from, char **ret, char **ret_workspace, struct err *e) must_check;
 
 /* The project of a folder: `dir` itself if package.json or a lock stands in it. -ENOENT with a

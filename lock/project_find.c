@@ -10,18 +10,24 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static bool has(int dirfd, const char *name, mode_t type)
+#define ANYBODY ((uid_t)-1)
+
+/* `whose`: who is believed besides the caller and root. */
+static bool has(int dirfd, const char *name, mode_t type, uid_t whose)
 {
 	struct stat st;
 
-	return fstatat(dirfd, name, &st, 0) == 0 && (st.st_mode & S_IFMT) == type;
+	return fstatat(dirfd, name, &st, 0) == 0 && (st.st_mode & S_IFMT) == type &&
+	       (whose == ANYBODY || st.st_uid == whose || st.st_uid == geteuid() || st.st_uid == 0);
 }
 
-static bool is_project(int dirfd)
+static bool is_project(int dirfd, uid_t whose)
 {
-	return has(dirfd, "package.json", S_IFREG) || has(dirfd, "package-lock.json", S_IFREG) ||
-	       has(dirfd, "npm-shrinkwrap.json", S_IFREG) || has(dirfd, PROJECT_LOCK, S_IFREG) ||
-	       has(dirfd, "node_modules", S_IFDIR);
+	return has(dirfd, "package.json", S_IFREG, whose) ||
+	       has(dirfd, "package-lock.json", S_IFREG, whose) ||
+	       has(dirfd, "npm-shrinkwrap.json", S_IFREG, whose) ||
+	       has(dirfd, PROJECT_LOCK, S_IFREG, whose) ||
+	       has(dirfd, "node_modules", S_IFDIR, whose);
 }
 
 /* Is `path`, relative to the folder, one of its package.json's workspaces? What cannot be read says
@@ -50,19 +56,22 @@ int project_find(const char *from, char **ret, char **ret_workspace, struct err 
 {
 	auto_free char *start = realpath(from, NULL), *at = start ? strdup(start) : NULL;
 	auto_free char *found = NULL, *root = NULL;
+	uid_t whose = ANYBODY; /* in the folder itself; further up its owner */
+	struct stat st;
 
-	if (!start || !at)
+	if (!start || !at || stat(start, &st) < 0)
 		return err_set(e, -errno, "%s: %s", from, strerror(errno));
 	for (;;) {
 		auto_close int fd = open(at, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		char *slash = strrchr(at, '/');
 		size_t n = strcmp(at, "/") == 0 ? 1 : strlen(at) + 1;
 
-		if (fd >= 0 && !found && is_project(fd)) {
+		if (fd >= 0 && !found && is_project(fd, whose)) {
 			found = strdup(at);
 			if (!found)
 				return err_set(e, -ENOMEM, "out of memory");
-		} else if (fd >= 0 && found && is_workspace_of(fd, found + n)) {
+		} else if (fd >= 0 && found && has(fd, "package.json", S_IFREG, whose) &&
+			   is_workspace_of(fd, found + n)) {
 			root = strdup(at);
 			if (!root)
 				return err_set(e, -ENOMEM, "out of memory");
@@ -73,6 +82,7 @@ int project_find(const char *from, char **ret, char **ret_workspace, struct err 
 		if (strcmp(at, "/") == 0)
 			break;
 		slash[slash == at] = '\0';
+		whose = st.st_uid;
 	}
 	*ret_workspace = NULL;
 	*ret = found ? take(&found) : take(&start);

@@ -170,6 +170,32 @@ Test(project, is_found_from_below_as_npm_finds_it)
 	cr_assert_eq(project_find("/nonexistent", &root, &ws, NULL), -ENOENT);
 }
 
+static void give(const struct place *w, const char *name, uid_t to)
+{
+	char path[256];
+
+	(void)snprintf(path, sizeof path, "%s/%s", w->project, name);
+	cr_assert_eq(chown(path, to, (gid_t)-1), 0);
+}
+
+Test(project, is_not_what_somebody_else_has_put_further_up)
+{
+	auto_place struct place w = new_place();
+
+	if (geteuid() != 0)
+		return; /* only root can give files away */
+	make_folder(&w, "ws/w");
+	put(&w, "package.json", WS_MANIFEST);
+	put(&w, "ws/w/package.json", "{\"name\":\"w\"}");
+	finds(&w, "ws/w", "", "ws/w");
+	give(&w, "package.json", 65534);
+	finds(&w, "ws/w", "/ws/w", NULL);
+	finds(&w, "ws", "/ws", NULL);
+	finds(&w, "", "", NULL);
+	give(&w, "ws/w", 65534); /* all of it is theirs, and we were called there */
+	finds(&w, "ws/w", "", "ws/w");
+}
+
 Test(project, npms_locks_come_before_ours)
 {
 	auto_place struct place w = new_place();
