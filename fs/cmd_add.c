@@ -32,10 +32,13 @@ static const char usage_update[] =
 static int new_manifest(struct err *e)
 {
 	auto_close int fd = open("package.json", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	int r = fd < 0 ? -errno : file_write_all(fd, "{}\n", 3);
 
-	if (fd < 0 || file_write_all(fd, "{}\n", 3) < 0)
-		return err_set(e, -errno, "cannot make package.json here: %s", strerror(errno));
-	return 0;
+	if (r == 0)
+		return 0;
+	if (fd >= 0)
+		(void)unlink("package.json");
+	return err_set(e, r, "cannot make package.json here: %s", strerror(-r));
 }
 
 static int resolve(struct cmd_project *c, const char *who, struct project_edits *edits,

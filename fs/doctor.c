@@ -5,6 +5,7 @@
 #include "fs/state.h"
 
 #include <fcntl.h>
+#include <mntent.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/resource.h>
@@ -227,20 +228,21 @@ static void check_watches(struct doctor *d)
 	}
 }
 
+/* As fusermount3 counts them: everybody's, of types "fuse" and "fuse.*". */
 static unsigned long count_fuse_mounts(void)
 {
-	FILE *f = fopen("/proc/self/mounts", "re");
-	char line[4096];
+	FILE *f = setmntent("/proc/self/mounts", "re");
+	char text[4096];
+	struct mntent m;
 	unsigned long n = 0;
 
-	while (f && fgets(line, sizeof line, f))
-		n += strstr(line, " fuse") != NULL;
+	while (f && getmntent_r(f, &m, text, sizeof text))
+		n += strcmp(m.mnt_type, "fuse") == 0 || strncmp(m.mnt_type, "fuse.", 5) == 0;
 	if (f)
-		(void)fclose(f);
+		(void)endmntent(f);
 	return n;
 }
 
-/* fusermount3 counts the mounts of types fuse and fuseblk of everybody. */
 static void check_mount_max(struct doctor *d)
 {
 	struct doctor_check *c = add(d, "mount_max");

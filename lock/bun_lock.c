@@ -92,10 +92,6 @@ static int parse(struct slice text, cJSON **ret, struct err *e)
 	auto_free char *copy = NULL;
 	int r;
 
-	if (text.len >= 3 && memcmp(text.ptr, "\xEF\xBB\xBF", 3) == 0) {
-		text.ptr += 3;
-		text.len -= 3;
-	}
 	copy = strndup((const char *)text.ptr, text.len);
 	if (!copy)
 		return err_set(e, -ENOMEM, "out of memory");

@@ -8,13 +8,6 @@
 
 /* ---- tarballs ---- */
 
-static int fail(struct ideal *d, struct iload *l, int r, const struct err *e)
-{
-	l->failure = r;
-	l->why = arena_strdup(&d->arena, e->msg);
-	return 0;
-}
-
 /* "file:" and the absolute path, or the URL. */
 static const char *address(struct ideal *d, const struct spec *s)
 {
@@ -41,12 +34,12 @@ int ideal_load_tarball(struct ideal *d, struct iload *l, const struct spec *s,
 	else
 		(void)err_set(&e, r, "%s: no tarball is to be had", l->name->text);
 	if (r < 0)
-		return fail(d, l, r, &e);
+		return ideal_failed(d, l, r, e.msg);
 	mani = json_get(all.manifests, "package.json");
 	if (!mani) {
 		(void)err_set(&e, -EBADMSG, "%s: %s has no package.json", l->name->text,
 			      pkg.resolved);
-		return fail(d, l, -EBADMSG, &e);
+		return ideal_failed(d, l, -EBADMSG, e.msg);
 	}
 	l->pkg = ideal_pkg_of(d, mani, l->name->text, true, &e);
 	if (!l->pkg)
@@ -72,7 +65,7 @@ int ideal_load_git(struct ideal *d, struct iload *l, const struct spec *s)
 		(void)err_set(&e, r, "%s: no git repository can be asked", l->name->text);
 	if (r < 0) {
 		r = err_wrap(&e, r, "%s", l->name->text);
-		return fail(d, l, r, &e);
+		return ideal_failed(d, l, r, e.msg);
 	}
 	l->pkg = ideal_pkg_of(d, got.manifest, l->name->text, true, &e);
 	if (!l->pkg)
@@ -158,14 +151,33 @@ static int add_below(struct ideal *d, struct inode *bundler, const struct carrie
 	return d->error;
 }
 
+/* Packages below one; those that hold others first. */
+static int add_list(struct ideal *d, struct inode *holder, struct carried *list, size_t count,
+		    bool bundled)
+{
+	auto_iset struct iset added = { .d = d };
+	int r = 0;
+
+	qsort(list, count, sizeof *list, by_length);
+	for (size_t i = 0; i < count && r == 0; i++) {
+		struct inode *made;
+
+		r = add_below(d, holder, &list[i], bundled, &made);
+		if (r == 0 && made)
+			(void)iset_add(&added, made);
+	}
+	for (uint32_t i = 0; i < added.count && r == 0; i++)
+		r = ideal_load_edges(d, added.items[i],
+				     ideal_template(d, added.items[i]->pkg, false));
+	return r;
+}
+
 static int add_all_carried(struct ideal *d, struct inode *bundler, const cJSON *manifests)
 {
 	auto_free struct carried *list =
 		calloc((size_t)cJSON_GetArraySize(manifests) + 1, sizeof *list);
-	auto_iset struct iset added = { .d = d };
 	const cJSON *m;
 	size_t n = 0;
-	int r = 0;
 
 	if (!list)
 		return ideal_stick(d, -ENOMEM);
@@ -180,18 +192,7 @@ static int add_all_carried(struct ideal *d, struct inode *bundler, const cJSON *
 		if (!list[n++].path)
 			return ideal_stick(d, -ENOMEM);
 	}
-	qsort(list, n, sizeof *list, by_length);
-	for (size_t i = 0; i < n && r == 0; i++) {
-		struct inode *made;
-
-		r = add_below(d, bundler, &list[i], true, &made);
-		if (r == 0 && made)
-			(void)iset_add(&added, made);
-	}
-	for (uint32_t i = 0; i < added.count && r == 0; i++)
-		r = ideal_load_edges(d, added.items[i],
-				     ideal_template(d, added.items[i]->pkg, false));
-	return r;
+	return add_list(d, bundler, list, n, true);
 }
 
 /* ---- shrinkwraps ---- */
@@ -202,10 +203,8 @@ static int add_listed(struct ideal *d, struct inode *wrapper, const cJSON *packa
 {
 	auto_free struct carried *list =
 		calloc((size_t)cJSON_GetArraySize(packages) + 1, sizeof *list);
-	auto_iset struct iset added = { .d = d };
 	const cJSON *m;
 	size_t n = 0;
-	int r = 0;
 
 	if (!list)
 		return ideal_stick(d, -ENOMEM);
@@ -214,18 +213,7 @@ static int add_listed(struct ideal *d, struct inode *wrapper, const cJSON *packa
 		if (cJSON_IsObject(m) && graph_is_installed(m->string) && !json_true(m, "link"))
 			list[n++] = (struct carried){ m->string, m };
 	}
-	qsort(list, n, sizeof *list, by_length);
-	for (size_t i = 0; i < n && r == 0; i++) {
-		struct inode *made;
-
-		r = add_below(d, wrapper, &list[i], false, &made);
-		if (r == 0 && made)
-			(void)iset_add(&added, made);
-	}
-	for (uint32_t i = 0; i < added.count && r == 0; i++)
-		r = ideal_load_edges(d, added.items[i],
-				     ideal_template(d, added.items[i]->pkg, false));
-	return r;
+	return add_list(d, wrapper, list, n, false);
 }
 
 int ideal_open_shrinkwrap(struct ideal *d, struct inode *n)

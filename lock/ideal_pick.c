@@ -335,7 +335,7 @@ void ideal_hint(struct ideal *d, struct ipkg *pkg)
 
 /* ---- loading ---- */
 
-static int failed(struct ideal *d, struct iload *l, int failure, const char *why)
+int ideal_failed(struct ideal *d, struct iload *l, int failure, const char *why)
 {
 	l->failure = failure;
 	l->why = arena_strdup(&d->arena, why);
@@ -360,13 +360,13 @@ static int load_registry(struct ideal *d, struct iload *l)
 	if (!k)
 		return ideal_stick(d, -ENOMEM);
 	if (k->failure)
-		return failed(d, l, k->failure, k->why);
+		return ideal_failed(d, l, k->failure, k->why);
 	i = ideal_pick(d, k, s);
 	if (i == IDEAL_NO_VERSION) {
 		(void)err_set(&e, -ENOENT, "%s: the registry has no version that fits \"%s\"%s",
 			      name->text, s->text,
 			      d->o->has_before ? " before the date that was given" : "");
-		return failed(d, l, -ENOENT, e.msg);
+		return ideal_failed(d, l, -ENOENT, e.msg);
 	}
 	l->pkg = ideal_pkg_at(d, name, k, i);
 	return l->pkg ? 0 : d->error;
@@ -387,7 +387,7 @@ static int load_other(struct ideal *d, struct iload *l, const char *where)
 	}
 	(void)err_set(&e, -EOPNOTSUPP, "%s: \"%s\" is nothing that can be resolved", l->name->text,
 		      l->spec->text);
-	return failed(d, l, -EOPNOTSUPP, e.msg);
+	return ideal_failed(d, l, -EOPNOTSUPP, e.msg);
 }
 
 const struct iload *ideal_load_pkg(struct ideal *d, struct iname *name, struct ispec *spec,

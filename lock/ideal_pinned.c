@@ -97,13 +97,6 @@ static struct ipkg *with_digest(struct ideal *d, const struct iload *from, const
 	return pkg->integrity ? pkg : NULL;
 }
 
-static int fail(struct ideal *d, struct iload *l, int r, const struct err *e)
-{
-	l->failure = r;
-	l->why = arena_strdup(&d->arena, e->msg);
-	return 0;
-}
-
 /* 1: the registry has it, and *l is filled; 0: only the address is left. */
 static int from_registry(struct ideal *d, struct iload *l, const struct pin *pin, const char *where)
 {
@@ -126,7 +119,7 @@ static int from_registry(struct ideal *d, struct iload *l, const struct pin *pin
 		(void)err_set(&e, -EBADMSG,
 			      "%s@%s: %.60s names other bytes than the registry has (EINTEGRITY)",
 			      l->name->text, pin->version, pinned_file(d->o->pinned));
-		(void)fail(d, l, -EBADMSG, &e);
+		(void)ideal_failed(d, l, -EBADMSG, e.msg);
 		return 1;
 	}
 	l->failure = there->failure;
@@ -142,11 +135,11 @@ static int from_address(struct ideal *d, struct iload *l, const struct pin *pin,
 
 	if (spec_parse(&there, slice_str(l->name->text), slice_str(pin->resolved), slice_str(where),
 		       &d->arena, &e) < 0)
-		return fail(d, l, -EINVAL, &e);
+		return ideal_failed(d, l, -EINVAL, e.msg);
 	if (there.type != SPEC_REMOTE && there.type != SPEC_FILE) {
 		(void)err_set(&e, -EOPNOTSUPP, "%s: what %.60s says of it cannot be fetched: %s",
 			      l->name->text, pinned_file(d->o->pinned), pin->resolved);
-		return fail(d, l, -EOPNOTSUPP, &e);
+		return ideal_failed(d, l, -EOPNOTSUPP, e.msg);
 	}
 	return ideal_load_tarball(d, l, &there, pin->integrity);
 }

@@ -299,6 +299,8 @@ const struct iload *ideal_load_pkg(struct ideal *d, struct iname *name, struct i
 /* The same whatever is pinned. */
 const struct iload *ideal_load_plain(struct ideal *d, struct iname *name, struct ispec *spec,
 				     const char *where);
+/* Why there is none; 0. */
+int ideal_failed(struct ideal *d, struct iload *l, int failure, const char *why);
 /* And what `pin` says the spec means (ideal_pinned.c), if that can be. */
 struct pin;
 const struct iload *ideal_load_pinned(struct ideal *d, struct iname *name, struct ispec *spec,

@@ -49,7 +49,7 @@ static void sort(struct pinned *p)
 /* The first thing in it that is neither white space nor a comment. */
 static uint8_t first_of(struct slice text)
 {
-	size_t at = text.len >= 3 && memcmp(text.ptr, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
+	size_t at = 0;
 
 	while (at < text.len) {
 		uint8_t c = text.ptr[at];
@@ -83,6 +83,10 @@ int pinned_parse(struct pinned **ret, struct slice text, const char *file, struc
 		return err_set(e, -E2BIG, "%s: larger than %zu MiB", file, PINNED_SIZE_MAX >> 20);
 	if (text.len && memchr(text.ptr, '\0', text.len))
 		return err_set(e, -EBADMSG, "%s: has zero bytes; it is no text", file);
+	if (text.len >= 3 && memcmp(text.ptr, "\xEF\xBB\xBF", 3) == 0) {
+		text.ptr += 3;
+		text.len -= 3;
+	}
 	r = first_of(text) == '{' ? pinned_read_bun(p, text, e) : pinned_read_yarn(p, text, e);
 	buf_add(&p->remarks, "", 1);
 	if (r == 0 && (buf_error(&p->remarks) || arena_error(&p->arena)))

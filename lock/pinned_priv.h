@@ -19,6 +19,6 @@ struct pinned {
 /* Of two for the same key the later counts. `key` is in the arena. */
 int pinned_add(struct pinned *p, const char *key, const struct pin *pin, struct err *e) must_check;
 
-/* yarn_lock.c, bun_lock.c: these only add. */
+/* yarn_lock.c, bun_lock.c: these only add. `text` has no byte order mark and no zero bytes. */
 int pinned_read_yarn(struct pinned *p, struct slice text, struct err *e) must_check;
 int pinned_read_bun(struct pinned *p, struct slice text, struct err *e) must_check;

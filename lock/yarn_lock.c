@@ -38,6 +38,7 @@ static int broken(const struct reader *r, const char *why)
  * no memory. */
 static const char *take_token(struct reader *r, struct slice *line, const char *ends)
 {
+	ptrdiff_t len;
 	size_t n = 0;
 	char *out;
 
@@ -50,13 +51,10 @@ static const char *take_token(struct reader *r, struct slice *line, const char *
 		out = arena_alloc(&r->p->arena, n + 1);
 		if (!out)
 			return NULL;
-		{
-			ptrdiff_t len = json_scan_str((struct slice){ line->ptr, n }, out);
-
-			if (len < 0)
-				return NULL;
-			out[len] = '\0';
-		}
+		len = json_scan_str((struct slice){ line->ptr, n }, out);
+		if (len < 0)
+			return NULL;
+		out[len] = '\0';
 	} else {
 		size_t used;
 
@@ -259,10 +257,6 @@ int pinned_read_yarn(struct pinned *p, struct slice text, struct err *e)
 	struct reader r = { .p = p, .e = e };
 	int rc;
 
-	if (text.len >= 3 && memcmp(text.ptr, "\xEF\xBB\xBF", 3) == 0) {
-		text.ptr += 3;
-		text.len -= 3;
-	}
 	if (text.len && memmem(text.ptr, text.len, "\n__metadata:", 12))
 		return err_set(e, -ENOTSUP,
 			       "this is a lock of yarn 2 or later, whose format is "
