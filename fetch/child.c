@@ -56,7 +56,7 @@ static int start(const struct child *c, int out, int said, pid_t *ret)
 	(void)sigemptyset(&none);
 	(void)sigfillset(&usual);
 	(void)posix_spawnattr_init(&at);
-	(void)posix_spawnattr_setflags(&at, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
+	(void)posix_spawnattr_setflags(&at, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK |
 						    POSIX_SPAWN_SETSIGDEF);
 	(void)posix_spawnattr_setsigmask(&at, &none);
 	(void)posix_spawnattr_setsigdefault(&at, &usual);

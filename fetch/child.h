@@ -1,7 +1,7 @@
 /* child.h - another program (npm, git), run without a shell, a terminal or input, and bounded.
  *
- * It is the first of a process group of its own: when it takes too long or is not wanted any more,
- * all that it started is killed with it. */
+ * It is the first of a session of its own: no terminal is its to ask questions on, and when it
+ * takes too long or is not wanted any more, all that it started is killed with it. */
 #pragma once
 #include "core/buf.h"
 #include "core/err.h"
