@@ -1,5 +1,7 @@
 #include "core/buf.h"
 
+#include "core/err.h"
+
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -75,6 +77,13 @@ void buf_addf(struct buf *b, const char *fmt, ...)
 		return;
 	}
 	buf_add(b, big, (size_t)n);
+}
+
+void buf_end_line(struct buf *b, size_t from)
+{
+	if (b->len > from)
+		text_clean((char *)b->data + from, b->len - from);
+	buf_addstr(b, "\n");
 }
 
 char *buf_steal_str(struct buf *b)

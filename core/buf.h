@@ -60,6 +60,9 @@ static inline int slice_cmp(struct slice a, struct slice b)
 void buf_addf(struct buf *b, const char *fmt, ...) format_printf(2, 3);
 void buf_addstr(struct buf *b, const char *s);
 
+/* Ends the line that begins at `from`, other people's words in it made safe (text_clean()). */
+void buf_end_line(struct buf *b, size_t from);
+
 /* The text as a NUL-terminated string that the caller frees; NULL when an error
  * has stuck or memory is out. The buf is empty afterwards. */
 char *buf_steal_str(struct buf *b) must_check;

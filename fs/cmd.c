@@ -13,13 +13,6 @@ static void help(FILE *to, const struct cmd *table, const char *about, const cha
 	(void)fprintf(to, "\n`%s COMMAND --help` says more; so does `man %s`.\n", program, program);
 }
 
-void cmd_end_line(struct buf *b, size_t from)
-{
-	if (b->len > from)
-		text_clean((char *)b->data + from, b->len - from);
-	buf_addstr(b, "\n");
-}
-
 /* What was printed is only printed once it is out. */
 static int flushed(const char *program, int status)
 {

@@ -49,9 +49,6 @@ int cmd_end(const char *who, int r, const struct err *e) must_check;
 /* All of b to stdout. */
 int cmd_write(const struct buf *b, struct err *e) must_check;
 
-/* Ends the line that begins at `from` of b, other people's names in it made safe (text_clean()). */
-void cmd_end_line(struct buf *b, size_t from);
-
 /* ---- the subcommands ---- */
 
 /* dx */

@@ -213,7 +213,7 @@ static void show_list(struct buf *b, const char *what, const struct graph_string
 	buf_addf(b, "  %s", what);
 	for (uint32_t i = 0; i < list->count; i++)
 		buf_addf(b, " %s", list->items[i]);
-	cmd_end_line(b, from);
+	buf_end_line(b, from);
 }
 
 static void show_flags(struct buf *b, uint32_t flags)
@@ -247,7 +247,7 @@ static void show_text(struct buf *b, const char *what, const char *value)
 	if (!value)
 		return;
 	buf_addf(b, "  %s %s", what, value);
-	cmd_end_line(b, from);
+	buf_end_line(b, from);
 }
 
 static void show_deps(struct buf *b, const struct graph_node *n)
@@ -265,7 +265,7 @@ static void show_deps(struct buf *b, const struct graph_node *n)
 
 		buf_addf(b, "  %s%s %s %s", sections[d->section],
 			 d->peer_optional ? "-optional" : "", d->name, d->spec);
-		cmd_end_line(b, from);
+		buf_end_line(b, from);
 	}
 }
 
@@ -280,7 +280,7 @@ static void show_rest(struct buf *b, const char *residue)
 
 		buf_addf(b, "  %.*s ", SLICE_FMT(m.key));
 		buf_add(b, m.value.ptr, m.value.len);
-		cmd_end_line(b, from);
+		buf_end_line(b, from);
 	}
 }
 
@@ -297,7 +297,7 @@ static void show_node(struct buf *b, const struct graph *g, uint32_t i)
 	if (n->version)
 		buf_addf(b, " %s", n->version);
 	show_flags(b, n->flags);
-	cmd_end_line(b, from);
+	buf_end_line(b, from);
 	show_text(b, "resolved", n->resolved);
 	show_text(b, "integrity", n->integrity);
 	if (n->flags & NODE_TOP) {
@@ -308,7 +308,7 @@ static void show_node(struct buf *b, const struct graph *g, uint32_t i)
 	for (uint32_t k = 0; k < n->bin_count; k++) {
 		from = b->len;
 		buf_addf(b, "  bin %s %s", n->bins[k].name, n->bins[k].target);
-		cmd_end_line(b, from);
+		buf_end_line(b, from);
 	}
 	show_list(b, "os", &n->os);
 	show_list(b, "cpu", &n->cpu);
@@ -331,7 +331,7 @@ static int show(const struct graph *g, struct err *e)
 	buf_addf(&b, "lock of %s%s%s, package-lock version %u", g->name ? g->name : "a project",
 		 g->version ? " " : "", g->version ? g->version : "",
 		 g->lockfile_version < 2 ? 3 : g->lockfile_version);
-	cmd_end_line(&b, 0);
+	buf_end_line(&b, 0);
 	for (uint32_t k = 0; k < g->count; k++)
 		show_node(&b, g, order[k]);
 	return cmd_write(&b, e);

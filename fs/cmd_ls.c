@@ -323,7 +323,7 @@ static void print_tree(const struct listing *l, struct buf *b)
 	/* npm calls a project without a name by its folder's. */
 	buf_addf(b, "%s%s %s", l->g->nodes[0].pkg_name ? "" : strrchr(l->p->dir, '/') + 1,
 		 l->items[0].id, l->p->dir);
-	cmd_end_line(b, 0);
+	buf_end_line(b, 0);
 	if (l->items[0].count == 0)
 		buf_addf(b, "%s%s(empty)\n", s->last, s->leaf);
 	for (uint32_t i = next_item(l, 0, b, leave_nothing); i != UINT32_MAX;
@@ -332,7 +332,7 @@ static void print_tree(const struct listing *l, struct buf *b)
 
 		put_prefix(l, s, i, b);
 		put_label(l, &l->items[i], b);
-		cmd_end_line(b, from);
+		buf_end_line(b, from);
 	}
 }
 

@@ -62,7 +62,7 @@ static void report_gone(void *arg, const struct store_item *gone)
 	buf_addf(&line, "%s %s%s%s (%" PRIu64 " bytes)", o->dry_run ? "would remove" : "removed",
 		 gone->name[0] ? gone->name : blob, gone->name[0] ? "@" : "", gone->version,
 		 gone->size);
-	cmd_end_line(&line, 0);
+	buf_end_line(&line, 0);
 	(void)fwrite(line.data, 1, line.len, stdout);
 }
 

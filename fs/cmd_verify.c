@@ -37,7 +37,7 @@ static void on_package(void *arg, const struct fetch_pkg *p, enum verify_state s
 		return;
 	}
 	buf_addf(&line, ": %s", why);
-	cmd_end_line(&line, 0);
+	buf_end_line(&line, 0);
 	if (buf_error(&line) == 0)
 		(void)fwrite(line.data, 1, line.len, stderr);
 }

@@ -59,7 +59,7 @@ static int why_init(struct why *w, const struct graph *g)
 
 static void new_line(struct why *w, uint32_t level)
 {
-	cmd_end_line(&w->out, w->line);
+	buf_end_line(&w->out, w->line);
 	w->line = w->out.len;
 	while (level--)
 		buf_addstr(&w->out, "  ");
@@ -213,7 +213,7 @@ static int run(char **args, int count, struct err *e)
 	}
 	if (r < 0)
 		return r;
-	cmd_end_line(&w.out, w.line);
+	buf_end_line(&w.out, w.line);
 	return cmd_write(&w.out, e);
 }
 

@@ -264,7 +264,7 @@ int rebuild_show(struct rebuild *b, struct err *e)
 				continue;
 			cmd_node_id(&out, b->graph, b->nodes[i]);
 			buf_addf(&out, " %s: %s", script_event_name(k), s.commands[k]);
-			cmd_end_line(&out, line);
+			buf_end_line(&out, line);
 		}
 		if (r == -ENOENT)
 			r = 0; /* left out, because its script failed */

@@ -359,9 +359,7 @@ static void remark(struct bun *b, const cJSON *j)
 
 		buf_addf(&b->p->remarks, "%s: bun patches %.100s; that is not done here",
 			 b->p->file, m->string);
-		if (b->p->remarks.len > from)
-			text_clean((char *)b->p->remarks.data + from, b->p->remarks.len - from);
-		buf_addstr(&b->p->remarks, "\n");
+		buf_end_line(&b->p->remarks, from);
 	}
 	if (json_get(j, "catalog") || json_get(j, "catalogs"))
 		buf_addf(&b->p->remarks,

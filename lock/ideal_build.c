@@ -77,7 +77,7 @@ void ideal_warn(struct ideal *d, const struct iedge *edge, const struct inode *d
 
 	buf_addstr(&b, "peers conflict, and that is let be: ");
 	describe_conflict(d, &b, edge, dep);
-	buf_addstr(&b, "\n");
+	buf_end_line(&b, 0);
 	/* Each once. */
 	if (!d->warnings->len || !memmem(d->warnings->data, d->warnings->len, b.data, b.len))
 		buf_add(d->warnings, b.data, b.len);

@@ -180,9 +180,7 @@ static void warn(struct ideal *d, const struct iname *name, const struct ispec *
 
 	buf_addf(b, "%s pins %s@%s to %s, which does not fit; the newest that does is taken",
 		 pinned_file(d->o->pinned), name->text, spec->text, pin->version);
-	if (b->len > from)
-		text_clean((char *)b->data + from, b->len - from);
-	buf_addstr(b, "\n");
+	buf_end_line(b, from);
 }
 
 const struct iload *ideal_load_pinned(struct ideal *d, struct iname *name, struct ispec *spec,

@@ -121,9 +121,7 @@ static void put_line(struct buf *b, const char *sign, const cJSON *one, const cJ
 	buf_addf(b, " %s", version_of(one));
 	if (other)
 		buf_addf(b, " -> %s", version_of(other));
-	if (b->len > from)
-		text_clean((char *)b->data + from, b->len - from);
-	buf_addstr(b, "\n");
+	buf_end_line(b, from);
 }
 
 static void put_change(struct buf *b, const cJSON *x, const cJSON *y)

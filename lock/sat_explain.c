@@ -125,6 +125,7 @@ static void tell_top(const struct sat *m, struct buf *b, const struct sat_guard 
 {
 	const struct sat_top *t = &m->tops[g->from & ~SAT_FROM_TOP];
 	const struct sat_edge *e = top_edge(m, g);
+	size_t line = b->len;
 
 	if (g->from == SAT_FROM_TOP && m->ask_name &&
 	    strcmp(m->classes[g->to].name->text, m->ask_name) == 0)
@@ -133,7 +134,7 @@ static void tell_top(const struct sat *m, struct buf *b, const struct sat_guard 
 		buf_addf(b, "  %s needs ", *t->node->path ? t->node->path : "the project");
 	if (e)
 		tell_demand(m, b, e);
-	buf_addstr(b, "\n");
+	buf_end_line(b, line);
 }
 
 /* Does the cand do for everything in the core that asks for its class? Of `any`, for something? */
@@ -198,6 +199,7 @@ static void tell_class(const struct sat *m, struct buf *b, const struct core *c,
 		const struct sat_cand *k = all[i] == SAT_NONE ? NULL : &m->cands[all[i]];
 		const struct sat_edge *e = k ? edge_to(m, k->edges, k->edge_count, g->to) : NULL;
 		uint32_t count = 0;
+		size_t line = b->len;
 
 		for (uint32_t x = i; x < n && e; x++) {
 			const struct sat_cand *o = all[x] == SAT_NONE ? NULL : &m->cands[all[x]];
@@ -218,7 +220,7 @@ static void tell_class(const struct sat *m, struct buf *b, const struct core *c,
 		buf_addf(b, "%s %s ", count == n && n > 1 ? ")" : "",
 			 count == n || count == 1 ? "needs" : "need");
 		tell_demand(m, b, e);
-		buf_addstr(b, "\n");
+		buf_end_line(b, line);
 	}
 }
 
@@ -252,6 +254,7 @@ static void tell_from(const struct sat *m, struct buf *b, struct core *c, uint32
 /* Names of which more than one thing is asked. */
 static void tell_conflict(const struct sat *m, struct buf *b, const struct core *c)
 {
+	size_t line = b->len;
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < c->count; i++) {
@@ -269,8 +272,10 @@ static void tell_conflict(const struct sat *m, struct buf *b, const struct core 
 		buf_addf(b, "%s%s", n++ ? ", nor " : "and no one version of ",
 			 m->classes[c->list[i].to].name->text);
 	}
-	if (n)
-		buf_addstr(b, " is all of that.\n");
+	if (n == 0)
+		return;
+	buf_addstr(b, " is all of that.");
+	buf_end_line(b, line);
 }
 
 /* ---- what would help ---- */
@@ -351,6 +356,8 @@ static bool tell_one(const struct sat *m, struct buf *b, const char *name, bool 
 
 static void tell_these(struct sat *o, struct buf *b, const char *const *names)
 {
+	size_t line = b->len;
+
 	buf_addstr(b, "In package.json these would do together: ");
 	for (uint32_t i = 0; names[i]; i++) {
 		const char *version = have(o, names[i]);
@@ -358,7 +365,7 @@ static void tell_these(struct sat *o, struct buf *b, const char *const *names)
 		buf_addf(b, "%s%s%s%s", i ? ", " : "", names[i], version ? "@" : "",
 			 version ? version : "");
 	}
-	buf_addstr(b, "\n");
+	buf_end_line(b, line);
 }
 
 /* Frees what is in the way, as long as something is; true: that was enough. `names` has room for
@@ -396,6 +403,7 @@ static void tell_help(struct sat *m, struct buf *b, const struct core *c)
 	uint32_t count = list_asked(m, c, names, 0), told = 0;
 	const struct sat_edge *only =
 		c->count == 1 && c->list[0].from & SAT_FROM_TOP ? top_edge(m, &c->list[0]) : NULL;
+	size_t line = b->len;
 
 	/* No version of what nobody has would do. */
 	if (only && !m->demands[only->demand].pack)
@@ -403,7 +411,7 @@ static void tell_help(struct sat *m, struct buf *b, const struct core *c)
 	for (uint32_t i = 0; i < count; i++)
 		told += tell_one(m, b, names[i], told == 0);
 	if (told)
-		buf_addstr(b, "\n");
+		buf_end_line(b, line);
 	else if (!tell_together(m, b, names, count))
 		buf_addstr(b,
 			   "No other version of what package.json asks for would do; an override "

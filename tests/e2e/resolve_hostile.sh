@@ -29,6 +29,15 @@ refuses huge 'a body of more than 268435456 bytes'
 refuses large 'nested too deeply'
 refuses many 'more versions or dependencies than can be true'
 
+# What it is called cannot write on the terminal.
+echo '{"dependencies":{"x":"git+https://127.0.0.1:1/\u001b[31mred\u0007"}}' >package.json
+for how in '' --explain --dedupe; do
+	# shellcheck disable=SC2086 # none is none
+	fails 1 "$DXFS_BIN/dx" lock $how
+	! grep -q "$(printf '[\033\007]')" "$T/out" || fail "dx lock $how: $(cat -v "$T/out")"
+done
+grep -qF '?[31mred?' "$T/out" || fail "it is not said: $(cat "$T/out")"
+
 # What makes no sense is left out.
 echo '{"dependencies":{"list":"*"}}' >package.json
 dx lock
