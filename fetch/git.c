@@ -131,7 +131,10 @@ static int check_address(const char *url, const char *shown, struct err *e)
 	host = host ? host + 3 : url;
 	user = memchr(host, '@', strcspn(host, "/"));
 	ok = ok && host[0] != '-' && !(user && user[1] == '-');
-	return ok ? 0 : err_set(e, -EINVAL, "%s: no address that git is asked with", shown);
+	return ok ? 0
+		  : err_set(e, -EINVAL,
+			    "%s: no address of https, ssh, git or file that git is asked with",
+			    shown);
 }
 
 /* What the lock says: the address that was given, or the host's, and the commit. */

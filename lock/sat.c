@@ -368,9 +368,13 @@ static int no_answer(int r, struct err *e)
 	if (r == -ENOTSUP)
 		return err_set(e, r, "nothing satisfies all that is asked for");
 	if (r == -EAGAIN)
-		return err_set(e, -ENOTSUP, "npm's placing has no place for what the solver found");
+		return err_set(e, -ENOTSUP,
+			       "npm's placing has no place for what the solver found; pin "
+			       "the versions that conflict in package.json or its overrides");
 	if (r == -ETIMEDOUT)
-		return err_set(e, r, "the solver found no answer in time");
+		return err_set(e, r,
+			       "the solver found no answer in time; narrow the ranges of "
+			       "package.json");
 	return r;
 }
 
@@ -466,6 +470,8 @@ int sat_explain(const struct ideal_options *o, const char *package, struct buf *
 			break;
 	}
 	if (r == -ETIMEDOUT)
-		return err_set(e, r, "the solver took too long");
+		return err_set(e, r,
+			       "the solver found no reason in time; narrow the ranges of "
+			       "package.json");
 	return r < 0 ? err_set(e, r, "%s", own.msg) : r;
 }

@@ -449,7 +449,6 @@ int sat_say_all(struct sat *m, bool guarded)
 	say_blocked(m);
 	r = say_ranks(m);
 	if (r == 0 && solver_error(m->solver) < 0)
-		r = ideal_stick(&m->d, err_set(m->d.e, -E2BIG,
-					       "there are too many versions to choose from"));
+		r = sat_too_much(m);
 	return r < 0 ? r : m->d.error;
 }

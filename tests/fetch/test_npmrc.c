@@ -13,7 +13,7 @@ static void setup(void)
 {
 	char path[128];
 
-	strcpy(dir, "/tmp/dxfs-npmrc-XXXXXX");
+	strcpy(dir, "/tmp/dxfs-test-XXXXXX");
 	cr_assert(mkdtemp(dir) != NULL);
 	(void)snprintf(env_home, sizeof env_home, "HOME=%s/home", dir);
 	(void)snprintf(env_prefix, sizeof env_prefix, "PREFIX=%s", dir);

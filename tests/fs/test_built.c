@@ -10,7 +10,7 @@ static char dir[64];
 
 static void make_dir(void)
 {
-	(void)snprintf(dir, sizeof dir, "/tmp/dx-test-built-XXXXXX");
+	(void)snprintf(dir, sizeof dir, "/tmp/dxfs-test-XXXXXX");
 	cr_assert(mkdtemp(dir));
 }
 

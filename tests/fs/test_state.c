@@ -19,7 +19,7 @@ static void setup(void)
 	const char *had = getenv("XDG_STATE_HOME");
 
 	old_home = had ? strdup(had) : NULL;
-	strcpy(dir, "/tmp/dxfs-state-XXXXXX");
+	strcpy(dir, "/tmp/dxfs-test-XXXXXX");
 	cr_assert(mkdtemp(dir) != NULL);
 	cr_assert_eq(setenv("XDG_STATE_HOME", dir, 1), 0);
 }

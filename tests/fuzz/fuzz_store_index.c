@@ -62,7 +62,7 @@ static void use(struct index *ix)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	char dir[] = "/tmp/dxfs-fuzz-XXXXXX", path[64];
+	char dir[] = "/tmp/dxfs-test-XXXXXX", path[64];
 	struct index ix = INDEX_CLOSED;
 	int dir_fd, fd;
 

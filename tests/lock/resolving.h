@@ -43,7 +43,7 @@ static inline void put(const struct project *p, const char *file, const char *te
 
 static inline void begin(struct project *p, const char *manifest)
 {
-	(void)snprintf(p->dir, sizeof p->dir, "/tmp/dx-ideal-XXXXXX");
+	(void)snprintf(p->dir, sizeof p->dir, "/tmp/dxfs-test-XXXXXX");
 	cr_assert(mkdtemp(p->dir));
 	put(p, "package.json", manifest);
 	p->o.dir = p->dir;

@@ -65,7 +65,7 @@ static int resolve(struct liar *liar, struct ideal_options *o, const char *manif
 {
 	auto_ideal_result struct ideal_result result = IDEAL_RESULT_INIT;
 	const struct catalog c = { .packument = packument, .self = liar };
-	char dir[] = "/tmp/dx-hostile-XXXXXX", command[64];
+	char dir[] = "/tmp/dxfs-test-XXXXXX", command[64];
 	int r;
 
 	cr_assert(mkdtemp(dir));

@@ -268,7 +268,7 @@ Test(lock, too_many_dependencies_are_refused)
 Test(lock, a_file_is_written_and_read)
 {
 	auto_graph struct graph *g = sample_graph(sample_text);
-	char dir[] = "/tmp/dxl-test-XXXXXX", path[64];
+	char dir[] = "/tmp/dxfs-test-XXXXXX", path[64];
 	auto_lock struct lock *l = NULL;
 	struct err e = { 0 };
 

@@ -135,7 +135,7 @@ static void home_init(struct home *h)
 	exe[n] = '\0';
 	slash = strrchr(exe, '/');
 	(void)strcpy(slash + 1, "fake-node");
-	(void)strcpy(h->dir, "/tmp/dx-platform-XXXXXX");
+	(void)strcpy(h->dir, "/tmp/dxfs-test-XXXXXX");
 	cr_assert(mkdtemp(h->dir) != NULL);
 	(void)snprintf(h->bin, sizeof h->bin, "%s/bin", h->dir);
 	(void)snprintf(h->node, sizeof h->node, "%s/node", h->bin);

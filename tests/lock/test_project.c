@@ -63,7 +63,7 @@ static void drop(const struct place *w, const char *name)
 
 static struct place new_place(void)
 {
-	struct place w = { .dir = "/tmp/dx-project-XXXXXX" };
+	struct place w = { .dir = "/tmp/dxfs-test-XXXXXX" };
 
 	cr_assert(mkdtemp(w.dir) != NULL);
 	(void)snprintf(w.project, sizeof w.project, "%s/p", w.dir);
