@@ -26,6 +26,11 @@ struct hash128 hash128(const void *p, size_t n)
 	return canonical(XXH3_128bits(n ? p : "", n));
 }
 
+struct hash128 hash128_keyed(const void *p, size_t n, uint64_t key)
+{
+	return canonical(XXH3_128bits_withSeed(n ? p : "", n, key));
+}
+
 /* The opaque type is xxHash's own state, which XXH3_createState aligns. */
 static XXH3_state_t *state_of(struct hasher *h)
 {

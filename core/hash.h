@@ -15,6 +15,10 @@ struct hash128 {
 
 struct hash128 hash128(const void *p, size_t n);
 
+/* As hasher_new_keyed(). With hash_seed() for a table in memory in which what has the same hash is
+ * taken for the same. */
+struct hash128 hash128_keyed(const void *p, size_t n, uint64_t key);
+
 /* Incremental; the state is large (576 bytes, 64-byte aligned), so it is allocated.
  * hasher_new() returns NULL when memory is out. */
 struct hasher;

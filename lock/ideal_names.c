@@ -107,7 +107,7 @@ static struct hash_key {
 	uint64_t a, b;
 } key_of(const char *text, size_t n)
 {
-	struct hash128 h = hash128(text, n);
+	struct hash128 h = hash128_keyed(text, n, hash_seed());
 	struct hash_key k;
 
 	memcpy(&k, h.b, sizeof k);

@@ -195,7 +195,7 @@ static const char *split(const char *path, size_t *ret_holder)
 
 static struct inode *find(struct ideal *d, const char *path, size_t len)
 {
-	struct hash128 h = hash128(path, len);
+	struct hash128 h = hash128_keyed(path, len, hash_seed());
 	uint64_t k[2];
 
 	if (len == 0)
@@ -206,7 +206,7 @@ static struct inode *find(struct ideal *d, const char *path, size_t len)
 
 static int remember(struct ideal *d, struct inode *n)
 {
-	struct hash128 h = hash128(n->path, strlen(n->path));
+	struct hash128 h = hash128_keyed(n->path, strlen(n->path), hash_seed());
 	uint64_t k[2];
 	void **at;
 

@@ -6,6 +6,11 @@
 
 /* ---- a table from hashes to numbers ---- */
 
+static struct hash128 hash_of(const void *p, size_t n)
+{
+	return hash128_keyed(p, n, hash_seed());
+}
+
 struct seen {
 	struct hash128 *keys;
 	uint32_t *values;
@@ -127,7 +132,7 @@ static uint32_t put_text(struct build *b, const char *s, size_t n)
 
 	if (n == 0)
 		return 0;
-	value = seen_get(&b->string_at, hash128(s, n), &fresh);
+	value = seen_get(&b->string_at, hash_of(s, n), &fresh);
 	if (!value)
 		return stick(b, -ENOMEM);
 	if (!fresh)
@@ -170,7 +175,7 @@ static void index_members(struct build *b, struct seen *t, struct slice object, 
 	while (object.len && object.ptr[0] == '{' && json_scan_next(&s, &m)) {
 		struct slice v = member ? json_scan_get(m.value, member) : m.value;
 		bool fresh;
-		uint32_t *at = seen_get(t, hash128(m.key.ptr, m.key.len), &fresh);
+		uint32_t *at = seen_get(t, hash_of(m.key.ptr, m.key.len), &fresh);
 
 		if (at)
 			*at = is_truthy(v);
@@ -189,7 +194,7 @@ static void add_deps(struct build *b, struct slice object, enum dep_section sect
 	while (b->one.len <= GRAPH_DEPS_MAX * sizeof(struct packument_dep) &&
 	       json_scan_next(&s, &m)) {
 		struct packument_dep d = { .section = section };
-		struct hash128 key = hash128(m.key.ptr, m.key.len);
+		struct hash128 key = hash_of(m.key.ptr, m.key.len);
 		const uint32_t *optional;
 
 		if (!json_scan_is_str(m.value) ||
@@ -213,7 +218,7 @@ static void put_deps(struct build *b, struct packument_version *v)
 	v->dep_count = (uint32_t)(b->one.len / sizeof(struct packument_dep));
 	if (v->dep_count == 0)
 		return;
-	value = seen_get(&b->list_at, hash128(b->one.data, b->one.len), &fresh);
+	value = seen_get(&b->list_at, hash_of(b->one.data, b->one.len), &fresh);
 	if (!value) {
 		(void)stick(b, -ENOMEM);
 		return;
@@ -392,7 +397,7 @@ static int put_rest(struct build *b, const struct slice f[FIELDS], struct packum
 	r = buf_error(&b->raw);
 	if (r < 0)
 		return r;
-	value = seen_get(&b->rest_at, hash128(b->raw.data, b->raw.len), &fresh);
+	value = seen_get(&b->rest_at, hash_of(b->raw.data, b->raw.len), &fresh);
 	if (!value)
 		return -ENOMEM;
 	if (fresh) {
@@ -501,7 +506,7 @@ static int put_version(struct build *b, struct slice key, struct slice object)
 	r = put_rest(b, f, &v);
 	if (r < 0)
 		return r;
-	value = seen_get(&b->version_at, hash128(&v.version, sizeof v.version), &fresh);
+	value = seen_get(&b->version_at, hash_of(&v.version, sizeof v.version), &fresh);
 	if (!value)
 		return -ENOMEM;
 	if (!fresh) {
@@ -598,8 +603,8 @@ static void put_times(struct build *b, struct slice object)
 		const uint32_t *at, *i;
 		struct packument_version *v;
 
-		at = n > 0 ? seen_find(&b->string_at, hash128(b->text, (size_t)n)) : NULL;
-		i = at ? seen_find(&b->version_at, hash128(at, sizeof *at)) : NULL;
+		at = n > 0 ? seen_find(&b->string_at, hash_of(b->text, (size_t)n)) : NULL;
+		i = at ? seen_find(&b->version_at, hash_of(at, sizeof *at)) : NULL;
 		n = json_scan_str(m.value, b->text);
 		if (!i || n <= 0)
 			continue;
