@@ -12,7 +12,7 @@ static int64_t now_s(void)
 
 static _Atomic uint64_t *remembered(struct listed *l, uint64_t dir)
 {
-	return &l->bare[(dir * UINT64_C(0x9e3779b97f4a7c15)) >> 54];
+	return &l->bare[(dir * UINT64_C(0x9e3779b97f4a7c15)) >> (64 - LISTED_KEPT_BITS)];
 }
 
 static void go_on(struct listed *l, enum listed_how how, int64_t now)

@@ -15,8 +15,9 @@
 
 #include <stdatomic.h>
 
-#define LISTED_QUIET_S 1
-#define LISTED_KEPT    1024 /* directories remembered, a power of two */
+#define LISTED_QUIET_S   1
+#define LISTED_KEPT_BITS 10
+#define LISTED_KEPT      (1 << LISTED_KEPT_BITS) /* directories remembered */
 
 enum listed_how { LISTED_NAMES, LISTED_DIRS, LISTED_ALL }; /* whose attributes are given */
 
