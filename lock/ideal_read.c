@@ -39,39 +39,10 @@ static int read_json(struct ideal *d, const char *folder, cJSON **ret, struct er
 	return 0;
 }
 
-/* The way from the project to an absolute path; in the arena. */
-static const char *relative(struct ideal *d, struct slice to)
-{
-	auto_buf struct buf b = BUF_INIT((size_t)GRAPH_PATH_MAX * 2);
-	const char *from = d->o->dir;
-	char *s = arena_strndup(&d->arena, to.ptr, to.len);
-	size_t same = 0;
-
-	for (size_t i = 0; s; i++) {
-		if ((from[i] == '/' || !from[i]) && (s[i] == '/' || !s[i]))
-			same = i;
-		if (from[i] != s[i] || !from[i])
-			break;
-	}
-	for (size_t i = same; s && from[i]; i++) {
-		if (from[i] == '/' && from[i + 1])
-			buf_addstr(&b, "../");
-	}
-	if (s)
-		buf_addstr(&b, s[same] == '/' ? s + same + 1 : s + same);
-	if (!s || buf_error(&b)) {
-		(void)ideal_stick(d, -ENOMEM);
-		return NULL;
-	}
-	if (b.len && b.data[b.len - 1] == '/')
-		b.len--;
-	return arena_strndup(&d->arena, b.data, b.len);
-}
-
 struct inode *ideal_read_folder(struct ideal *d, struct iname *name, struct slice folder)
 {
 	const char *abs = arena_strndup(&d->arena, folder.ptr, folder.len);
-	const char *path = relative(d, folder);
+	const char *path = spec_way(d->o->dir, folder, &d->arena);
 	auto_json cJSON *j = NULL;
 	struct ipkg *pkg = d->empty;
 	struct inode *n;

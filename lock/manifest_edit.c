@@ -138,6 +138,15 @@ static void cut(struct buf *b, const struct found *f)
 	put_until(b, end, end_of(f->object));
 }
 
+/* The same without the only one: nothing stays between the braces, as npm has it. */
+static void cut_last(struct buf *b, const struct found *f)
+{
+	if (f->count > 1)
+		cut(b, f);
+	else
+		buf_addstr(b, "{}");
+}
+
 /* ---- sections ---- */
 
 static bool is_spaced(struct slice text, const struct found *f)
@@ -255,7 +264,7 @@ static int edit(struct buf *ret, struct slice root, const char *section, const c
 	if ((!spec && in.count == 1) || (spec && in.count == 0)) {
 		auto_buf struct buf without = BUF_INIT(ret->max);
 
-		cut(&without, &f);
+		cut_last(&without, &f);
 		r = buf_error(&without);
 		if (r < 0 || spec)
 			return r < 0 ? r

@@ -121,36 +121,6 @@ static bool guess_spec(struct v1 *v, const char *name, const cJSON *old, struct 
 	return parse_spec(v, name, version, ret);
 }
 
-/* The way from the project to an absolute path of spec_parse(). */
-static char *relative(struct v1 *v, struct slice path)
-{
-	static const char root[] = SOME_FOLDER;
-	auto_buf struct buf b = BUF_INIT(GRAPH_PATH_MAX * 2);
-	char *s = arena_strndup(&v->arena, path.ptr, path.len);
-	size_t same = 0;
-
-	if (!s)
-		return NULL;
-	for (size_t i = 0;; i++) {
-		bool ends = (root[i] == '/' || !root[i]) && (s[i] == '/' || !s[i]);
-
-		if (ends)
-			same = i;
-		if (root[i] != s[i] || !root[i])
-			break;
-	}
-	for (size_t i = same; root[i]; i++) {
-		if (root[i] == '/')
-			buf_addstr(&b, "../");
-	}
-	buf_addstr(&b, s[same] == '/' ? s + same + 1 : s + same);
-	if (buf_error(&b))
-		return NULL;
-	if (b.len && b.data[b.len - 1] == '/')
-		b.len--;
-	return arena_strndup(&v->arena, b.data, b.len);
-}
-
 /* The start of the part that ends at `end`. */
 static const char *part_before(const char *s, const char *end)
 {
@@ -218,7 +188,7 @@ static int put_resolved(struct v1 *v, cJSON *made, const cJSON *old, const struc
 		return put_str(v, made, "resolved", json_str(old, "resolved"));
 	if (s->type != SPEC_FILE)
 		return put_slice(v, made, "resolved", s->fetch);
-	path = relative(v, s->fetch);
+	path = spec_way(SOME_FOLDER, s->fetch, &v->arena);
 	path = path ? arena_printf(&v->arena, "file:%s", path) : NULL;
 	return path ? put_str(v, made, "resolved", path) : no_memory(v);
 }
@@ -326,7 +296,7 @@ static int convert_entry(struct v1 *v, const char *path, const char *name, const
 	}
 	if (!known || s.type != SPEC_DIRECTORY)
 		return fill_entry(v, made, name, old, known ? &s : NULL);
-	*ret_below = relative(v, s.fetch);
+	*ret_below = spec_way(SOME_FOLDER, s.fetch, &v->arena);
 	if (!*ret_below)
 		return no_memory(v);
 	r = put_true(v, made, "link", true);

@@ -49,7 +49,8 @@ static int text_to_keep(const struct project *p, const struct npmlock_options *o
 
 int project_pinned(const struct project *p, const char *file, struct pinned **ret, struct err *e)
 {
-	static const char *const names[] = { "yarn.lock", "bun.lock" };
+	static const char *const names[] = { "yarn.lock", "bun.lock", "bun.lockb",
+					     "pnpm-lock.yaml" };
 	const char *const *name = names, *const *end = names + ARRAY_LEN(names);
 	auto_free char *text = NULL;
 	struct err why = { 0 };
@@ -265,18 +266,32 @@ static const char *spec_to_save(const struct project *p, const struct spec *s, s
 					     [GIST] = "gist",
 					     [SOURCEHUT] = "sourcehut" };
 	const uint8_t *hash = memchr(s->raw.ptr, '#', s->raw.len);
-	const char *path = arena_strndup(a, s->fetch.ptr, s->fetch.len);
-	size_t n = strlen(p->dir);
+	const char *path;
 
 	if (s->type == SPEC_GIT && s->host != GIT_HOST_NONE && !s->auth.len)
 		return arena_printf(a, "%s:%.*s%s%.*s%.*s", hosts[s->host], SLICE_FMT(s->user),
 				    s->user.len ? "/" : "", SLICE_FMT(s->project),
 				    hash ? (int)(s->raw.ptr + s->raw.len - hash) : 0,
 				    hash ? (const char *)hash : "");
-	if ((s->type == SPEC_FILE || s->type == SPEC_DIRECTORY) && path &&
-	    strncmp(path, p->dir, n) == 0 && path[n] == '/')
-		return arena_printf(a, "file:%s", path + n + 1);
+	if (s->type == SPEC_FILE || s->type == SPEC_DIRECTORY) {
+		path = spec_way(p->dir, s->fetch, a);
+		return path ? arena_printf(a, "file:%s", path) : NULL;
+	}
 	return arena_strndup(a, s->raw.ptr, s->raw.len);
+}
+
+/* With a name in front: what is no registry's is saved as without one. What is not understood here
+ * is refused where it is looked at. */
+static int normalize(struct editing *m, const struct project *p, struct project_edit *edit)
+{
+	struct spec s;
+
+	if (!edit->spec || spec_parse(&s, slice_str(edit->name), slice_str(edit->spec),
+				      slice_str(p->dir), &m->arena, NULL) < 0)
+		return 0;
+	if (s.type >= SPEC_GIT)
+		edit->spec = spec_to_save(p, &s, &m->arena);
+	return edit->spec ? 0 : err_set(m->e, -ENOMEM, "out of memory");
 }
 
 /* Finds out what was meant without a name. */
@@ -451,8 +466,8 @@ static int resolve_edited(const struct project *p, struct slice keep_to, struct 
 		return err_set(m->e, -ENOMEM, "out of memory");
 	r = file_read_all(p->dirfd, "package.json", MANIFEST_SIZE_MAX, &m->text, &m->len, m->e);
 	for (size_t i = 0; i < edits->count && r == 0; i++) {
-		if (!edits->list[i].name)
-			r = find_name(m, p, io, &edits->list[i]);
+		r = edits->list[i].name ? normalize(m, p, &edits->list[i])
+					: find_name(m, p, io, &edits->list[i]);
 		if (r == 0)
 			r = apply(m, io, &edits->list[i]);
 		if (edits->list[i].spec)

@@ -364,3 +364,29 @@ int spec_parse(struct spec *ret, struct slice name, struct slice raw, struct sli
 	*ret = s;
 	return 0;
 }
+
+char *spec_way(const char *where, struct slice to, struct arena *a)
+{
+	auto_buf struct buf b = BUF_INIT((size_t)SPEC_LEN_MAX * 4);
+	const char *s = arena_strndup(a, to.ptr, to.len);
+	size_t same = 0;
+
+	if (!s)
+		return NULL;
+	for (size_t i = 0;; i++) {
+		if ((where[i] == '/' || !where[i]) && (s[i] == '/' || !s[i]))
+			same = i;
+		if (where[i] != s[i] || !where[i])
+			break;
+	}
+	for (size_t i = same; where[i]; i++) {
+		if (where[i] == '/' && where[i + 1])
+			buf_addstr(&b, "../");
+	}
+	buf_addstr(&b, s[same] == '/' ? s + same + 1 : s + same);
+	if (buf_error(&b))
+		return NULL;
+	if (b.len && b.data[b.len - 1] == '/')
+		b.len--;
+	return arena_strndup(a, b.data, b.len);
+}

@@ -56,3 +56,8 @@ struct spec {
  * unsupported protocol, a bad name or tag, an alias of an alias); -E2BIG past a limit; -ENOMEM. */
 int spec_parse(struct spec *ret, struct slice name, struct slice raw, struct slice where,
 	       struct arena *a, struct err *e) must_check;
+
+/* The way from the absolute folder `where` to the absolute path `to`, of spec_parse(): "" for
+ * itself,
+ * "../" as often as needed in front. In the arena; NULL: no memory. */
+char *spec_way(const char *where, struct slice to, struct arena *a);

@@ -75,6 +75,8 @@ Test(manifest_edit, taken_out)
 	       "\"private\": true\n}\n");
 	expect("{\r\n  \"dependencies\": {\r\n    \"b\": \"1\"\r\n  },\r\n  \"a\": 1\r\n}",
 	       "dependencies", "b", NULL, "{\r\n  \"a\": 1\r\n}");
+	expect("{\n  \"dependencies\": {\n    \"b\": \"1\"\n  }\n}\n", "dependencies", "b", NULL,
+	       "{}\n");
 	expect(plain, "dependencies", "nothing", NULL, plain);
 	expect(plain, "devDependencies", "b", NULL, plain);
 }
