@@ -69,6 +69,7 @@ static uint8_t first_of(struct slice text)
 
 int pinned_parse(struct pinned **ret, struct slice text, const char *file, struct err *e)
 {
+	static const char bun_binary[] = "\nbun-lockfile-format-v";
 	auto_pinned struct pinned *p = calloc(1, sizeof *p);
 	int r;
 
@@ -81,6 +82,11 @@ int pinned_parse(struct pinned **ret, struct slice text, const char *file, struc
 		return err_set(e, -ENOMEM, "out of memory");
 	if (text.len > PINNED_SIZE_MAX)
 		return err_set(e, -E2BIG, "%s: larger than %zu MiB", file, PINNED_SIZE_MAX >> 20);
+	if (text.len && memmem(text.ptr, text.len, bun_binary, sizeof bun_binary - 1))
+		return err_set(e, -ENOTSUP,
+			       "%s: this is a binary lock of bun, which is not read; `bun install "
+			       "--save-text-lockfile` writes a bun.lock, which is",
+			       file);
 	if (text.len && memchr(text.ptr, '\0', text.len))
 		return err_set(e, -EBADMSG, "%s: has zero bytes; it is no text", file);
 	if (text.len >= 3 && memcmp(text.ptr, "\xEF\xBB\xBF", 3) == 0) {

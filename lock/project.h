@@ -95,7 +95,8 @@ int project_resolve(const struct project *p, const struct npmlock_options *o,
 struct pinned;
 
 /* What another tool's lock pins: that of `file` (below the current folder), or with NULL the
- * project's yarn.lock or bun.lock where it has no lock of npm's or ours; *ret NULL: none. Errors of
+ * project's yarn.lock, bun.lock, or what pinned_parse() refuses with -ENOTSUP (bun.lockb,
+ * pnpm-lock.yaml), where it has no lock of npm's or ours; *ret NULL: none. Errors of
  * pinned_parse(), and of reading. */
 int project_pinned(const struct project *p, const char *file, struct pinned **ret,
 		   struct err *e) must_check;

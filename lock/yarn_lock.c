@@ -252,16 +252,30 @@ static int read_side(struct reader *r, struct slice text, enum side want)
 	return rc < 0 ? rc : end_block(r);
 }
 
+/* Is there a line that begins so? */
+static bool has_line(struct slice text, const char *start)
+{
+	size_t n = strlen(start);
+	const uint8_t *at = text.ptr, *end = text.ptr + text.len;
+
+	while (at && at < end && (at = memmem(at, (size_t)(end - at), start, n)) != NULL) {
+		if (at == text.ptr || at[-1] == '\n')
+			return true;
+		at += n;
+	}
+	return false;
+}
+
 int pinned_read_yarn(struct pinned *p, struct slice text, struct err *e)
 {
 	struct reader r = { .p = p, .e = e };
 	int rc;
 
-	if (text.len && memmem(text.ptr, text.len, "\n__metadata:", 12))
+	if (has_line(text, "__metadata:"))
 		return err_set(e, -ENOTSUP,
 			       "this is a lock of yarn 2 or later, whose format is "
 			       "not read; that of yarn 1 is");
-	if (text.len && memmem(text.ptr, text.len, "\nlockfileVersion:", 17))
+	if (has_line(text, "lockfileVersion:"))
 		return err_set(e, -ENOTSUP,
 			       "this is no yarn.lock or bun.lock; other locks are "
 			       "not read");

@@ -82,6 +82,17 @@ dx lock 2>err
 grep -q 'yarn 2' err || fail 'yarn 2: said'
 case $(version) in 1.1.0*) ;; *) fail 'yarn 2: not kept to' ;; esac
 fails 1 "$DXFS_BIN/dx" lock --from yarn.lock
+not_read() { # not_read FILE WORDS: it is said, and package.json alone counts
+	rm -f dx.lock yarn.lock
+	dx lock 2>err
+	grep -q "^$1: .*$2.*; its versions are not kept to" err || fail "$1: $(cat err)"
+	case $(version) in 1.1.0*) ;; *) fail "$1: not kept to" ;; esac
+	rm "$1"
+}
+echo "lockfileVersion: '9.0'" >pnpm-lock.yaml
+not_read pnpm-lock.yaml 'not read'
+printf '#!/usr/bin/env bun\nbun-lockfile-format-v0\n\0\1' >bun.lockb
+not_read bun.lockb 'bun.*--save-text-lockfile'
 
 # --- bun.lock ---
 begin bun
