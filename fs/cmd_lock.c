@@ -368,20 +368,33 @@ static int print(const char *file, int (*fn)(const struct graph *, struct err *)
 	return r == 0 ? fn(g, e) : r;
 }
 
-/* CMD_USAGE: there is no such thing. */
+static int wrong(const char *what, const char *which)
+{
+	(void)fprintf(stderr, "dx lock: %s%s\n%s", what, which, usage);
+	return CMD_USAGE;
+}
+
 static int sub(int argc, char **argv, struct err *e)
 {
-	const char *what = argv[0];
+	static const struct {
+		const char *name;
+		int least, most;
+	} subs[] = { { "show", 0, 1 }, { "export", 0, 1 }, { "diff", 2, 2 }, { "merge", 3, 3 } };
+	size_t i = 0;
 
-	if (strcmp(what, "show") == 0 && argc <= 2)
-		return print(argv[1], show, e);
-	if (strcmp(what, "export") == 0 && argc <= 2)
-		return print(argv[1], export_lock, e);
-	if (strcmp(what, "diff") == 0 && argc == 3)
+	while (i < ARRAY_LEN(subs) && strcmp(argv[0], subs[i].name) != 0)
+		i++;
+	if (i == ARRAY_LEN(subs))
+		return wrong("there is nothing that is called ", argv[0]);
+	if (argc - 1 > subs[i].most)
+		return wrong("one argument too many: ", argv[1 + subs[i].most]);
+	if (argc - 1 < subs[i].least)
+		return wrong("an argument is missing for ", argv[0]);
+	if (i == 2)
 		return cmd_lock_diff(argv[1], argv[2], e);
-	if (strcmp(what, "merge") == 0 && argc == 4)
+	if (i == 3)
 		return cmd_lock_merge(argv[1], argv[2], argv[3], e);
-	return CMD_USAGE;
+	return print(argv[1], i ? export_lock : show, e);
 }
 
 int cmd_lock(int argc, char **argv)
@@ -398,19 +411,15 @@ int cmd_lock(int argc, char **argv)
 
 	if (rc >= 0)
 		return rc;
-	if (argc > optind && !why ? only_check || how.update || how.dedupe || how.from
-				  : only_check + how.update + how.dedupe + why + !!how.from > 1 ||
-					    argc > optind + 1)
-		r = CMD_USAGE;
+	if (only_check + how.update + how.dedupe + why + !!how.from > 1)
+		r = wrong("--check, --update, --from, --dedupe and --explain go one at a time", "");
+	else if (argc > optind + why && (why || only_check || how.update || how.dedupe || how.from))
+		r = wrong("one argument too many: ", argv[optind + why]);
 	else if (why)
 		r = explain(argc > optind ? argv[optind] : NULL, &e);
 	else if (optind == argc)
 		r = only_check ? check(&e) : make(&how, &e);
 	else
 		r = sub(argc - optind, argv + optind, &e);
-	if (r == CMD_USAGE) {
-		(void)fputs(usage, stderr);
-		return CMD_USAGE;
-	}
-	return r == CMD_FAILED ? r : cmd_end("dx lock", r, &e);
+	return r == CMD_FAILED || r == CMD_USAGE ? r : cmd_end("dx lock", r, &e);
 }

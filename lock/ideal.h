@@ -44,7 +44,7 @@ struct ideal_options {
 	 * configured one, the public one; NULL-terminated; NULL: none. */
 	const char *const *registries;
 	/* Names to resolve anew wherever they stand, NULL-terminated; NULL: none. One that nothing
-	 * has is an error (-ENOENT). */
+	 * has is an error (-EINVAL). */
 	const char *const *update;
 	bool update_all; /* the lock is not kept to at all */
 	/* Direct dependencies that were asked for just now, NULL-terminated; NULL: none. */

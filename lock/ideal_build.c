@@ -460,7 +460,7 @@ static int check_updates(struct ideal *d)
 {
 	for (uint32_t i = 0; i < d->update_count; i++) {
 		if (!d->updates_there[i] && !d->updates[i]->first)
-			return err_set(d->e, -ENOENT,
+			return err_set(d->e, -EINVAL,
 				       "%s: nothing in this project has that name; `dx ls --all` "
 				       "says what there is",
 				       d->updates[i]->text);

@@ -363,10 +363,11 @@ static int begin(struct sat *m, const struct ideal_options *o, const struct sat 
 	return r == 0 ? sat_explore(m) : r;
 }
 
-static int no_answer(int r, struct err *e)
+static int no_answer(int r, bool all_known, struct err *e)
 {
 	if (r == -ENOTSUP)
-		return err_set(e, r, "nothing satisfies all that is asked for");
+		return err_set(e, r, "nothing satisfies all that is asked for%s",
+			       all_known ? "" : ", as far as the registry could be asked");
 	if (r == -EAGAIN)
 		return err_set(e, -ENOTSUP,
 			       "npm's placing has no place for what the solver found; pin "
@@ -383,6 +384,7 @@ int sat_dedupe(struct ideal_result *ret, struct slice lock, const struct ideal_o
 {
 	const struct sat plain = { 0 };
 	struct sat_report own = { 0 }, *report = arg ? arg : &own;
+	bool all_known = true;
 	int r = -ENOTSUP;
 
 	(void)lock;
@@ -396,13 +398,14 @@ int sat_dedupe(struct ideal_result *ret, struct slice lock, const struct ideal_o
 		if (r == -ETIMEDOUT || (r == 0 && report->count > report->bound))
 			r = as_npm(o, ret, report, e);
 		more = r == -ENOTSUP && m.far_seen && reach < SAT_ALL;
+		all_known = m.unknown == 0;
 		sat_release(&m);
 		if (!more)
 			break;
 	}
 	if (r == -ENOTSUP && sat_explain(o, NULL, &ret->warnings, NULL) < 0)
 		r = -ENOTSUP; /* though nobody can say why */
-	return no_answer(r, e);
+	return no_answer(r, all_known, e);
 }
 
 int sat_resolve(struct ideal_result *ret, struct slice lock, const struct ideal_options *o,

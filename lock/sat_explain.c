@@ -431,7 +431,9 @@ int sat_tell_why(struct sat *m, struct buf *ret)
 	a = find_core(m, &c);
 	if (a != SOLVER_NO)
 		return a == SOLVER_YES ? 0 : -ETIMEDOUT;
-	buf_addstr(ret, "There is no answer, because\n");
+	buf_addstr(ret, m->unknown ? "As far as the registry could be asked, there is no answer, "
+				     "because\n"
+				   : "There is no answer, because\n");
 	for (uint32_t i = 0; i < m->top_count; i++)
 		tell_from(m, ret, &c, SAT_FROM_TOP | i);
 	for (uint32_t i = 0; i < c.count; i++) {

@@ -86,6 +86,8 @@ cp package.json before.json
 fails 1 "$DXFS_BIN/dx" add no-such-package
 cmp package.json before.json || fail 'add that fails leaves package.json alone'
 cmp dx.lock before || fail 'add that fails leaves the lock alone'
+fails 1 "$DXFS_BIN/dx" update no-such-package
+grep -q 'dedupe' "$T/out" && fail "update of what is not there: $(cat "$T/out")"
 fails 1 "$DXFS_BIN/dx" remove nothing
 fails 2 "$DXFS_BIN/dx" add
 sed -i 's/\^1.1.0/1.0.0/' package.json
@@ -100,6 +102,30 @@ dx lock export | grep -q '"version": "1.1.0"' || fail 'update'
 dx remove leaf
 grep -q leaf package.json && fail 'remove: package.json'
 dx lock export | grep -q leaf && fail 'remove: the lock'
+
+mkdir "$T/beside" inside
+echo '{"name":"beside"}' >"$T/beside/package.json"
+echo '{"name":"inside"}' >inside/package.json
+mkdir "$T/third"
+echo '{"name":"third"}' >"$T/third/package.json"
+dx add ../beside ./inside other@../third
+same 'folders are saved as npm saves them' 'file:../beside file:inside file:../third' \
+	"$(node -p 'const d = require("./package.json").dependencies; `${d.beside} ${d.inside} ${d.other}`')"
+dx remove beside inside other
+
+# --- wrong words ---
+wrong() { # wrong WORDS ARG...: a sentence in front of the usage
+	local words=$1
+	shift
+	fails 2 "$DXFS_BIN/dx" lock "$@"
+	grep -q -- "^dx lock: $words" "$T/out" || fail "dx lock $*: $(head -1 "$T/out")"
+}
+wrong 'there is nothing that is called shw' shw
+wrong 'one argument too many: b' show a b
+wrong 'an argument is missing for diff' diff a
+wrong '.*one at a time' --check --update
+wrong 'one argument too many: x' --dedupe x
+wrong 'one argument too many: b' --explain a b
 
 # --- the solver ---
 echo '{"dependencies":{"needs-leaf1":"1","leaf":"1 || 2"}}' >package.json
@@ -117,6 +143,8 @@ dx lock >said
 grep -q 'ERESOLVE.*plugs@1.1.0' said || fail "where npm gives up: $(cat said)"
 dx lock export | grep -A1 '"node_modules/plugs"' | grep -q '"1.0.0"' || fail 'the plugs that goes with leaf 1'
 dx lock --explain | grep -q 'can be had' || fail 'it can be had'
+fails 1 env npm_config_registry=http://127.0.0.1:9/ "$DXFS_BIN/dx" lock --explain elsewhere
+grep -q '^As far as the registry could be asked' "$T/out" || fail "not asked: $(cat "$T/out")"
 fails 1 "$DXFS_BIN/dx" lock --explain leaf@77
 grep -q 'what is asked for is leaf@"77", and the registry has no version' "$T/out" || fail "leaf@77: $(cat "$T/out")"
 dx lock --explain leaf@2 | grep -q 'Nothing stands in the way of leaf@2' || fail 'leaf@2 goes with plugs 1.1.0'
