@@ -97,9 +97,8 @@ int cmd_lock_merge(const char *base, const char *ours, const char *theirs, struc
 	if (r == 0 && conflicts.len) {
 		(void)fwrite(conflicts.data, 1, conflicts.len, stderr);
 		r = err_set(e, -EEXIST,
-			    "both sides changed the same packages; %s stays as it is: merge "
-			    "package.json, take one side's lock, and run `dx lock`",
-			    ours);
+			    "both sides changed the same packages, so ours stays as it is: merge "
+			    "package.json, take one side's lock, and run `dx lock`");
 	}
 	return r == 0 ? write_merged(&o, (struct slice){ text.data, text.len }, ours, e) : r;
 }

@@ -12,8 +12,18 @@ static const char usage[] = "usage: dx verify [--json] [--registry=URL]\n"
 struct tally {
 	unsigned count[VERIFY_STATES];
 	struct buf problems; /* JSON objects, separated by commas */
+	struct buf last;     /* the reason of the line that was printed last */
+	unsigned same;       /* packages since, for the same reason */
 	bool json;
 };
+
+/* A registry that does not answer would say so for each package. */
+static void tell_same(struct tally *t)
+{
+	if (t->same)
+		(void)fprintf(stderr, "and %u more for the same reason\n", t->same);
+	t->same = 0;
+}
 
 static void on_package(void *arg, const struct fetch_pkg *p, enum verify_state state,
 		       const char *why)
@@ -36,6 +46,14 @@ static void on_package(void *arg, const struct fetch_pkg *p, enum verify_state s
 		buf_addstr(&t->problems, "}");
 		return;
 	}
+	if (t->last.len && t->last.len == strlen(why) &&
+	    memcmp(t->last.data, why, t->last.len) == 0) {
+		t->same++;
+		return;
+	}
+	tell_same(t);
+	t->last.len = 0;
+	buf_addstr(&t->last, why);
 	buf_addf(&line, ": %s", why);
 	buf_end_line(&line, 0);
 	if (buf_error(&line) == 0)
@@ -124,7 +142,7 @@ static int print(const struct tally *t, struct err *e)
 
 int cmd_verify(int argc, char **argv)
 {
-	struct tally t = { .problems = BUF_INIT((size_t)64 << 20) };
+	struct tally t = { .problems = BUF_INIT((size_t)64 << 20), .last = BUF_INIT(8192) };
 	struct cmd_project_options po = { 0 };
 	const struct cmd_option options[] = { { "json", .given = &t.json },
 					      { "registry", .value = &po.registry },
@@ -138,9 +156,11 @@ int cmd_verify(int argc, char **argv)
 	r = cmd_project_open(&p, &po, &e);
 	if (r == 0)
 		r = run(&p, &t, &e);
+	tell_same(&t);
 	if (r == 0)
 		r = print(&t, &e);
 	buf_release(&t.problems);
+	buf_release(&t.last);
 	cmd_project_release(&p);
 	rc = cmd_end("dx verify", r, &e);
 	return t.count[VERIFY_MISSING] + t.count[VERIFY_BAD] + t.count[VERIFY_NOT_ASKED]
