@@ -19,6 +19,28 @@ int thread_start(pthread_t *ret, void *(*fn)(void *), void *arg, struct err *e)
 	return 0;
 }
 
+void helper_cond(pthread_cond_t *ret)
+{
+	pthread_condattr_t attr;
+
+	(void)pthread_condattr_init(&attr);
+	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(ret, &attr);
+	(void)pthread_condattr_destroy(&attr);
+}
+
+struct timespec helper_until(int64_t ms)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	t.tv_sec += ms / 1000;
+	t.tv_nsec += ms % 1000 * 1000000;
+	t.tv_sec += t.tv_nsec / 1000000000;
+	t.tv_nsec %= 1000000000;
+	return t;
+}
+
 int helper_call(struct helper *h, pthread_cond_t *cond, void *(*fn)(void *), void *arg,
 		struct err *e)
 {
@@ -36,10 +58,8 @@ int helper_call(struct helper *h, pthread_cond_t *cond, void *(*fn)(void *), voi
 
 bool helper_wait(pthread_cond_t *cond, pthread_mutex_t *mu)
 {
-	struct timespec until;
+	struct timespec until = helper_until(HELPER_IDLE_S * INT64_C(1000));
 
-	(void)clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += HELPER_IDLE_S;
 	return pthread_cond_timedwait(cond, mu, &until) != ETIMEDOUT;
 }
 

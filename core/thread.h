@@ -10,7 +10,8 @@ int thread_start(pthread_t *ret, void *(*fn)(void *), void *arg, struct err *e) 
 
 /* A thread that comes when there is something to do and goes when there has been nothing for
  * HELPER_IDLE_S: a daemon stays for days, and there may be a hundred of them. All of it is guarded
- * by its owner's mutex `mu`, and its thread waits on the owner's condition:
+ * by its owner's mutex `mu`, and its thread waits on the owner's condition, of
+ * helper_cond():
  *
  *	lock mu
  *	while (!something && !stop && helper_wait(&cond, &mu))
@@ -25,6 +26,13 @@ struct helper {
 	bool here; /* looks for something to do once more before it goes */
 };
 #define HELPER_IDLE_S 3
+
+/* The owner's condition, whose waits go by a clock that nobody sets: after a jump of the wall clock
+ * whoever is to be ended in time would wait for hours. */
+void helper_cond(pthread_cond_t *ret);
+
+/* The time in `ms` by that clock, for pthread_cond_timedwait(). */
+struct timespec helper_until(int64_t ms);
 
 /* Signals `cond` if the thread is here, else starts it. With `mu` held. */
 int helper_call(struct helper *h, pthread_cond_t *cond, void *(*fn)(void *), void *arg,

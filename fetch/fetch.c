@@ -519,9 +519,9 @@ int fetch_start(struct fetch **ret, const struct fetch_config *c, struct err *e)
 		return err_set(e, -ENOMEM, "out of memory");
 	*f = (struct fetch){ .c = *c };
 	(void)pthread_mutex_init(&f->mu, NULL);
-	(void)pthread_cond_init(&f->to_start, NULL);
-	(void)pthread_cond_init(&f->to_work, NULL);
-	(void)pthread_cond_init(&f->to_work_demand, NULL);
+	helper_cond(&f->to_start);
+	helper_cond(&f->to_work);
+	helper_cond(&f->to_work_demand);
 	(void)pthread_cond_init(&f->to_unpack, NULL);
 	f->project_dir = c->project_dir ? strdup(c->project_dir) : NULL;
 	if ((c->project_dir && !f->project_dir) ||

@@ -46,7 +46,7 @@ struct ahead *ahead_new(const struct ahead_config *c)
 		return NULL;
 	a->c = *c;
 	(void)pthread_mutex_init(&a->mu, NULL);
-	(void)pthread_cond_init(&a->news, NULL);
+	helper_cond(&a->news);
 	return a;
 }
 
@@ -334,12 +334,10 @@ enum next { NEXT_TOUCHED, NEXT_LEARN, NEXT_GO };
  * to do. */
 static enum next next_batch(struct ahead *a, struct parcel ***ret, size_t *ret_count)
 {
-	struct timespec until;
+	struct timespec until = helper_until(AHEAD_QUIET_S * INT64_C(1000));
 	enum next next;
 	int r = 0;
 
-	(void)clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += AHEAD_QUIET_S;
 	(void)pthread_mutex_lock(&a->mu);
 	while (a->log_count && !a->touched_count && !a->stop && r != ETIMEDOUT)
 		r = pthread_cond_timedwait(&a->news, &a->mu, &until);

@@ -29,7 +29,7 @@ struct crew *crew_new(void)
 	if (!c)
 		return NULL;
 	(void)pthread_mutex_init(&c->mu, NULL);
-	(void)pthread_cond_init(&c->news, NULL);
+	helper_cond(&c->news);
 	c->end = &c->first;
 	return c;
 }

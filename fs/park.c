@@ -39,7 +39,7 @@ struct park *park_new(const struct park_config *c)
 	if (!p->c.tick_ms)
 		p->c.tick_ms = PARK_TICK_MS;
 	(void)pthread_mutex_init(&p->mu, NULL);
-	(void)pthread_cond_init(&p->more, NULL);
+	helper_cond(&p->more);
 	return p;
 }
 
@@ -393,10 +393,7 @@ static bool tick(struct park *p)
 	while (!p->all && !p->stop && helper_wait(&p->more, &p->mu))
 		;
 	go_on = p->all && !p->stop;
-	(void)clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_nsec += (long)p->c.tick_ms * 1000000;
-	until.tv_sec += until.tv_nsec / 1000000000;
-	until.tv_nsec %= 1000000000;
+	until = helper_until(p->c.tick_ms);
 	while (go_on && pthread_cond_timedwait(&p->more, &p->mu, &until) != ETIMEDOUT)
 		go_on = !p->stop;
 	p->helper.here = go_on;

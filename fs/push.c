@@ -39,7 +39,7 @@ struct push *push_new(struct view_cell *shown)
 		return NULL;
 	p->shown = shown;
 	(void)pthread_mutex_init(&p->mu, NULL);
-	(void)pthread_cond_init(&p->news, NULL);
+	helper_cond(&p->news);
 	return p;
 }
 

@@ -238,7 +238,7 @@ int server_new(struct server **ret, const struct server_config *c, struct err *e
 	}
 	(void)pthread_mutex_init(&s->mu, NULL);
 	(void)pthread_mutex_init(&s->mounting, NULL);
-	(void)pthread_cond_init(&s->news, NULL);
+	helper_cond(&s->news);
 	s->ended_fd = -1;
 	s->threads = cores > 4 ? (unsigned)cores : 4;
 	r = copy_config(s, c, e);
@@ -450,12 +450,8 @@ static void count_packages(struct server *s, struct server_status *ret)
 /* Until a fetch has ended, or for a moment. */
 static void wait_done(struct server *s, uint64_t seen)
 {
-	struct timespec until;
+	struct timespec until = helper_until(WAIT_LOCAL_MS);
 
-	(void)clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_nsec += WAIT_LOCAL_MS * 1000000;
-	until.tv_sec += until.tv_nsec / 1000000000;
-	until.tv_nsec %= 1000000000;
 	(void)pthread_mutex_lock(&s->mu);
 	while (s->dones == seen && pthread_cond_timedwait(&s->news, &s->mu, &until) != ETIMEDOUT)
 		;
