@@ -84,32 +84,62 @@ static bool is_peer(const struct sat_edge *e)
 	return e->type == EDGE_PEER || e->type == EDGE_PEER_OPTIONAL;
 }
 
-/* ---- 1: what is needed ---- */
+/* ---- edges ---- */
 
-static void say_needs(struct sat *m, uint32_t from, int head, const struct sat_edge *edges,
-		      uint32_t count)
+static int see(struct sat *m, uint32_t scope, uint32_t cand)
+{
+	void **at = table_at(m->seen_of, scope, (uint64_t)cand + 1);
+	int var;
+
+	if (!at) {
+		(void)no_memory(m);
+		return 0;
+	}
+	if (*at)
+		return (int)(uintptr_t)*at;
+	var = solver_var(m->solver);
+	*at = (void *)(uintptr_t)var;
+	if (!SAT_PUSH(m->seen, m->seen_count, m->seen_cap, (struct sat_seen){ scope, cand, var }))
+		(void)no_memory(m);
+	solver_say(m->solver, -var, m->cands[cand].var, 0, 0);
+	return var;
+}
+
+/* Or what the edge of `from` asks for is there, and seen by the scope (SAT_NONE: by anybody). */
+static void say_fits(struct sat *m, struct clause *c, uint32_t scope, uint32_t from,
+		     const struct sat_edge *e)
+{
+	const struct sat_demand *dm = &m->demands[e->demand];
+
+	add(m, c, guard(m, from, dm->class));
+	for (uint32_t x = 0; x < dm->fit_count; x++)
+		add(m, c,
+		    scope == SAT_NONE ? m->cands[dm->fits[x]].var : see(m, scope, dm->fits[x]));
+	say(m, c);
+}
+
+/* What is asked for is there; with a scope, that sees it. */
+static void say_edges(struct sat *m, uint32_t scope, uint32_t from, int head,
+		      const struct sat_edge *edges, uint32_t count)
 {
 	struct clause c cleanup(clause_release) = { 0 };
 
 	for (uint32_t i = 0; i < count; i++) {
-		const struct sat_demand *dm = &m->demands[edges[i].demand];
-
 		if (!is_hard(m, &edges[i]))
 			continue;
 		add(m, &c, head);
-		add(m, &c, guard(m, from, dm->class));
-		for (uint32_t x = 0; x < dm->fit_count; x++)
-			add(m, &c, m->cands[dm->fits[x]].var);
-		say(m, &c);
+		say_fits(m, &c, scope, from, &edges[i]);
 	}
 }
+
+/* ---- 1: what is needed ---- */
 
 static void say_cands(struct sat *m)
 {
 	for (uint32_t i = 0; i < m->cand_count && !solver_error(m->solver); i++) {
 		const struct sat_cand *c = &m->cands[i];
 
-		say_needs(m, c->class, -c->var, c->edges, c->edge_count);
+		say_edges(m, SAT_NONE, c->class, -c->var, c->edges, c->edge_count);
 	}
 	for (uint32_t i = 0; i < m->cand_count; i++) {
 		const struct sat_cand *c = &m->cands[i];
@@ -131,25 +161,6 @@ int sat_seen_var(const struct sat *m, uint32_t scope, uint32_t cand)
 	return (int)(uintptr_t)table_get(m->seen_of, scope, (uint64_t)cand + 1);
 }
 
-static int see(struct sat *m, uint32_t scope, uint32_t cand)
-{
-	void **at = table_at(m->seen_of, scope, (uint64_t)cand + 1);
-	int var;
-
-	if (!at) {
-		(void)no_memory(m);
-		return 0;
-	}
-	if (*at)
-		return (int)(uintptr_t)*at;
-	var = solver_var(m->solver);
-	*at = (void *)(uintptr_t)var;
-	if (!SAT_PUSH(m->seen, m->seen_count, m->seen_cap, (struct sat_seen){ scope, cand, var }))
-		(void)no_memory(m);
-	solver_say(m->solver, -var, m->cands[cand].var, 0, 0);
-	return var;
-}
-
 static bool has_peers(const struct sat_cand *c)
 {
 	for (uint32_t i = 0; i < c->edge_count; i++) {
@@ -157,25 +168,6 @@ static bool has_peers(const struct sat_cand *c)
 			return true;
 	}
 	return false;
-}
-
-/* What the scope asks for, it sees. */
-static void say_sees(struct sat *m, uint32_t scope, uint32_t from, int head,
-		     const struct sat_edge *edges, uint32_t count)
-{
-	struct clause c cleanup(clause_release) = { 0 };
-
-	for (uint32_t i = 0; i < count; i++) {
-		const struct sat_demand *dm = &m->demands[edges[i].demand];
-
-		if (!is_hard(m, &edges[i]))
-			continue;
-		add(m, &c, head);
-		add(m, &c, guard(m, from, dm->class));
-		for (uint32_t x = 0; x < dm->fit_count; x++)
-			add(m, &c, see(m, scope, dm->fits[x]));
-		say(m, &c);
-	}
 }
 
 /* What is seen takes its peers from the scope too, or stands in root's node_modules. */
@@ -186,16 +178,11 @@ static void say_peers(struct sat *m, const struct sat_seen *s)
 	int up = s->scope && has_peers(cand) ? see(m, 0, s->cand) : 0;
 
 	for (uint32_t i = 0; i < cand->edge_count; i++) {
-		const struct sat_demand *dm = &m->demands[cand->edges[i].demand];
-
 		if (cand->edges[i].type != EDGE_PEER)
 			continue;
 		add(m, &c, -s->var);
 		add(m, &c, up);
-		add(m, &c, guard(m, cand->class, dm->class));
-		for (uint32_t x = 0; x < dm->fit_count; x++)
-			add(m, &c, see(m, s->scope, dm->fits[x]));
-		say(m, &c);
+		say_fits(m, &c, s->scope, cand->class, &cand->edges[i]);
 	}
 }
 
@@ -303,12 +290,12 @@ static void say_scopes(struct sat *m)
 	uint32_t all;
 
 	for (uint32_t i = 0; i < m->top_count; i++)
-		say_sees(m, i, SAT_FROM_TOP | i, 0, m->tops[i].edges, m->tops[i].edge_count);
+		say_edges(m, i, SAT_FROM_TOP | i, 0, m->tops[i].edges, m->tops[i].edge_count);
 	for (uint32_t i = 0; i < m->strict_count; i++) {
 		const struct sat_cand *c = &m->cands[m->strict[i]];
 
-		say_sees(m, SAT_SCOPE_CLASS | m->strict[i], c->class, -c->var, c->edges,
-			 c->edge_count);
+		say_edges(m, SAT_SCOPE_CLASS | m->strict[i], c->class, -c->var, c->edges,
+			  c->edge_count);
 	}
 	for (uint32_t i = 0; i < m->seen_count && !m->d.error && !solver_error(m->solver); i++) {
 		const struct sat_seen s = m->seen[i];
