@@ -2,6 +2,8 @@
 
 #include "lock/semver.h"
 
+#define TAG_MAX 1024u /* bytes; no file system holds longer ones, and looking is quadratic */
+
 void git_refs_release(struct git_refs *r)
 {
 	free(r->list);
@@ -120,7 +122,7 @@ static bool version_of(const struct git_ref *ref, struct semver *ret)
 {
 	const char *s;
 
-	if (!strip(ref->name, "refs/tags/", &s))
+	if (!strip(ref->name, "refs/tags/", &s) || strnlen(s, TAG_MAX + 1) > TAG_MAX)
 		return false;
 	while (*s && !ends_in_version(s))
 		s++;

@@ -24,7 +24,7 @@ int git_refs_parse(struct git_refs *ret, char *text, size_t len, struct err *e) 
 /* "main", "v1.0.0", "pull/12", "refs/heads/main", "HEAD"; of several the last. NULL: none. */
 const struct git_ref *git_refs_named(const struct git_refs *r, const char *name);
 
-/* By versions of tags ("v1.2.3", "release-1.2.3"). NULL: none fits. */
+/* By versions of tags ("v1.2.3", "release-1.2.3"), but for overlong ones. NULL: none fits. */
 const struct git_ref *git_refs_pick(const struct git_refs *r, struct slice range);
 
 /* 40 to 64 hexadecimal digits. */

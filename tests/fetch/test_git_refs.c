@@ -94,6 +94,24 @@ Test(git_refs, the_version_at_head_comes_first_and_one_called_latest_before_it)
 	picks(&l, "^1", "refs/tags/1.1.0");
 }
 
+/* Thousands of them, all digits, would take hours. */
+Test(git_refs, an_overlong_tag_is_no_version)
+{
+	auto_git_refs struct git_refs r = { 0 };
+	static char text[8192];
+	char fill[1101] = "";
+
+	memset(fill, '1', sizeof fill - 1);
+	(void)snprintf(text, sizeof text,
+		       "%040d\trefs/tags/1.0.0\n%040d\trefs/tags/%s-1.1.0\n"
+		       "%040d\trefs/tags/%.900s-1.0.5\n",
+		       1, 2, fill, 3, fill);
+	cr_assert_eq(git_refs_parse(&r, text, strlen(text), NULL), 0);
+	cr_expect_eq(r.count, 3);
+	cr_assert(git_refs_pick(&r, SLICE("^1")) != NULL);
+	cr_expect(strstr(git_refs_pick(&r, SLICE("^1"))->name, "-1.0.5") != NULL);
+}
+
 Test(git_refs, commits)
 {
 	cr_expect(git_is_sha(SLICE("0123456789abcdef0123456789abcdef01234567")));
