@@ -190,20 +190,28 @@ static int identify(struct upper *u, const struct upper_config *c, char **ret_as
 	return r == -ENOENT ? write_identity(u->dir, &now, e) : r;
 }
 
+static int not_writable(const struct upper *u, struct err *e)
+{
+	return err_set(e, -errno,
+		       "cannot write into %s: %s; mount --read-only, or give another folder with "
+		       "--upper DIR",
+		       u->dir, strerror(errno));
+}
+
 static int make_folders(struct upper *u, struct err *e)
 {
 	static const char *const names[] = { "tree", "pkg", "tmp", "orphans" };
 
+	/* On a disk that is read-only for now, what was written can still be shown. */
+	if (faccessat(u->fd, ".", W_OK, AT_EACCESS) < 0 && errno != EROFS)
+		return not_writable(u, e);
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		if (mkdirat(u->fd, names[i], 0700) == 0)
 			continue;
-		if (errno == EEXIST && i >= 2)
+		if (errno != EEXIST)
+			return not_writable(u, e);
+		if (i >= 2)
 			upper_empty(u->fd, names[i], "");
-		else if (errno != EEXIST)
-			return err_set(e, -errno,
-				       "cannot write into %s: %s; mount --read-only, or give "
-				       "another folder with --upper DIR",
-				       u->dir, strerror(errno));
 	}
 	return 0;
 }

@@ -57,12 +57,7 @@ refuses "$up.*identity|identity.*$up"
 mv "$T/identity.kept" "$up/identity"
 if [ "$(id -u)" != 0 ]; then
 	chmod a-w "$up"
-	if mount_up 2>"$T/err"; then
-		fails 1 touch node_modules/new
-		unmount_it
-	else
-		grep -q "$up" "$T/err" || fail "$(cat "$T/err")"
-	fi
+	refuses "cannot write into $up"
 	chmod u+w "$up"
 fi
 
