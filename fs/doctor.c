@@ -316,6 +316,35 @@ static int statfs_above(const char *path, struct statfs *ret)
 	return statfs("/", ret);
 }
 
+/* Can files be made below `path`, or in what of it is there? */
+static int writable_above(const char *path)
+{
+	auto_free char *p = strdup(path);
+	char *slash = p;
+
+	while (p && slash && faccessat(AT_FDCWD, *p ? p : "/", F_OK, AT_EACCESS) < 0) {
+		slash = strrchr(p, '/');
+		if (slash)
+			*slash = '\0';
+	}
+	if (!p)
+		return -ENOMEM;
+	return faccessat(AT_FDCWD, *p ? p : "/", W_OK | X_OK, AT_EACCESS) < 0 ? -errno : 0;
+}
+
+static void check_state(struct doctor *d)
+{
+	struct doctor_check *c = add(d, "state");
+	auto_free char *dir = state_base();
+	int r = dir ? writable_above(dir) : -ENOMEM;
+
+	found(c, r < 0 ? FINDING_BAD : FINDING_OK, "%s%s%s", dir ? dir : "", r < 0 ? ": " : "",
+	      r < 0 ? strerror(-r) : "");
+	if (r < 0)
+		advise(c, "what a mount keeps goes there: make it writable, or set "
+			  "XDG_STATE_HOME to a folder of yours");
+}
+
 static void check_store(struct doctor *d)
 {
 	struct doctor_check *c = add(d, "store");
@@ -324,10 +353,18 @@ static void check_store(struct doctor *d)
 	struct store *s = NULL;
 	struct statfs sfs;
 	uint64_t free_mb;
+	int r;
 
 	if (!dir || statfs_above(dir, &sfs) < 0) {
 		found(c, FINDING_BAD, "cannot be found");
 		advise(c, "set DX_STORE to a folder of yours");
+		return;
+	}
+	r = writable_above(dir);
+	if (r < 0) {
+		found(c, FINDING_BAD, "%s: %s", dir, strerror(-r));
+		advise(c, "packages go there: make it writable, or set DX_STORE to a folder of "
+			  "yours; what is only to be read belongs into DX_STORE_BEHIND");
 		return;
 	}
 	free_mb = (uint64_t)sfs.f_bavail * (uint64_t)sfs.f_bsize >> 20;
@@ -413,6 +450,7 @@ unsigned doctor_run(struct doctor_check ret[DOCTOR_CHECKS_MAX])
 	check_limits(&d);
 	check_watches(&d);
 	check_mount_max(&d);
+	check_state(&d);
 	check_clock(&d); /* before the store is opened, which may write there */
 	check_store(&d);
 	check_stale(&d);

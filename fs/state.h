@@ -71,5 +71,9 @@ int state_each_gone(int (*fn)(void *arg, const char *dir, const char *mountpoint
  * none that is ours alone, or no memory. */
 char *state_cache(void) must_check;
 
+/* The folder that all of it is in, which need not be there yet. Owned by the caller; NULL: no
+ * memory. */
+char *state_base(void) must_check;
+
 /* "<dir>/<name>"; the caller frees. */
 char *state_path(const struct state *s, const char *name) must_check;

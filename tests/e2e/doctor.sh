@@ -20,7 +20,7 @@ advised() {
 
 dxfs doctor --json >"$T/json" || [ $? = 1 ]
 for check in kernel /proc /dev/fuse fusermount3 AppArmor allow_other "user namespaces" \
-	"open files" inotify mount_max store clock mounts registry; do
+	"open files" inotify mount_max state store clock mounts registry; do
 	[ "$(finding "$check")" != "not looked at" ] || fail "$check is not looked at"
 done
 same "the registry answers" ok "$(finding registry)"
@@ -91,6 +91,11 @@ if unshare -Urm true 2>/dev/null; then
 	advised
 fi
 if command -v bwrap >/dev/null && bwrap --ro-bind / / true 2>/dev/null; then
+	fails 1 bwrap --ro-bind / / --dev-bind /dev /dev --proc /proc "$DXFS_BIN/dxfs" doctor --json
+	cp "$T/out" "$T/json"
+	same "state that cannot be written" bad "$(finding state)"
+	same "a store that cannot be written" bad "$(finding store)"
+	advised
 	fails 1 bwrap --ro-bind / / --bind "$T" "$T" --dev /dev --proc /proc "$DXFS_BIN/dxfs" doctor --json
 	cp "$T/out" "$T/json"
 	same "no /dev/fuse in bwrap" bad "$(finding /dev/fuse)"
