@@ -224,12 +224,18 @@ int cmd_store(int argc, char **argv)
 	for (size_t i = 0; i < ARRAY_LEN(actions); i++) {
 		if (strcmp(argv[optind], actions[i].name) != 0)
 			continue;
+		/* Only what brings packages makes a store. */
+		if (o.dir && access(o.dir, F_OK) < 0) {
+			err_set(&e, -errno, "there is no store %.200s: %s", o.dir, strerror(errno));
+			return fail(&e);
+		}
 		if (store_open(&s, &(struct store_options){ .dir = o.dir, .behind = none }, &e) < 0)
 			return fail(&e);
 		rc = actions[i].run(s, &o);
 		store_close(s);
 		return rc;
 	}
-	(void)fputs(usage, stderr);
+	(void)fprintf(stderr, "dx store: there is nothing that is called %s\n%s", argv[optind],
+		      usage);
 	return CMD_USAGE;
 }

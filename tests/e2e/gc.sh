@@ -22,6 +22,10 @@ cd "$T/cycles"
 age
 mount_it --offline --read-only
 dx store gc >/dev/null
+fails 1 "$DXFS_BIN/dx" store stats --store="$T/none"
+[ ! -e "$T/none" ] || fail 'a store that was mistyped is made'
+fails 2 "$DXFS_BIN/dx" store gcc
+grep -q 'nothing that is called gcc' "$T/out" || fail "$(cat "$T/out")"
 same "projects of the last 30 days keep theirs" "$all" "$(blobs)"
 dx store gc --older-than=3 --dry-run >"$T/out"
 same "would remove" $((all - mine)) "$(grep -c '^would remove .*@.* ([0-9]* bytes)$' "$T/out")"
