@@ -28,9 +28,11 @@ for i in $(seq $count); do
 done
 all_wrote() { [ "$(find "$T/sync" -type f | wc -l)" = $count ]; }
 until_true 60 all_wrote
-# What is on disk of them while they run: what each wrote, and nothing else.
-find "$CONTAINERS/root/images/overlay-containers" -path '*/upper/*' -type f -printf '%P\n' | sed 's|.*/upper/||' | sort | uniq -c |
-	tr -s ' ' >"$T/copied"
+# What is on disk of them while they run (other tests' containers may run too): what each wrote, and
+# nothing else.
+for id in $(podman ps -q --no-trunc --filter label="$T"); do
+	find "$CONTAINERS/root/images/overlay-containers/$id" -path '*/upper/*' -type f -printf '%P\n'
+done | sed 's|.*/upper/||' | sort | uniq -c | tr -s ' ' >"$T/copied"
 printf ' %d %s\n' $count .cache/mine $count leaf/index.js $count leaf/package.json | diff - "$T/copied" || fail "other files were copied"
 touch "$T/sync/all"
 for i in $(seq $count); do
