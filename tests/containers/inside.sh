@@ -22,7 +22,7 @@ mounts_inside() {
 	shift
 	rm -rf "$T/tree" && mkdir "$T/tree"
 	# shellcheck disable=SC2086
-	run_in $host -e DX_STORE=/root/store -v "$T/tree:/out" -v "$PWD:/app:O" -w /app "$@" >"$T/said" 2>&1 || fail "$what: $(cat "$T/said")"
+	run_in $host -e DX_STORE=/own-store -v "$T/tree:/out" -v "$PWD:/app:O" -w /app "$@" >"$T/said" 2>&1 || fail "$what: $(cat "$T/said")"
 	same "$what: blobs copied into the container's store" 0 "$(tail -1 "$T/said")"
 	tar -C "$T/tree" -xf "$T/tree/tree.tar"
 	rm -f "$T/expected/.package-lock.json"

@@ -8,6 +8,7 @@
 #   DXFS_BIN         folder of dx (default: build/fs beside tests/)
 #   RESOLVE_BEFORE   the date (default below)
 #   RESOLVE_CACHE    where npm's cache and our metadata stay for the next time
+# shellcheck disable=SC2154 # scratch, cache: lib.sh
 set -u -o pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
@@ -15,21 +16,9 @@ dx=$(realpath -m "${DXFS_BIN:-$top/build/fs}")/dx
 export npm_config_before=${RESOLVE_BEFORE:-2026-11-15} npm_config_prefer_offline=true
 export npm_config_audit=false npm_config_fund=false npm_config_ignore_scripts=true
 
-skip() {
-	echo "SKIP: $1"
-	exit 77
-}
-
-command -v npm >/dev/null || skip "npm, the oracle, is not installed"
-[ "$(npm --version | cut -d. -f1)" = 11 ] || skip "npm $(npm --version) is here; the oracle is npm 11"
-timeout 60 npm view express name --fetch-retries=0 >/dev/null 2>&1 || skip "no registry answers that has express"
-scratch=$(mktemp -d "${TMPDIR:-/tmp}/dedupe.XXXXXX") || exit 1
-trap 'rm -rf "$scratch"' EXIT
-cache=${RESOLVE_CACHE:-$scratch/cache}
-mkdir -p "$cache"
-export DX_STORE=$cache/store
+# shellcheck source=/dev/null
+. "$here/lib.sh"
 [ $# -gt 0 ] || set -- express vue nest monorepo
-passed=0 failed=0
 
 # Names and versions that are fetched.
 versions() {
@@ -85,14 +74,8 @@ one() {
 	}
 }
 
-skipped=0
 for name in "$@"; do
 	(one "$name")
-	case $? in
-	0) passed=$((passed + 1)) ;;
-	2) skipped=$((skipped + 1)) ;;
-	*) failed=$((failed + 1)) ;;
-	esac
+	count $?
 done
-echo "$passed passed, $failed failed, $skipped skipped"
-[ $failed -eq 0 ]
+result

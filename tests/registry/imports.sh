@@ -5,31 +5,20 @@
 # Without a registry, exit status 77. Ends with "N passed, N failed, N skipped".
 #
 #   DXFS_BIN        folder of dx (default: build/fs beside tests/)
-#   IMPORTS_CACHE   where npm's cache and our metadata stay for the next time
+#   RESOLVE_CACHE   where npm's cache and our metadata stay for the next time
+# shellcheck disable=SC2154 # scratch, cache: lib.sh
 set -u -o pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
 dx=$(realpath -m "${DXFS_BIN:-$top/build/fs}")/dx
 
-skip() {
-	echo "SKIP: $1"
-	exit 77
-}
-
-command -v npm >/dev/null || skip "npm, the oracle, is not installed"
-[ "$(npm --version | cut -d. -f1)" = 11 ] || skip "npm $(npm --version) is here; the oracle is npm 11"
-timeout 60 npm view express name --fetch-retries=0 >/dev/null 2>&1 || skip "no registry answers that has express"
+# shellcheck source=/dev/null
+. "$here/lib.sh"
 REGISTRY=$(npm config get registry)
 npm=$(realpath "$(command -v npm)")
 npm=$(dirname "$(dirname "$npm")")
 export REGISTRY npm_config_prefer_offline=true
-scratch=$(mktemp -d "${TMPDIR:-/tmp}/imports.XXXXXX") || exit 1
-trap 'rm -rf "$scratch"' EXIT
-cache=${IMPORTS_CACHE:-$scratch/cache}
-mkdir -p "$cache"
-export DX_STORE=$cache/store
 [ $# -gt 0 ] || set -- express vue svelte cra monorepo
-passed=0 failed=0 skipped=0
 
 npm_lock() { # npm_lock FOLDER
 	(cd "$1" && timeout 900 npm install --package-lock-only --ignore-scripts --no-audit --no-fund \
@@ -60,14 +49,8 @@ one() {
 
 for name in "$@"; do
 	one "$name"
-	case $? in
-	0) passed=$((passed + 1)) ;;
-	2)
-		echo "$name: npm itself could not: $(tail -3 "$scratch/npm.log")"
-		skipped=$((skipped + 1))
-		;;
-	*) failed=$((failed + 1)) ;;
-	esac
+	status=$?
+	[ $status -ne 2 ] || echo "$name: npm itself could not: $(tail -3 "$scratch/npm.log")"
+	count $status
 done
-echo "$passed passed, $failed failed, $skipped skipped"
-[ $failed -eq 0 ]
+result

@@ -13,6 +13,7 @@
 #   RESOLVE_BEFORE   the date (default below)
 #   RESOLVE_CACHE    where npm's answers and cache and our metadata stay for the next time
 #   RESOLVE_CHANGES  how many changes of each project are tried (default 2)
+# shellcheck disable=SC2154 # scratch, cache: lib.sh
 set -u -o pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
@@ -21,25 +22,13 @@ changes=${RESOLVE_CHANGES:-2}
 today=${RESOLVE_BEFORE:-2026-11-15}
 export npm_config_before=$today npm_config_prefer_offline=true
 
-skip() {
-	echo "SKIP: $1"
-	exit 77
-}
-
-command -v npm >/dev/null || skip "npm, the oracle, is not installed"
-[ "$(npm --version | cut -d. -f1)" = 11 ] || skip "npm $(npm --version) is here; the oracle is npm 11"
-timeout 60 npm view express name --fetch-retries=0 >/dev/null 2>&1 || skip "no registry answers that has express"
-scratch=$(mktemp -d "${TMPDIR:-/tmp}/resolve.XXXXXX") || exit 1
-trap 'rm -rf "$scratch"' EXIT
-cache=${RESOLVE_CACHE:-$scratch/cache}
-mkdir -p "$cache"
-export DX_STORE=$cache/store
+# shellcheck source=/dev/null
+. "$here/lib.sh"
 [ $# -gt 0 ] || set -- express vite cra next nest vue svelte angular storybook electron react-native aws-cdk typescript-eslint monorepo
 if [ "$*" = all ]; then
 	cd "$here/resolve" || exit 1
 	set -- express vite cra next monorepo *
 fi
-passed=0 failed=0 skipped=0
 
 npm_lock() { # npm_lock FOLDER ARGUMENTS...
 	local to=$1
@@ -189,14 +178,8 @@ one() {
 
 for name in "$@"; do
 	one "$name"
-	case $? in
-	0) passed=$((passed + 1)) ;;
-	2)
-		echo "$name: npm itself could not: $(tail -3 "$scratch/npm.log")"
-		skipped=$((skipped + 1))
-		;;
-	*) failed=$((failed + 1)) ;;
-	esac
+	status=$?
+	[ $status -ne 2 ] || echo "$name: npm itself could not: $(tail -3 "$scratch/npm.log")"
+	count $status
 done
-echo "$passed passed, $failed failed, $skipped skipped"
-[ $failed -eq 0 ]
+result
