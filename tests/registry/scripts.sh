@@ -18,7 +18,10 @@ npm_config_cache=$(npm config get cache) npm_config_userconfig=$(npm config get 
 export npm_config_cache npm_config_userconfig npm_config_update_notifier=false
 export XDG_STATE_HOME=$scratch/state XDG_CACHE_HOME=$scratch/cache HOME=$scratch/home
 export DX_STORE=${DX_STORE:-$scratch/store}
-mkdir -p "$scratch/home"
+mkdir -p "$scratch/home" "$scratch/tmp"
+# core-js thanks once in three minutes and TMPDIR, and never where it sees a CI or an ad blocker.
+export TMPDIR=$scratch/tmp
+unset CI BUILD_NUMBER CONTINUOUS_INTEGRATION DRONE RUN_ID ADBLOCK DISABLE_OPENCOLLECTIVE OPEN_SOURCE_CONTRIBUTOR npm_config_loglevel
 cleanup() {
 	cd /
 	! mountpoint -q "$scratch/p/node_modules" || "$bin/dxfs" unmount "$scratch/p/node_modules" || umount -l "$scratch/p/node_modules"
