@@ -114,7 +114,7 @@ static int make(const struct making *how, struct err *e)
 				   .from = how->from,
 				   .build = how->dedupe ? sat_dedupe : sat_resolve,
 				   .build_arg = &report };
-	bool fit, old;
+	bool fit, old, refused;
 	int r = cmd_project_open(&c, NULL, e);
 
 	if (r < 0)
@@ -122,11 +122,15 @@ static int make(const struct making *how, struct err *e)
 	fit = !how->update && !how->dedupe && !how->from && fits(&c, &old);
 	old = fit && old;
 	/* A lock of an older version that fits is not made one of version 3 unasked. */
-	r = old ? 0 : cmd_project_resolve(&c, &ask, &l, fit ? &why : e);
-	if (r < 0 && fit)
+	r = old ? 0 : cmd_project_resolve(&c, &ask, &l, &why);
+	/* A refusal is one, whatever the lock looks like: npm refuses it, too. */
+	refused = r == -ENOTSUP || r == -ENOENT || r == -EINVAL || r == -ENOEXEC;
+	if (r < 0 && (refused || !fit))
+		return err_set(e, r, "%s", why.msg);
+	if (r < 0)
 		(void)fprintf(stderr, "dx lock: %s fits package.json and stays as it is, for: %s\n",
 			      c.project.lock_file, why.msg);
-	if (old || (r < 0 && fit))
+	if (old || r < 0)
 		r = project_write_lock(&c.project, &c.options, &l, e);
 	if (r == 0)
 		cmd_lock_solved(&report);

@@ -218,6 +218,21 @@ bool graph_is_stray(const struct graph *g, uint32_t node);
  * -ESTALE with npm's kind of sentence ("Missing: x@^1 from lock file"), the first few named. */
 int graph_check(struct graph *g, struct err *e) must_check;
 
+/* How strictly a tree is looked at before it is written. */
+enum graph_sound {
+	/* What npm would change when it is given this tree is wrong; a peer that conflicts and that
+	 * npm lets be is not. */
+	GRAPH_AS_NPM,
+	/* What `npm ls` calls invalid, missing or extraneous is wrong. */
+	GRAPH_ALL_HOLDS,
+};
+
+/* Does the tree hold? Every dependency that needs an end has one where npm looks from its place,
+ * and that does for what is asked for. Optional ones may lack it, and what comes in a tarball with
+ * its own packages is taken as it is. -ENOTSUP: no, and what does not, the first few named. After
+ * graph_flags(). */
+int graph_sound(const struct graph *g, enum graph_sound how, struct err *e) must_check;
+
 /* The key under which the store has a node's package: the first digest of the strongest
  * algorithm of its integrity, else DIGEST_UNPINNED over kind, resolved, name and version. Nodes
  * that have no package of their own (links, tops, bundled) give DIGEST_NONE. -EINVAL: an

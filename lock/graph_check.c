@@ -7,6 +7,8 @@
  * node that does not hold changes the tree, and a changed tree is an error. */
 struct check {
 	const struct graph *g;
+	enum graph_sound how;
+	bool ours; /* nothing is compared with package.json: it is what was resolved */
 	uint32_t *list;
 	bool *reached, *visited;
 	uint32_t count;
@@ -58,20 +60,33 @@ static bool is_kept_peer(struct check *c, const struct graph_edge *peer)
 	return c->work > PEER_WORK_MAX;
 }
 
+/* npm puts an optional package into a lock although something that it needs is not to be had. */
+static bool may_miss(const struct check *c, const struct graph_edge *edge)
+{
+	bool optional = edge->type == EDGE_OPTIONAL || edge->type == EDGE_PEER_OPTIONAL;
+
+	return c->ours &&
+	       (optional || (c->how == GRAPH_AS_NPM &&
+			     c->g->nodes[edge->from].flags & (NODE_OPTIONAL | NODE_DEV_OPTIONAL)));
+}
+
 /* Does this edge change the tree when its node is visited? Where npm would have to ask the
  * registry first (edges count as valid then), the lock is believed. */
 static bool is_problem(struct check *c, const struct graph_edge *edge)
 {
 	const struct graph *g = c->g;
 
-	if (edge->type == EDGE_PEER_OPTIONAL)
+	if (edge->type == EDGE_PEER_OPTIONAL && c->how == GRAPH_AS_NPM)
 		return false;
 	if (edge->to == GRAPH_NONE)
-		return true;
+		return !may_miss(c, edge);
 	if (edge->valid || in_shrinkwrap(g, edge->to))
 		return false;
-	return edge->type != EDGE_PEER || g->nodes[edge->from].flags & NODE_TOP ||
-	       g->nodes[edge->to].parent == edge->from || !is_kept_peer(c, edge);
+	if (c->ours && g->nodes[edge->from].flags & NODE_IN_BUNDLE)
+		return false;
+	return c->how == GRAPH_ALL_HOLDS || edge->type != EDGE_PEER ||
+	       g->nodes[edge->from].flags & NODE_TOP || g->nodes[edge->to].parent == edge->from ||
+	       !is_kept_peer(c, edge);
 }
 
 static bool is_bundled_name(const struct graph_node *n, const char *name)
@@ -94,6 +109,26 @@ static bool is_named(const struct check *c, const struct graph_edge *edge)
 	return false;
 }
 
+/* Who asks for what, and what is there instead. */
+static void report_ours(struct check *c, const struct graph_edge *edge)
+{
+	const struct graph_node *from = &c->g->nodes[edge->from], *to;
+	bool peer = edge->type == EDGE_PEER || edge->type == EDGE_PEER_OPTIONAL;
+
+	buf_addf(&c->found, "%s%.80s needs %s%.60s@\"%.40s\", and ", c->problems > 1 ? "; " : "",
+		 from->path[0] ? from->path : "the project", peer ? "the peer " : "", edge->name,
+		 edge->spec);
+	if (edge->to == GRAPH_NONE) {
+		buf_addstr(&c->found, "there is none");
+		return;
+	}
+	to = &c->g->nodes[edge->to];
+	buf_addf(&c->found, "there is %.80s", to->path);
+	if (to->flags & NODE_LINK)
+		to = &c->g->nodes[to->link_target];
+	buf_addf(&c->found, "@%.20s", to->version ? to->version : "");
+}
+
 static void report(struct check *c, const struct graph_edge *edge)
 {
 	const struct graph_node *to;
@@ -105,6 +140,10 @@ static void report(struct check *c, const struct graph_edge *edge)
 		c->named[c->problems] = edge;
 	if (++c->problems > NAMED_MAX)
 		return;
+	if (c->ours) {
+		report_ours(c, edge);
+		return;
+	}
 	if (edge->to == GRAPH_NONE) {
 		buf_addf(&c->found, "%sMissing: %.40s@%.30s from lock file", sep, edge->name,
 			 edge->spec);
@@ -179,6 +218,9 @@ static int verdict(struct check *c, struct err *e)
 
 	if (c->problems == 0)
 		return 0;
+	if (c->ours)
+		return err_set(e, -ENOTSUP, "%s%s", text ? text : "",
+			       c->problems > NAMED_MAX ? " ..." : "");
 	if (c->problems <= NAMED_MAX)
 		return err_set(
 			e, -ESTALE,
@@ -211,6 +253,24 @@ static void list_edges_in(struct check *c)
 	memset(c->stamp, 0, g->count * sizeof *c->stamp);
 }
 
+/* What nothing leads to. What a bundler's tarball has beside is there in any case. */
+static void report_extraneous(struct check *c)
+{
+	const struct graph *g = c->g;
+
+	for (uint32_t i = 1; i < g->count; i++) {
+		const struct graph_node *n = &g->nodes[i];
+
+		if (!(n->flags & NODE_EXTRANEOUS) || n->flags & NODE_IN_BUNDLE ||
+		    in_shrinkwrap(g, i) || graph_is_stray(g, i))
+			continue;
+		if (++c->problems <= NAMED_MAX)
+			buf_addf(&c->found, "%snothing needs %.60s (%.60s@%.20s)",
+				 c->problems > 1 ? "; " : "", n->path, n->name,
+				 n->version ? n->version : "");
+	}
+}
+
 static int check(struct check *c, struct err *e)
 {
 	const struct graph *g = c->g;
@@ -220,23 +280,29 @@ static int check(struct check *c, struct err *e)
 	reach(c);
 	visit(c, 0);
 	for (uint32_t i = 1; i < g->count; i++) {
-		if (c->reached[i] && has_problem(c, i))
+		bool looked_at = c->ours ? !(g->nodes[i].flags & NODE_EXTRANEOUS) : c->reached[i];
+
+		if (looked_at && has_problem(c, i))
 			visit(c, i);
 	}
 	while (c->count)
 		visit(c, c->list[--c->count]);
+	if (c->how == GRAPH_ALL_HOLDS)
+		report_extraneous(c);
 	r = verdict(c, e);
 	buf_release(&c->found);
 	return r;
 }
 
-int graph_check(struct graph *g, struct err *e)
+static int check_as(const struct graph *g, enum graph_sound how, bool ours, struct err *e)
 {
 	size_t nodes = g->count, edges = g->edge_count;
 	/* The list may have a link's target once for every edge to the link. */
 	auto_free uint32_t *memory = calloc(3 * nodes + 2 * edges + 2, sizeof *memory);
 	auto_free bool *marks = calloc(nodes, 2 * sizeof *marks);
-	struct check c = { .g = g, .reached = marks, .found = BUF_INIT(4096) };
+	struct check c = {
+		.g = g, .how = how, .ours = ours, .reached = marks, .found = BUF_INIT(4096)
+	};
 
 	if (!memory || !marks)
 		return err_set(e, -ENOMEM, "no memory to check the lock");
@@ -246,4 +312,14 @@ int graph_check(struct graph *g, struct err *e)
 	c.in_edges = c.in_first + nodes + 1;
 	c.list = c.in_edges + edges;
 	return check(&c, e);
+}
+
+int graph_check(struct graph *g, struct err *e)
+{
+	return check_as(g, GRAPH_AS_NPM, false, e);
+}
+
+int graph_sound(const struct graph *g, enum graph_sound how, struct err *e)
+{
+	return check_as(g, how, true, e);
 }

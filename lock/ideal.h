@@ -37,6 +37,8 @@ struct ideal_options {
 	const char *default_tag; /* NULL: "latest" */
 	bool legacy_peer_deps, strict_peer_deps, force, prefer_dedupe;
 	bool omit_resolved; /* npm's omit-lockfile-registry-resolved */
+	bool as_placed;     /* give the tree also where it does not hold: the caller looks at it */
+	bool prune; /* without what nothing needs; npm does so only of a tree that was a lock */
 	/* What another tool's lock pins (pinned.h), which is kept to where there is no lock; NULL.
 	 */
 	const struct pinned *pinned;
@@ -80,6 +82,7 @@ void ideal_result_release(struct ideal_result *r);
 
 /* `lock` is the text of the package-lock.json to keep to, of version 2 or 3; len 0: none. -ENOENT:
  * the registry lacks a package or version that is needed; -EINVAL: package.json asks for something
- * that npm refuses; -ENOTSUP: peers conflict (npm's ERESOLVE); -ENOEXEC: not for this machine. */
+ * that npm refuses; -ENOTSUP: peers conflict (npm's ERESOLVE), or, with `force` not set, what came
+ * of it does not hold by graph_sound(), as npm; -ENOEXEC: not for this machine. */
 int ideal_build(struct ideal_result *ret, struct slice lock, const struct ideal_options *o,
 		struct err *e) must_check;

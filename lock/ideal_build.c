@@ -550,6 +550,17 @@ static int check_platform(struct ideal *d, const struct graph *g)
 	return d->o->select ? select_nodes(g, d->o->select, present, d->e) : 0;
 }
 
+/* npm's own rules can end in a tree that npm then takes for a broken one. */
+static int check_sound(const struct ideal *d, const struct graph *g)
+{
+	struct err why = { 0 };
+	int r = d->o->force || d->o->as_placed ? 0 : graph_sound(g, GRAPH_AS_NPM, &why);
+
+	return r < 0 ? err_set(d->e, r, "npm's rules lead to a tree that does not hold: %s",
+			       why.msg)
+		     : 0;
+}
+
 static int finish(struct ideal *d, bool from_lock, struct graph **ret)
 {
 	auto_graph struct graph *g = NULL;
@@ -557,13 +568,15 @@ static int finish(struct ideal *d, bool from_lock, struct graph **ret)
 	bool prune;
 	int r = remake(d, d->o->manifest, false, &g);
 
-	prune = r == 0 && from_lock && has_extraneous(g);
+	prune = r == 0 && (from_lock || d->o->prune) && has_extraneous(g);
 	if (r == 0 && d->o->settle)
 		r = d->o->settle(d->o->settle_arg, g, &manifest, d->e);
 	if (r == 0 && manifest.len)
 		r = ideal_reread_root(d, manifest);
 	if (r == 0 && (prune || manifest.len))
 		r = remake(d, manifest.len ? manifest : d->o->manifest, prune, &g);
+	if (r == 0)
+		r = check_sound(d, g);
 	if (r == 0)
 		r = check_platform(d, g);
 	if (r == 0)

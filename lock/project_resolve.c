@@ -501,6 +501,19 @@ static void editing_release(struct editing *m)
 	free(m->text);
 }
 
+/* Whoever resolved it: what npm would not take is not written. */
+static int check_sound(const struct graph *g, struct err *e)
+{
+	struct err why = { 0 };
+	int r = graph_sound(g, GRAPH_AS_NPM, &why);
+
+	return r < 0 ? err_set(e, r,
+			       "what was resolved does not hold, and is not written: %s; pin or "
+			       "override the version",
+			       why.msg)
+		     : 0;
+}
+
 int project_resolve(const struct project *p, const struct npmlock_options *o,
 		    const struct ideal_options *io, const struct project_edits *edits,
 		    struct ideal_result *ret, struct lock **ret_lock, bool *ret_changed,
@@ -521,6 +534,8 @@ int project_resolve(const struct project *p, const struct npmlock_options *o,
 		r = resolve_edited(p, lock, &mine, edits, &m, ret);
 	else if (r == 0)
 		r = build(ret, lock, &mine, e);
+	if (r == 0 && !mine.force)
+		r = check_sound(ret->graph, e);
 	if (r == 0 && m.text)
 		r = write_manifest(p, &m, e);
 	if (r < 0)

@@ -67,6 +67,7 @@ static int place_as(const struct sat *m, const struct sat_found *found, bool fal
 	o.default_tag = SAT_FILTER_TAG;
 	o.pinned = NULL;
 	o.force = o.force || force;
+	o.as_placed = o.prune = true;
 	ideal_result_release(ret);
 	return ideal_build(ret, (struct slice){ 0 }, &o, e);
 }
@@ -285,13 +286,36 @@ static int search(struct sat *m, int64_t deadline, struct best *best, struct sat
 	return r;
 }
 
-static int solve(struct sat *m, struct ideal_result *ret, struct sat_report *report, struct err *e)
+/* What holds as far as it is asked to, or -EAGAIN and what does not. */
+static int check_best(const struct sat *m, const struct best *best, bool all_holds, struct err *e)
+{
+	enum graph_sound how = all_holds ? GRAPH_ALL_HOLDS : GRAPH_AS_NPM;
+	struct err why = { 0 };
+	int r;
+
+	if (m->d.o->force && !all_holds)
+		return 0;
+	r = graph_sound(best->result.graph, how, &why);
+	if (r < 0 && r != -ENOTSUP)
+		return err_set(e, r, "%s", why.msg);
+	if (r == 0 && !best->refused)
+		return 0;
+	return err_set(e, -EAGAIN,
+		       "npm's placing has no place for what the solver found%s%s; pin the "
+		       "versions that conflict in package.json or its overrides",
+		       r < 0 ? ": " : "", why.msg);
+}
+
+/* `all_holds`: what cannot hold is not let be. */
+static int solve(struct sat *m, bool all_holds, struct ideal_result *ret, struct sat_report *report,
+		 struct err *e)
 {
 	struct best best cleanup(best_release) = { .result = IDEAL_RESULT_INIT };
 	int64_t deadline = now_ms() + (report->limit_ms ? report->limit_ms : SAT_LIMIT_MS);
 	int r = search(m, deadline, &best, report, e);
 
-	for (unsigned i = 0; r == 0 && best.bad && i < WAIVES && now_ms() < deadline; i++) {
+	for (unsigned i = 0; r == 0 && best.bad && !all_holds && i < WAIVES && now_ms() < deadline;
+	     i++) {
 		struct best again cleanup(best_release) = { .result = IDEAL_RESULT_INIT };
 
 		if (!waive(m, best.result.graph))
@@ -300,8 +324,8 @@ static int solve(struct sat *m, struct ideal_result *ret, struct sat_report *rep
 		if (r == 0)
 			replace(&best, &again);
 	}
-	if (r == 0 && best.refused)
-		r = -EAGAIN;
+	if (r == 0)
+		r = check_best(m, &best, all_holds, e);
 	if (r < 0)
 		return r;
 	report->cands = m->cand_count;
@@ -368,10 +392,8 @@ static int no_answer(int r, bool all_known, struct err *e)
 	if (r == -ENOTSUP)
 		return err_set(e, r, "nothing satisfies all that is asked for%s",
 			       all_known ? "" : ", as far as the registry could be asked");
-	if (r == -EAGAIN)
-		return err_set(e, -ENOTSUP,
-			       "npm's placing has no place for what the solver found; pin "
-			       "the versions that conflict in package.json or its overrides");
+	if (r == -EAGAIN) /* the sentence stands */
+		return -ENOTSUP;
 	if (r == -ETIMEDOUT)
 		return err_set(e, r,
 			       "the solver found no answer in time; narrow the ranges of "
@@ -379,23 +401,21 @@ static int no_answer(int r, bool all_known, struct err *e)
 	return r;
 }
 
-int sat_dedupe(struct ideal_result *ret, struct slice lock, const struct ideal_options *o,
-	       void *arg, struct err *e)
+static int ask_solver(struct ideal_result *ret, const struct ideal_options *o, bool all_holds,
+		      struct sat_report *report, struct err *e)
 {
 	const struct sat plain = { 0 };
-	struct sat_report own = { 0 }, *report = arg ? arg : &own;
 	bool all_known = true;
 	int r = -ENOTSUP;
 
-	(void)lock;
 	for (enum sat_reach reach = SAT_PUBLISHED; reach <= SAT_ALL; reach++) {
 		struct sat m;
 		bool more;
 
 		r = begin(&m, o, &plain, reach, &ret->warnings, e);
 		if (r == 0)
-			r = solve(&m, ret, report, e);
-		if (r == -ETIMEDOUT || (r == 0 && report->count > report->bound))
+			r = solve(&m, all_holds, ret, report, e);
+		if (!all_holds && (r == -ETIMEDOUT || (r == 0 && report->count > report->bound)))
 			r = as_npm(o, ret, report, e);
 		more = r == -ENOTSUP && m.far_seen && reach < SAT_ALL;
 		all_known = m.unknown == 0;
@@ -408,10 +428,20 @@ int sat_dedupe(struct ideal_result *ret, struct slice lock, const struct ideal_o
 	return no_answer(r, all_known, e);
 }
 
+int sat_dedupe(struct ideal_result *ret, struct slice lock, const struct ideal_options *o,
+	       void *arg, struct err *e)
+{
+	struct sat_report own = { 0 };
+
+	(void)lock;
+	return ask_solver(ret, o, false, arg ? arg : &own, e);
+}
+
 int sat_resolve(struct ideal_result *ret, struct slice lock, const struct ideal_options *o,
 		void *arg, struct err *e)
 {
-	struct err why = { 0 };
+	struct sat_report own = { 0 }, *report = arg ? arg : &own;
+	struct err why = { 0 }, ours = { 0 };
 	int r = ideal_build(ret, lock, o, &why), told;
 
 	if (r == 0)
@@ -425,10 +455,11 @@ int sat_resolve(struct ideal_result *ret, struct slice lock, const struct ideal_
 	if (r != -ENOTSUP)
 		return err_set(e, r, "%s", why.msg);
 	ideal_result_release(ret);
-	if (arg)
-		((struct sat_report *)arg)->npm = why;
-	r = sat_dedupe(ret, lock, o, arg, e);
-	return r == -ENOTSUP ? err_set(e, r, "%s", why.msg) : r;
+	report->npm = why;
+	r = ask_solver(ret, o, true, report, &ours);
+	if (r == -ENOTSUP && !ret->warnings.len) /* it was not told why */
+		return err_set(e, r, "%.240s; %.240s", why.msg, ours.msg);
+	return r < 0 ? err_set(e, r, "%s", r == -ENOTSUP ? why.msg : ours.msg) : 0;
 }
 
 /* "name@spec" in two; the name is the caller's to free. */

@@ -8,7 +8,8 @@
  * places, for which nothing else is there to choose.
  *
  * sat_resolve() is ideal_build(), and where that ends in ERESOLVE the same search: where npm has an
- * answer, that stays the answer.
+ * answer, that stays the answer. What the solver then answers holds in every part: a conflict of
+ * peers that npm would let be is none of its answers, for npm calls such a tree invalid.
  *
  * So it is with strict-peer-deps too, where npm gives up more often, and the solver's answer then
  * is one without any conflict.

@@ -503,6 +503,91 @@ Test(graph, many_problems_are_counted_and_some_are_named)
 	cr_assert(!strstr(e.msg, "Missing: e@1"));
 }
 
+/* ---- before it is written ---- */
+
+static const struct {
+	const char *lock;
+	const char *npm,
+		*all; /* what does not hold, as npm and in every part; NULL: it all holds */
+} trees[] = {
+	{ "'':{'dependencies':{'a':'1'}},'node_modules/a':{'version':'1.0.0'}", NULL, NULL },
+	{ "'':{'dependencies':{'a':'2'}},'node_modules/a':{'version':'1.0.0'}",
+	  "the project needs a@\"2\", and there is node_modules/a@1.0.0",
+	  "the project needs a@\"2\", and there is node_modules/a@1.0.0" },
+	/* From its own place, not from root's. */
+	{ "'':{'dependencies':{'a':'1','b':'2'}},'node_modules/a':{'version':'1.0.0','dependencies'"
+	  ":{'b':'2'}},'node_modules/b':{'version':'2.0.0'},'node_modules/a/node_modules/b':"
+	  "{'version':'1.0.0'}",
+	  "node_modules/a needs b@\"2\", and there is node_modules/a/node_modules/b@1.0.0",
+	  "node_modules/a needs b@\"2\"" },
+	{ "'':{'dependencies':{'a':'1'}},'node_modules/a':{'version':'1.0.0','dependencies':{'b':"
+	  "'2'}}",
+	  "node_modules/a needs b@\"2\", and there is none",
+	  "node_modules/a needs b@\"2\", and there is none" },
+	{ "'':{'dependencies':{'a':'1'}},'node_modules/a':{'version':'1.0.0','peerDependencies':"
+	  "{'b':'2'}}",
+	  "needs the peer b@\"2\", and there is none", "needs the peer b@" },
+	/* Optional, and there are none. */
+	{ "'':{'optionalDependencies':{'a':'1'},'dependencies':{'c':'1'}},'node_modules/c':"
+	  "{'version':'1.0.0','peerDependencies':{'b':'2'},'peerDependenciesMeta':{'b':{'optional'"
+	  ":true}}}",
+	  NULL, NULL },
+	/* What an optional package needs npm leaves out, where it is not to be had. */
+	{ "'':{'optionalDependencies':{'a':'1'}},'node_modules/a':{'version':'1.0.0','dependencies'"
+	  ":{'b':'2'}}",
+	  NULL, "node_modules/a needs b@\"2\", and there is none" },
+	/* Peers that npm lets be, optional ones too. */
+	{ "'':{'dependencies':{'c':'*'}},'node_modules/c':{'version':'1.0.0','dependencies':{'a':"
+	  "'*','p':'1'}},'node_modules/a':{'version':'1.0.0','peerDependencies':{'p':'2'}},"
+	  "'node_modules/p':{'version':'1.0.0'}",
+	  NULL, "node_modules/a needs the peer p@\"2\", and there is node_modules/p@1.0.0" },
+	{ "'':{'dependencies':{'a':'*','p':'1'}},'node_modules/a':{'version':'1.0.0',"
+	  "'peerDependencies':{'p':'2'},'peerDependenciesMeta':{'p':{'optional':true}}},"
+	  "'node_modules/p':{'version':'1.0.0'}",
+	  NULL, "node_modules/a needs the peer p@\"2\"" },
+	/* npm leaves what nothing needs in a lock that it made anew. */
+	{ "'':{},'node_modules/a':{'version':'1.0.0','resolved':'http://registry.test/a.tgz'}",
+	  NULL, "nothing needs node_modules/a (a@1.0.0)" },
+	/* What a tarball brings is as it is. */
+	{ "'':{'dependencies':{'a':'1'}},'node_modules/a':{'version':'1.0.0','bundleDependencies':"
+	  "['b'],'dependencies':{'b':'2'}},'node_modules/a/node_modules/b':{'version':'1.0.0',"
+	  "'inBundle':true,'dependencies':{'c':'1'}},'node_modules/a/node_modules/c':{'version':"
+	  "'3.0.0','inBundle':true},'node_modules/a/node_modules/d':{'version':'1.0.0'}",
+	  NULL, NULL },
+	/* An alias is its name, and a version of what it stands for. */
+	{ "'':{'dependencies':{'a':'npm:b@2'}},'node_modules/a':{'name':'b','version':'2.1.0'}",
+	  NULL, NULL },
+	{ "'':{'dependencies':{'a':'npm:b@2'}},'node_modules/a':{'name':'b','version':'3.0.0'}",
+	  "the project needs a@\"npm:b@2\"", "the project needs a@" },
+	/* Behind a link everything counts. */
+	{ "'':{'workspaces':['l'],'dependencies':{'l':'file:l'}},'node_modules/l':{'link':true,"
+	  "'resolved':'l'},'l':{'version':'1.0.0','dependencies':{'b':'1'}},'node_modules/b':"
+	  "{'version':'1.0.0','dependencies':{'c':'1'}}",
+	  "node_modules/b needs c@\"1\", and there is none", "node_modules/b needs c@" },
+};
+
+static void looks(const char *lock, enum graph_sound how, const char *says)
+{
+	auto_graph struct graph *g = NULL;
+	auto_free char *text = NULL;
+	struct err e = { 0 };
+	int r;
+
+	cr_assert(asprintf(&text, "{'packages':{%s}}", lock) > 0);
+	g = with_edges(text, false);
+	r = graph_sound(g, how, &e);
+	cr_expect(r == (says ? -ENOTSUP : 0), "%s: %s", lock, e.msg);
+	cr_expect(!says || strstr(e.msg, says), "%s: %s", lock, e.msg);
+}
+
+Test(graph, sound_is_what_npm_takes)
+{
+	for (size_t i = 0; i < ARRAY_LEN(trees); i++) {
+		looks(trees[i].lock, GRAPH_AS_NPM, trees[i].npm);
+		looks(trees[i].lock, GRAPH_ALL_HOLDS, trees[i].all);
+	}
+}
+
 /* ---- keys ---- */
 
 Test(graph, a_node_without_integrity_has_a_key_of_what_is_known)

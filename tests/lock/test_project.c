@@ -1,4 +1,5 @@
 #include "core/file.h"
+#include "lock/ideal.h"
 #include "lock/project.h"
 #include "tests/lib/test.h"
 
@@ -473,4 +474,94 @@ Test(project, a_lock_that_does_not_fit_is_stale)
 	put(&w, "package-lock.json", LOCK);
 	cr_assert_eq(locked(&w, w.cache, &again, &e), -ESTALE);
 	cr_assert(strstr(e.msg, "a@") != NULL);
+}
+
+/* ---- what was resolved ---- */
+
+/* Resolves to npm's lock whose text is `arg`. */
+static int resolve_to(struct ideal_result *ret, struct slice lock, const struct ideal_options *o,
+		      void *arg, struct err *e)
+{
+	int r = npmlock_parse(&ret->graph, slice_str(arg), &none, e);
+
+	(void)lock, (void)o;
+	if (r == 0)
+		r = graph_edges(ret->graph, &none.graph, e);
+	return r == 0 ? graph_flags(ret->graph, e) : r;
+}
+
+#define TREE(spec, tail)                                                                           \
+	"{\"name\":\"x\",\"lockfileVersion\":3,\"packages\":{\"\":{\"name\":\"x\","                \
+	"\"dependencies\":{\"a\":\"" spec "\"}}" tail "}}"
+#define TREE_A(version) ",\"node_modules/a\":{\"version\":\"" version "\"}"
+
+static int resolve_as(const struct place *w, const char *lock, bool force, struct err *e)
+{
+	auto_project struct project p = opened(w);
+	auto_ideal_result struct ideal_result result = IDEAL_RESULT_INIT;
+	auto_lock struct lock *l = NULL;
+	const struct ideal_options o = { .build = resolve_to,
+					 .build_arg = (void *)lock,
+					 .force = force };
+	bool changed;
+
+	return project_resolve(&p, &none, &o, NULL, &result, &l, &changed, e);
+}
+
+static void holds_still(const struct place *w, const char *file, const char *text)
+{
+	auto_free char *now = NULL;
+	size_t len;
+	char path[256];
+
+	(void)snprintf(path, sizeof path, "%s/%s", w->project, file);
+	if (!text) {
+		cr_expect(access(path, F_OK) < 0);
+		return;
+	}
+	cr_assert_eq(file_read_all(AT_FDCWD, path, 1 << 20, &now, &len, NULL), 0);
+	cr_expect_str_eq(now, text);
+}
+
+Test(project, a_tree_that_does_not_hold_is_not_written)
+{
+	static const char *const trees[][2] = {
+		{ TREE("^1.0.0", TREE_A("2.0.0")), "a@2.0.0" },
+		{ TREE("^1.0.0", ""), "there is none" },
+		{ TREE("^1.0.0", ",\"node_modules/a\":{\"version\":\"1.0.0\",\"dependencies\":"
+				 "{\"b\":\"1\"}}"),
+		  "needs b@" },
+	};
+	auto_place struct place w = new_place();
+
+	put(&w, "package.json", MANIFEST);
+	for (size_t i = 0; i < ARRAY_LEN(trees); i++) {
+		struct err e = { 0 };
+
+		cr_expect_eq(resolve_as(&w, trees[i][0], false, &e), -ENOTSUP);
+		cr_expect(strstr(e.msg, trees[i][1]) && strstr(e.msg, "is not written"), "%s",
+			  e.msg);
+		holds_still(&w, PROJECT_LOCK, NULL);
+	}
+	put(&w, "package-lock.json", LOCK);
+	for (size_t i = 0; i < ARRAY_LEN(trees); i++) {
+		struct err e = { 0 };
+
+		cr_expect_eq(resolve_as(&w, trees[i][0], false, &e), -ENOTSUP);
+		holds_still(&w, "package-lock.json", LOCK);
+		holds_still(&w, PROJECT_LOCK, NULL);
+	}
+}
+
+Test(project, a_tree_that_holds_is_written)
+{
+	auto_place struct place w = new_place();
+	struct err e = { 0 };
+
+	put(&w, "package.json", MANIFEST);
+	cr_expect_eq(resolve_as(&w, TREE("^1.0.0", TREE_A("1.0.0")), false, &e), 0, "%s", e.msg);
+	drop(&w, PROJECT_LOCK);
+	/* --force is to take what does not hold. */
+	cr_expect_eq(resolve_as(&w, TREE("^1.0.0", TREE_A("2.0.0")), true, &e), 0, "%s", e.msg);
+	drop(&w, PROJECT_LOCK);
 }
