@@ -33,6 +33,7 @@ static const char usage[] =
 	"       dx lock diff A B          what changed from lock A to lock B\n"
 	"       dx lock merge BASE OURS THEIRS\n"
 	"                                 git's merge driver: the merge goes into OURS\n"
+	"--lockfile-version=N (1, 2 or 3) writes package-lock.json as that version.\n"
 	"FILE is a dx.lock; without it, the lock of the project in the current folder.\n";
 
 #define OUTPUT_MAX ((size_t)1 << 30)
@@ -66,15 +67,13 @@ int cmd_lock_summary(const struct lock *l, const struct project *p, struct err *
 }
 
 /* Does npm's lock fit package.json, so that dx.lock can be made of it as it stands? */
-static bool fits(const struct cmd_project *c, bool *ret_old)
+static bool fits(const struct cmd_project *c)
 {
 	auto_graph struct graph *g = NULL;
 	const struct project *p = &c->project;
-	bool fit = p->lock_file && strcmp(p->lock_file, PROJECT_LOCK) != 0 &&
-		   npmlock_read(&g, p->dirfd, &c->options, NULL) == 0;
 
-	*ret_old = fit && g->lockfile_version < 3;
-	return fit;
+	return p->lock_file && strcmp(p->lock_file, PROJECT_LOCK) != 0 &&
+	       npmlock_read(&g, p->dirfd, &c->options, NULL) == 0;
 }
 
 void cmd_lock_solved(const struct sat_report *s)
@@ -102,6 +101,7 @@ void cmd_lock_solved(const struct sat_report *s)
 struct making {
 	bool update, dedupe;
 	const char *from;
+	const char *lockfile_version; /* NULL: npm's setting */
 };
 
 static int make(const struct making *how, struct err *e)
@@ -112,17 +112,17 @@ static int make(const struct making *how, struct err *e)
 	struct sat_report report = { 0 };
 	struct cmd_resolve ask = { .update_all = how->update || how->dedupe,
 				   .from = how->from,
+				   .lockfile_version = how->lockfile_version,
+				   .keep_form = how->dedupe,
 				   .build = how->dedupe ? sat_dedupe : sat_resolve,
 				   .build_arg = &report };
-	bool fit, old, refused;
+	bool fit, refused;
 	int r = cmd_project_open(&c, NULL, e);
 
 	if (r < 0)
 		return r;
-	fit = !how->update && !how->dedupe && !how->from && fits(&c, &old);
-	old = fit && old;
-	/* A lock of an older version that fits is not made one of version 3 unasked. */
-	r = old ? 0 : cmd_project_resolve(&c, &ask, &l, &why);
+	fit = !how->update && !how->dedupe && !how->from && fits(&c);
+	r = cmd_project_resolve(&c, &ask, &l, &why);
 	/* A refusal is one, whatever the lock looks like: npm refuses it, too. */
 	refused = r == -ENOTSUP || r == -ENOENT || r == -EINVAL || r == -ENOEXEC;
 	if (r < 0 && (refused || !fit))
@@ -130,7 +130,7 @@ static int make(const struct making *how, struct err *e)
 	if (r < 0)
 		(void)fprintf(stderr, "dx lock: %s fits package.json and stays as it is, for: %s\n",
 			      c.project.lock_file, why.msg);
-	if (old || r < 0)
+	if (r < 0)
 		r = project_write_lock(&c.project, &c.options, &l, e);
 	if (r == 0)
 		cmd_lock_solved(&report);
@@ -405,11 +405,14 @@ int cmd_lock(int argc, char **argv)
 {
 	struct making how = { 0 };
 	bool only_check = false, why = false;
-	const struct cmd_option options[] = {
-		{ "check", .given = &only_check },  { "update", .given = &how.update },
-		{ "dedupe", .given = &how.dedupe }, { "explain", .given = &why },
-		{ "from", .value = &how.from },     { 0 }
-	};
+	const struct cmd_option options[] = { { "check", .given = &only_check },
+					      { "update", .given = &how.update },
+					      { "dedupe", .given = &how.dedupe },
+					      { "explain", .given = &why },
+					      { "from", .value = &how.from },
+					      { "lockfile-version",
+						.value = &how.lockfile_version },
+					      { 0 } };
 	struct err e = { 0 };
 	int r, rc = cmd_options(argc, argv, options, usage, 0, 4);
 

@@ -178,6 +178,22 @@ static int read_pinned(struct cmd_project *p, const struct cmd_resolve *ask, str
 	return 0;
 }
 
+/* npm's settings that are none of these it warns of and ignores. */
+static int read_form(const struct cmd_project *p, const struct cmd_resolve *ask, unsigned *ret,
+		     struct err *e)
+{
+	const char *s = ask->lockfile_version;
+
+	if (s && (strlen(s) != 1 || *s < '1' || *s > '3'))
+		return err_set(e, -EINVAL, "--lockfile-version=%.20s: it is 1, 2 or 3", s);
+	if (!s)
+		s = npmrc_get(p->npmrc, "lockfile-version");
+	*ret = ask->update_all && !ask->keep_form ? 3 : 0;
+	if (s && strlen(s) == 1 && *s >= '1' && *s <= '3')
+		*ret = (unsigned)(*s - '0');
+	return 0;
+}
+
 int cmd_project_resolve(struct cmd_project *p, const struct cmd_resolve *ask, struct lock **ret,
 			struct err *e)
 {
@@ -190,6 +206,8 @@ int cmd_project_resolve(struct cmd_project *p, const struct cmd_resolve *ask, st
 
 	cmd_project_select(p);
 	r = cmd_project_resolving(p, &o, e);
+	if (r == 0)
+		r = read_form(p, ask, &o.lockfile_version, e);
 	if (r == 0)
 		r = read_pinned(p, ask, &pinned, e);
 	if (r < 0)

@@ -62,6 +62,10 @@ struct cmd_resolve {
 	const char *const *update; /* names, NULL-terminated */
 	bool update_all;
 	const char *from; /* another tool's lock to keep to instead of the project's; NULL: none */
+	/* "1", "2" or "3": of the npm lock that is written; NULL: npm's setting, and without that
+	 * the version that it has, if not everything is updated or it is 1: then 3, as for npm. */
+	const char *lockfile_version;
+	bool keep_form; /* keep its version although everything is updated */
 	/* ideal_options.build */
 	int (*build)(struct ideal_result *ret, struct slice lock, const struct ideal_options *o,
 		     void *arg, struct err *e);

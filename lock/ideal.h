@@ -39,6 +39,9 @@ struct ideal_options {
 	bool omit_resolved; /* npm's omit-lockfile-registry-resolved */
 	bool as_placed;     /* give the tree also where it does not hold: the caller looks at it */
 	bool prune; /* without what nothing needs; npm does so only of a tree that was a lock */
+	/* Of the npm lock that project_resolve() writes: 1, 2 or 3; 0: as it is, and 1 becomes 3.
+	 */
+	unsigned lockfile_version;
 	/* What another tool's lock pins (pinned.h), which is kept to where there is no lock; NULL.
 	 */
 	const struct pinned *pinned;

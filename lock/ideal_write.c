@@ -60,15 +60,14 @@ static bool is_registry(struct ideal *d, const struct inode *n)
 
 static const char *resolved_of(struct writer *w, const struct inode *n)
 {
-	const char *dir = w->d->o->dir;
-	size_t len = strlen(dir);
+	const char *way;
 
 	if (!n->resolved || (w->d->o->omit_resolved && is_registry(w->d, n)))
 		return NULL;
-	if (strncmp(n->resolved, "file:", 5) == 0 && strncmp(n->resolved + 5, dir, len) == 0 &&
-	    n->resolved[5 + len] == '/')
-		return arena_printf(&w->d->arena, "file:%s", n->resolved + 6 + len);
-	return n->resolved;
+	if (strncmp(n->resolved, "file:/", 6) != 0)
+		return n->resolved;
+	way = spec_way(w->d->o->dir, slice_str(n->resolved + 5), &w->d->arena);
+	return way ? arena_printf(&w->d->arena, "file:%s", way) : NULL;
 }
 
 static bool needs_name(const struct ideal *d, const struct inode *n)

@@ -1,6 +1,8 @@
 #include "core/file.h"
 #include "core/log.h"
 #include "lock/ideal.h"
+#include "lock/json_text.h"
+#include "lock/legacy.h"
 #include "lock/manifest.h"
 #include "lock/manifest_edit.h"
 #include "lock/pinned.h"
@@ -14,10 +16,22 @@
 
 /* ---- the locks ---- */
 
-/* The lock to keep to, as a package-lock.json of version 3; empty where there is none, or only a
- * dx.lock in which nothing can be read. */
-static int text_to_keep(const struct project *p, const struct npmlock_options *o, struct buf *ret,
-			struct err *e)
+/* The lock that is there. */
+struct kept {
+	struct buf text;  /* as a package-lock.json of version 3; empty where there is none */
+	char *others;     /* what it says at its top that npm does not know: a JSON object; NULL */
+	unsigned version; /* of npm's lock; 0: there is none */
+};
+
+static void kept_release(struct kept *k)
+{
+	buf_release(&k->text);
+	free(k->others);
+}
+
+/* Where only a dx.lock stands, in which nothing can be read, nothing is kept. */
+static int keep(const struct project *p, const struct npmlock_options *o, struct kept *ret,
+		struct err *e)
 {
 	auto_lock struct lock *l = NULL;
 	auto_graph struct graph *g = NULL;
@@ -44,7 +58,14 @@ static int text_to_keep(const struct project *p, const struct npmlock_options *o
 			return err_set(e, r, "%s", why.msg);
 		r = lock_graph(l, &g, e);
 	}
-	return r == 0 ? render_package_lock(g, ret, e) : r;
+	if (r < 0)
+		return r;
+	if (project_has_npm_lock(p)) {
+		ret->version = g->lockfile_version < 2 ? 1 : g->lockfile_version;
+		ret->others = strdup(g->top_residue ? g->top_residue : "");
+	}
+	g->lockfile_version = 3;
+	return render_package_lock(g, &ret->text, e);
 }
 
 int project_pinned(const struct project *p, const char *file, struct pinned **ret, struct err *e)
@@ -109,6 +130,54 @@ static int write_dxl(const struct project *p, const struct npmlock_options *o,
 	return r;
 }
 
+static bool is_other(const struct json_member *m)
+{
+	return !slice_eq(m->key, SLICE("dependencies")) && !slice_eq(m->key, SLICE("requires"));
+}
+
+static void put_others(struct buf *b, const char *others, bool objects)
+{
+	struct json_text t = json_text(others);
+	struct json_member m;
+
+	while (json_text_next(&t, &m)) {
+		if (m.is_object != objects || !is_other(&m))
+			continue;
+		buf_addf(b, "%s\"%.*s\":", b->len > 1 ? "," : "", SLICE_FMT(m.key));
+		buf_add(b, m.value.ptr, m.value.len);
+	}
+}
+
+/* What the lock says beside its packages: `others`, and the "dependencies" of versions below 3. */
+static int put_top(struct graph *g, const char *dir, const char *others, struct err *e)
+{
+	auto_buf struct buf top = BUF_INIT(NPMLOCK_SIZE_MAX), deps = BUF_INIT(NPMLOCK_SIZE_MAX);
+	int r = g->lockfile_version > 2 ? 0 : legacy_put(g, dir, &deps, e);
+
+	if (r < 0)
+		return r;
+	buf_addstr(&top, "{");
+	put_others(&top, others, false);
+	if (deps.len) {
+		buf_addf(&top, "%s\"dependencies\":", top.len > 1 ? "," : "");
+		buf_add(&top, deps.data, deps.len);
+	}
+	put_others(&top, others, true);
+	buf_addstr(&top, "}");
+	if (buf_error(&top) == 0)
+		g->top_residue = arena_strndup(&g->arena, top.data, top.len);
+	return buf_error(&top) || !g->top_residue ? err_set(e, -ENOMEM, "no memory for the lock")
+						  : 0;
+}
+
+/* The graph as npm's lock is to say it. */
+static int set_form(const struct project *p, const struct ideal_options *io, const struct kept *k,
+		    struct graph *g, struct err *e)
+{
+	g->lockfile_version = io->lockfile_version ? io->lockfile_version : k->version == 2 ? 2 : 3;
+	return put_top(g, p->dir, io->update_all ? "" : k->others, e);
+}
+
 /* Writes npm's lock where its text is another now, and the DXL that comes of that text. Whether it
  * fits package.json is not asked: npm leaves optional packages out that the registry does not have,
  * and then refuses its own lock. */
@@ -121,7 +190,8 @@ static int write_npm_lock(const struct project *p, const struct npmlock_options 
 	auto_free char *path = NULL, *old = NULL;
 	bool ignored;
 	size_t len = 0;
-	int r = render_package_lock(g, &text, e);
+	int r = g->lockfile_version == 1 ? render_package_lock_v1(g, &text, e)
+					 : render_package_lock(g, &text, e);
 
 	if (r == 0)
 		r = path_of(p, p->lock_file, &path, e);
@@ -521,21 +591,23 @@ int project_resolve(const struct project *p, const struct npmlock_options *o,
 {
 	struct editing m cleanup(editing_release) = { .e = e,
 						      .arena = ARENA_INIT((size_t)1 << 20) };
-	auto_buf struct buf keep_to = BUF_INIT(NPMLOCK_SIZE_MAX);
+	struct kept kept cleanup(kept_release) = { .text = BUF_INIT(NPMLOCK_SIZE_MAX) };
 	struct ideal_options mine = *io;
 	struct slice lock;
 	int r;
 
 	mine.dir = p->dir;
 	mine.dirfd = p->dirfd;
-	r = text_to_keep(p, o, &keep_to, e);
-	lock = (struct slice){ keep_to.data, keep_to.len };
+	r = keep(p, o, &kept, e);
+	lock = (struct slice){ kept.text.data, kept.text.len };
 	if (r == 0 && edits && edits->count)
 		r = resolve_edited(p, lock, &mine, edits, &m, ret);
 	else if (r == 0)
 		r = build(ret, lock, &mine, e);
 	if (r == 0 && !mine.force)
 		r = check_sound(ret->graph, e);
+	if (r == 0 && project_has_npm_lock(p))
+		r = set_form(p, io, &kept, ret->graph, e);
 	if (r == 0 && m.text)
 		r = write_manifest(p, &m, e);
 	if (r < 0)

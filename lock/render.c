@@ -613,6 +613,7 @@ struct document {
 	const bool *present; /* NULL: package-lock.json */
 	const uint32_t *order;
 	const bool *unresolved; /* nodes whose `resolved` is not printed; NULL: none */
+	unsigned version;
 };
 
 static bool printed(const struct document *d, uint32_t i)
@@ -658,11 +659,10 @@ static const struct slice top_keys[T_FIELDS] = {
 
 static int put_top_field(struct writer *w, const struct document *d, struct group *top, int f)
 {
-	unsigned version = d->g->lockfile_version;
 	char number[16];
 
 	if (f == T_PACKAGES)
-		return put_packages(w, d, top);
+		return d->version > 1 ? put_packages(w, d, top) : 0;
 	if (f == T_NAME && d->g->name) {
 		next_member(w, top, "name");
 		put_str(w, d->g->name);
@@ -670,8 +670,7 @@ static int put_top_field(struct writer *w, const struct document *d, struct grou
 		next_member(w, top, "version");
 		put_str(w, d->g->version);
 	} else if (f == T_LOCKFILE_VERSION) {
-		(void)snprintf(number, sizeof number, "%u",
-			       d->present || version < 2 ? 3 : version);
+		(void)snprintf(number, sizeof number, "%u", d->version);
 		next_member(w, top, "lockfileVersion");
 		put(w, number, strlen(number));
 	} else if (f == T_REQUIRES) {
@@ -688,9 +687,8 @@ static bool top_member(const struct document *d, const struct json_member *m)
 		if (slice_eq(top_keys[f], m->key))
 			return false;
 	}
-	/* Version 2 says everything twice; no other that is written has this. */
-	return !slice_eq(m->key, SLICE("dependencies")) ||
-	       (!d->present && d->g->lockfile_version == 2);
+	/* Version 2 says everything twice. */
+	return !slice_eq(m->key, SLICE("dependencies")) || d->version < 3;
 }
 
 static int put_document(struct writer *w, const struct document *d)
@@ -788,7 +786,7 @@ static int find_registry_packages(const struct graph *g, bool **ret)
 int render_hidden(const struct graph *g, const bool *present, bool omit_resolved, struct buf *ret,
 		  struct err *e)
 {
-	struct document d = { .g = g, .present = present };
+	struct document d = { .g = g, .present = present, .version = 3 };
 	auto_free bool *unresolved = NULL;
 	int r = omit_resolved ? find_registry_packages(g, &unresolved) : 0;
 
@@ -798,9 +796,19 @@ int render_hidden(const struct graph *g, const bool *present, bool omit_resolved
 	return render(&d, g->style.indent[0] ? g->style.indent : "  ", g->style.crlf, true, ret, e);
 }
 
-int render_package_lock(const struct graph *g, struct buf *ret, struct err *e)
+static int render_as(const struct graph *g, unsigned version, struct buf *ret, struct err *e)
 {
-	struct document d = { .g = g };
+	struct document d = { .g = g, .version = version };
 
 	return render(&d, g->style.indent, g->style.crlf, !g->style.no_final_newline, ret, e);
+}
+
+int render_package_lock(const struct graph *g, struct buf *ret, struct err *e)
+{
+	return render_as(g, g->lockfile_version < 2 ? 3 : g->lockfile_version, ret, e);
+}
+
+int render_package_lock_v1(const struct graph *g, struct buf *ret, struct err *e)
+{
+	return render_as(g, 1, ret, e);
 }

@@ -16,6 +16,10 @@ int render_hidden(const struct graph *g, const bool *present, bool omit_resolved
  * lock comes back as version 3. */
 int render_package_lock(const struct graph *g, struct buf *ret, struct err *e) must_check;
 
+/* The same of version 1, which has no "packages": of a graph whose top_residue has the
+ * "dependencies" of legacy.h. */
+int render_package_lock_v1(const struct graph *g, struct buf *ret, struct err *e) must_check;
+
 /* The order in which npm writes the members of an object: keys that are array indexes, as every
  * JavaScript object has them first; then scalars and arrays, then objects; among each npm's
  * favourite keys, then the rest by collate(). Below 0, 0 (the same key), above 0. */

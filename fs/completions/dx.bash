@@ -7,7 +7,7 @@ _dx() {
 		return
 	fi
 	case ${COMP_WORDS[1]} in
-	lock) mapfile -t COMPREPLY < <(compgen -W '--check --update --dedupe --explain --from= show export diff merge --help' -- "$cur"
+	lock) mapfile -t COMPREPLY < <(compgen -W '--check --update --dedupe --explain --from= --lockfile-version= show export diff merge --help' -- "$cur"
 		compgen -f -- "$cur") ;;
 	add) mapfile -t COMPREPLY < <(compgen -W '--save-dev --save-optional --save-peer --save-prod --save-exact --help' -- "$cur") ;;
 	ls) mapfile -t COMPREPLY < <(compgen -W '--all --json --help' -- "$cur") ;;
