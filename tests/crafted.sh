@@ -4,6 +4,10 @@
 # One that differs, and has a file `differs` that says why, counts as skipped.
 # Ends with "N passed, N failed, N skipped"; exit status 1 if one failed. Environment: as e2e/run.sh.
 set -u -o pipefail
+# Whatever the user and the machine have configured, here it is only what a project says.
+# shellcheck source=/dev/null
+. "$(dirname "$0")/lib/env.sh"
+loopback_only
 top=$(cd "$(dirname "$0")/.." && pwd)
 export DXFS_BIN TREECMP ORACLE_REGISTRY npm_config_cache npm_config_userconfig npm_config_globalconfig
 DXFS_BIN=$(realpath -m "${DXFS_BIN:-$top/build/fs}")
@@ -24,7 +28,6 @@ read -r pid port _ < <("$registry" --background --dir "$fixtures/registry")
 [ -n "$pid" ] || exit 1
 ORACLE_REGISTRY=http://127.0.0.1:$port
 npm_config_cache=$scratch/npm-cache
-# Whatever the user and the machine have configured, here it is only what a project says.
 npm_config_userconfig=$scratch/npmrc npm_config_globalconfig=$scratch/global-npmrc
 touch "$npm_config_userconfig" "$npm_config_globalconfig"
 
@@ -38,7 +41,7 @@ done >"$scratch/list"
 # One line of output for each that is the same; all of it for each that is not.
 # shellcheck disable=SC2016 # for the inner shell
 xargs -P "${JOBS:-2}" -d '\n' -I{} bash -c '
-	if text=$(timeout -k 10 120 "$0" $1 2>&1); then verdict=PASS
+	if text=$(timeout -k 10 600 "$0" $1 2>&1); then verdict=PASS
 	elif [ -f "${1%% *}/differs" ]; then verdict=SKIP text="${1##*/}: known difference: $(cat "${1%% *}/differs")"
 	else verdict=FAIL; fi
 	printf "%s\n" "$text" | sed "\$s/^/$verdict /"' "$top/tests/oracle.sh" {} <"$scratch/list" | tee "$scratch/out"

@@ -141,7 +141,7 @@ fi
 
 # What only a tarball tells (a bin whose target is missing) is right once the package is here.
 complete() {
-	"$bin/dxfs" status --json "$our_side/node_modules" | timeout 20 node -e '
+	"$bin/dxfs" status --json "$our_side/node_modules" | timeout 120 node -e '
 		const p = JSON.parse(require("fs").readFileSync(0)).packages
 		process.exit(p.local + p.failed < p.total ? 1 : 0)'
 }

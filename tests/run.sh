@@ -18,9 +18,10 @@
 # Ends with the line "N passed, N failed, N skipped", the sum of all; exit status 1 on a failure.
 [ -n "${BASH_VERSION:-}" ] || exec bash "$0" "$@"
 set -u -o pipefail
-umask 022
 exec </dev/null
 cd "$(dirname "$0")/.." || exit 1
+# shellcheck source=/dev/null
+. tests/lib/env.sh
 steps=${*:-gcc clang asan tsan format shell tidy e2e crafted containers registry}
 scratch=$(mktemp -d /tmp/dxfs-run.XXXXXX) || exit 1
 mkdir -m 1777 "$scratch/tmp" && chmod 755 "$scratch" || exit 1
@@ -150,7 +151,7 @@ oracle_npm() {
 	[ "${version%%.*}" -lt 11 ] || return 0
 	say "npm $version is not the oracle; fetching npm 11"
 	mkdir -p "$lib" "$bin" "$scratch/oracle/etc"
-	if attended timeout 300 npm install --prefix "$lib" --no-save --ignore-scripts --no-audit --no-fund --fetch-retries=1 \
+	if attended timeout 900 npm install --prefix "$lib" --no-save --ignore-scripts --no-audit --no-fund --fetch-retries=1 \
 		npm@11.19.1 "node-linux-$(node -p process.arch)@20" >"$scratch/npm.log" 2>&1 &&
 		mv "$lib"/node_modules/node-linux-*/bin/node "$bin/" &&
 		ln -s ../lib/node_modules/npm/bin/npm-cli.js "$bin/npm" &&
@@ -194,7 +195,7 @@ build_and_test() {
 	[ "$name" != tsan ] || run+=(setarch "$(uname -m)" -R)
 	set --
 	for s in $suites; do set -- "$@" --suite "$s"; done
-	attended "${run[@]}" meson test -C "$dir" --no-rebuild --print-errorlogs "$@" >"$log" 2>&1
+	attended "${run[@]}" meson test -C "$dir" --no-rebuild --print-errorlogs --timeout-multiplier 10 "$@" >"$log" 2>&1
 	rc=$?
 	sed -n "s/^SKIP:* /SKIP $name: /p" "$dir/meson-logs/testlog.txt"
 	tally_meson "$name" "$log" $rc
@@ -289,8 +290,8 @@ make_user() {
 	useradd -m -s /bin/bash "dxfs-$$" && made_user=dxfs-$$
 }
 
-# Seconds for all tests of a kind; longer than any one of them may take (tests/e2e/resolve.sh).
-side_limit=2400
+# Seconds for all tests of a kind, against what hangs; an idle machine takes a tenth.
+side_limit=5400
 
 # side NAME WHO COMMAND...: as root or as the ordinary user.
 side() {
@@ -332,7 +333,7 @@ registry_suites() {
 		log=$scratch/registry.$t.log
 		say "registry/$suite"
 		# shellcheck disable=SC2086 # its arguments
-		attended env --default-signal=INT,QUIT timeout -k 20 900 "tests/registry/$t.sh" ${suite#"$t"} >"$log" 2>&1
+		attended env --default-signal=INT,QUIT timeout -k 20 "$side_limit" "tests/registry/$t.sh" ${suite#"$t"} >"$log" 2>&1
 		if [ $? -eq 77 ]; then
 			tail -1 "$log"
 			tally "registry.$t" 0 0 1

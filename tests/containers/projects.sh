@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# timeout: 600
+# timeout: 1800
 # Twenty containers at once on one mount each of express and vite: a server's tests and a build, each
 # with a .cache of its own; no bytes of packages are copied. tests/registry/containers.sh runs it, with
 # PROJECTS_STORE, a store that has their packages.
@@ -34,7 +34,7 @@ done
 all_built() {
 	[ "$(find "$T/sync" -type f | wc -l)" = "$count" ] || [ "$(jobs -r | wc -l)" -lt "$count" ]
 }
-until_true 500 all_built
+until_true 1500 all_built
 took=$((SECONDS - start))
 added=$(($(used_kb "$DX_STORE" "$CONTAINERS/root") - before))
 touch "$T/sync/all"

@@ -9,7 +9,7 @@ export npm_config_offline=true PATH=$DXFS_BIN:$PATH
 # serves NAME: the recipe, and its server's answer.
 serves() {
 	recipe "$1" >"$T/script"
-	timeout 60 bash -e "$T/script" </dev/null >"$T/said" 2>&1 || fail "$1: $(cat "$T/script" "$T/said")"
+	timeout 300 bash -e "$T/script" </dev/null >"$T/said" 2>&1 || fail "$1: $(cat "$T/script" "$T/said")"
 	same "$1" "served $version" "$(tail -1 "$T/said")"
 }
 
@@ -34,7 +34,7 @@ same rslave "served $version" "$(tail -1 "$T/said")"
 # A pod, as Podman plays it.
 recipe kube | sed "s|/srv/project|$PWD|; s|dxfs-test|localhost/dxfs-test|" >"$T/pod.yaml"
 podman play kube --network none "$T/pod.yaml" >"$T/said" 2>&1 || fail "kube: $(cat "$T/said")"
-timeout 30 podman wait app-app >/dev/null || true
+timeout $PATIENCE podman wait app-app >/dev/null || true
 same kube "served $version" "$(podman logs app-app 2>&1 | tail -1)"
 podman play kube --down "$T/pod.yaml" >/dev/null
 

@@ -9,6 +9,8 @@
 # Ends with "N passed, N failed, N skipped"; exit status 77 where it cannot run here, with the
 # reason. Environment: as tests/e2e/run.sh.
 set -u -o pipefail
+# shellcheck source=/dev/null
+. "$(dirname "$0")/../lib/env.sh"
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
 

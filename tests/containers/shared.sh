@@ -27,7 +27,7 @@ for i in $(seq $count); do
 	containers+=($!)
 done
 all_wrote() { [ "$(find "$T/sync" -type f | wc -l)" = $count ]; }
-until_true 60 all_wrote
+until_true 300 all_wrote
 # What is on disk of them while they run (other tests' containers may run too): what each wrote, and
 # nothing else.
 for id in $(podman ps -q --no-trunc --filter label="$T"); do
@@ -78,7 +78,7 @@ node -e '
 	for (const of of [pkg, lock.packages[""]]) delete of.dependencies["needs-leaf2"];
 	fs.writeFileSync("package.json", JSON.stringify(pkg));
 	fs.writeFileSync("package-lock.json", JSON.stringify(lock));'
-same "it ends when the lock has come" 0 "$(timeout 20 podman wait "lock-$$")"
+same "it ends when the lock has come" 0 "$(timeout $PATIENCE podman wait "lock-$$")"
 podman logs "lock-$$" >"$T/said" 2>&1
 podman rm "lock-$$" >/dev/null
 ! grep -q needs-leaf2 "$T/said" || fail "what went is listed under an overlay: $(cat "$T/said")"
@@ -103,5 +103,5 @@ until_true 20 says went
 mount_it --offline --read-only
 until_true 20 says second
 unmount_it
-same "it ends when the mount has gone" 0 "$(timeout 20 podman wait "late-$$")"
+same "it ends when the mount has gone" 0 "$(timeout $PATIENCE podman wait "late-$$")"
 podman rm "late-$$" >/dev/null

@@ -2,6 +2,7 @@
 #pragma once
 #include "core/file.h"
 #include "core/store_priv.h"
+#include "tests/lib/env.h"
 #include "tests/lib/fault.h"
 #include "tests/lib/test.h"
 
@@ -15,8 +16,7 @@ static char dir[64];
 
 static inline void make_dir(void)
 {
-	strcpy(dir, "/tmp/dxfs-test-XXXXXX");
-	cr_assert(mkdtemp(dir) != NULL);
+	test_dir(dir, sizeof dir);
 }
 
 static inline int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)

@@ -1,4 +1,5 @@
 #include "core/file.h"
+#include "tests/lib/env.h"
 #include "tests/lib/fault.h"
 #include "tests/lib/test.h"
 
@@ -10,8 +11,7 @@ static char dir[64], path[128];
 
 static void make_dir(void)
 {
-	strcpy(dir, "/tmp/dxfs-test-XXXXXX");
-	cr_assert(mkdtemp(dir) != NULL);
+	test_dir(dir, sizeof dir);
 	(void)snprintf(path, sizeof path, "%s/f", dir);
 }
 

@@ -1,5 +1,4 @@
 #!/usr/bin/env bash
-# timeout: 240
 # Locks and manifests that are damaged, hostile or of the future: one sentence each, nothing mounted.
 . "$(dirname "$0")/lib.sh"
 start_registry

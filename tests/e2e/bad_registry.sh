@@ -9,7 +9,7 @@ told() {
 	echo "-- $1"
 	local line reason
 	mount_it --prefetch=none
-	fails 1 timeout 20 cat node_modules/leaf/index.js
+	fails 1 timeout $PATIENCE cat node_modules/leaf/index.js
 	grep -q 'Input/output error' "$T/out" || fail "$1: $(cat "$T/out")"
 	line=$(find "$T/state" -name log -exec cat {} + | grep ' error: ' | tail -1)
 	[[ $line == *" error: leaf@1.1.0: "* ]] || fail "$1: the log does not name the package: $line"

@@ -20,7 +20,7 @@ node -e '
 	const fs = require("fs");
 	fs.watch("node_modules/needs-scoped2", () => process.exit(fs.existsSync("node_modules/needs-scoped2") ? 1 : 0));
 	fs.writeFileSync(process.argv[1], "");
-	setTimeout(() => process.exit(2), 20000)' "$T/watching" &
+	setTimeout(() => process.exit(2), 120000)' "$T/watching" &
 watcher=$!
 until_true 10 test -e "$T/watching"
 [ ! -e node_modules/cycle-a ] || fail "there already"

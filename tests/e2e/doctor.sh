@@ -36,7 +36,7 @@ start=$SECONDS
 npm_config_registry=$REG/slow/ dxfs doctor --json >"$T/json" || [ $? = 1 ]
 same "no answer" note "$(finding registry)"
 advised
-[ $((SECONDS - start)) -le 5 ] || fail "it waited for $((SECONDS - start)) s"
+[ $((SECONDS - start)) -le 60 ] || fail "it waited for $((SECONDS - start)) s"
 no_faults
 npm_config_offline=true dxfs doctor >"$T/out" || [ $? = 1 ]
 grep -q 'registry .*not asked' "$T/out" || fail "$(cat "$T/out")"

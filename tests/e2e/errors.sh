@@ -30,7 +30,10 @@ rm -rf "$T/store"
 mount_it --prefetch=none
 fault "match=leaf-1.1.0&kind=status&code=403"
 forget_requests
+start=$SECONDS
 for _ in 1 2 3 4 5 6; do fails 1 cat node_modules/leaf/index.js; done
-[ "$(requests 'leaf-1.1.0.*403')" -le 2 ] || fail "the broken registry was asked $(requests 'leaf-1.1.0.*403') times in a row"
+# It may be forgotten meanwhile, where those six take long.
+may=$((2 + (SECONDS - start) / 2))
+[ "$(requests 'leaf-1.1.0.*403')" -le $may ] || fail "the broken registry was asked $(requests 'leaf-1.1.0.*403') times in a row"
 cat node_modules/loader/main.js >/dev/null || fail "one bad package spoils another"
 unmount_it

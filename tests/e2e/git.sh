@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # dx lock of dependencies from git: the same commits and entries as npm's from the same repositories;
 # what is refused; that what was resolved can be fetched.
-# timeout: 300
 . "$(dirname "$0")/lib.sh"
 here=$(cd "$(dirname "$0")" && pwd)
 command -v git >/dev/null || skip 'git is not installed'

@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
-# timeout: 180
 # The registry is gone for ten seconds in the middle of a dx fetch: nothing listens, and connections
 # break. It goes on.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/lib_many.sh"
-many 150
-port=${REG##*:}
+port=$(fixed_port)
+many 150 --port "$port"
 begin_fetch
 stop_registry
 before=$(blobs)

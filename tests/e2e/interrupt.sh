@@ -11,7 +11,7 @@ for signal in INT TERM KILL; do
 	reader=$!
 	until_true 20 in_flight leaf-1.1.0
 	kill -$signal $reader
-	timeout 5 tail --pid=$reader -f /dev/null || fail "SIG$signal does not end a waiting reader"
+	timeout $PATIENCE tail --pid=$reader -f /dev/null || fail "SIG$signal does not end a waiting reader"
 	wait $reader && fail "SIG$signal: the reader says it read"
 done
 no_faults

@@ -1,5 +1,4 @@
 #!/usr/bin/env bash
-# timeout: 240
 # kill -9 while packages are being put: the next mount is whole. And daemons share a store with
 # one another and with `dx store verify`, all at once.
 . "$(dirname "$0")/lib.sh"

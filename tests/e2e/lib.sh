@@ -33,9 +33,13 @@ fails() {
 	[ "$got" = "$want" ] || fail "'$*' ended with $got, not $want: $(head -5 "$T/out")"
 }
 
-# until_true SECONDS COMMAND...: for what announces itself nowhere; fails after that time.
+# Seconds after which what does not come is taken not to come at all, on the busiest machine.
+PATIENCE=120
+
+# until_true SECONDS COMMAND...: for what announces itself nowhere and takes less than that on an idle
+# machine; fails when PATIENCE has come to its end.
 until_true() {
-	local end=$((SECONDS + $1)) what
+	local end=$((SECONDS + ($1 > PATIENCE ? $1 : PATIENCE))) what
 	shift
 	what=$*
 	until "$@" >/dev/null 2>&1; do
@@ -58,9 +62,20 @@ start_registry() {
 	export npm_config_registry=$REG/
 }
 
+# fixed_port: one that is free, and that no program is given which asks for any.
+fixed_port() {
+	node -e '
+		const low = +require("fs").readFileSync("/proc/sys/net/ipv4/ip_local_port_range", "utf8").split("\t")[0];
+		const any = () => Math.floor(1024 + Math.random() * (low - 1024));
+		(function look(port) {
+			const s = require("net").createServer().on("error", () => look(any()));
+			s.listen(port, "127.0.0.1", () => s.close(() => console.log(port)));
+		})(low > 1100 ? any() : 0)'
+}
+
 stop_registry() {
 	[ -z "$REG_PID" ] || kill "$REG_PID"
-	[ -z "$REG_PID" ] || timeout 10 tail --pid="$REG_PID" -f /dev/null
+	[ -z "$REG_PID" ] || timeout $PATIENCE tail --pid="$REG_PID" -f /dev/null
 	REG_PID=''
 }
 
@@ -145,7 +160,7 @@ daemons() {
 gone() {
 	local pid
 	for pid in "$@"; do
-		timeout 10 tail --pid="$pid" -f /dev/null || fail "process $pid does not end"
+		timeout $PATIENCE tail --pid="$pid" -f /dev/null || fail "process $pid does not end"
 	done
 }
 
@@ -165,7 +180,7 @@ finish() {
 		find "$T" -name '*log' -type f -size -1024k -exec tail -n 20 {} + 2>/dev/null
 	fi
 	for m in $(awk -v t="$T/" 'index($5, t) == 1 { print $5 }' /proc/self/mountinfo | sort -r); do
-		mountpoint -q "$m" && timeout 20 "$DXFS_BIN/dxfs" unmount "$m"
+		mountpoint -q "$m" && timeout $PATIENCE "$DXFS_BIN/dxfs" unmount "$m"
 	done
 	stop_registry
 	exit $rc

@@ -45,7 +45,7 @@ for path in ["node_modules/tar-many/d1/e1/f1.js", "node_modules/.package-lock.js
             sys.exit("%s: bytes past the end at %d" % (path, at))
     os.close(fd)
 PY
-timeout 60 python3 "$T/odd.py" || fail "odd offsets"
+timeout 240 python3 "$T/odd.py" || fail "odd offsets"
 same "the daemon" "$pids" "$(daemons)"
 unmount_it
 # shellcheck disable=SC2086 # process ids

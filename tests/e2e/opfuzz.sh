@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # Random operations on a mount and on a plain copy of its tree: the same answers, the same trees,
 # also after unmount and mount. SEED, SEQUENCES: by hand, others than these.
-# timeout: 400
 . "$(dirname "$0")/lib.sh"
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 start_registry

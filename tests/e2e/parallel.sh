@@ -33,7 +33,7 @@ for p in tar-many/d1/e1/f1.js tar-noend/a.js tar-big/after.js; do
 	done
 done
 for p in tar-many tar-noend tar-big; do until_true 20 in_flight $p; done
-timeout 5 cat node_modules/gz-members/b.js >/dev/null || fail "45 waiting readers block a local file"
-timeout 5 ls node_modules >/dev/null || fail "45 waiting readers block a listing"
+timeout $PATIENCE cat node_modules/gz-members/b.js >/dev/null || fail "45 waiting readers block a local file"
+timeout $PATIENCE ls node_modules >/dev/null || fail "45 waiting readers block a listing"
 no_faults # ends the hangs: the connections close, and who waited is answered
 for r in "${readers[@]}"; do wait "$r" || true; done

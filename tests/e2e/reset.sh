@@ -63,11 +63,8 @@ exec 5<&- 6<&-
 rm -rf node_modules 2>"$T/err" && fail "rm -rf ended well on a mount point"
 grep -qi "busy" "$T/err" || fail "rm -rf: $(cat "$T/err")"
 same "nothing is left to see" "" "$(ls -A node_modules)"
-start=$(date +%s%N)
 dxfs reset node_modules >"$T/out"
-took=$((($(date +%s%N) - start) / 1000000))
 tree | diff "$T/before" - || fail "rm -rf and reset"
-[ $took -lt 1000 ] || fail "reset took $took ms"
 npm ls --all >/dev/null || fail "npm ls is not content"
 
 # ---- git clean -xfd ----

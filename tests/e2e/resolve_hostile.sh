@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # dx lock against a registry that says too much: it ends with a sentence, and within 3 GiB of address
 # space.
-# timeout: 300
 . "$(dirname "$0")/lib.sh"
 here=$(cd "$(dirname "$0")" && pwd)
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # run.sh [NAME...] - runs the end-to-end tests as the user who calls it: every executable *.sh of
-# this folder, or those named. Each has its own folder and TEST_TIMEOUT (120) seconds, or what a
+# this folder, or those named. Each has its own folder and TEST_TIMEOUT (600) seconds, or what a
 # line "# timeout: N" in it says. A test that leaves a mount, a process or a file behind fails.
 # JOBS (2) run at a time. Ends with "N passed, N failed, N skipped"; exit status 1 if one failed.
 #
@@ -11,6 +11,9 @@
 #   E2E_TESTS      another folder of tests       (this one)
 #   FIXTURES       what tests/fixtures/make.js made (made here if not given)
 set -u -o pipefail
+# shellcheck source=/dev/null
+. "$(dirname "$0")/../lib/env.sh"
+loopback_only
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
 export DXFS_BIN TEST_REGISTRY TREECMP OPFUZZ POSIX FIXTURES
@@ -34,18 +37,18 @@ if [ "${1:-}" = --one ]; then # one test, for xargs below
 		XDG_DATA_HOME="$T/data" XDG_STATE_HOME="$T/state" XDG_CACHE_HOME="$T/cache"
 		XDG_CONFIG_HOME="$T/config" XDG_RUNTIME_DIR="$T/runtime"
 		npm_config_fetch_retries=0 npm_config_globalconfig="$T/npmrc" npm_config_cache="$T/npm-cache" npm_config_update_notifier=false)
-	for v in $(compgen -e | grep -iE '^(npm_|node_env|https?_proxy|no_proxy)'); do unset "$v"; done
 	start=$SECONDS
-	(umask 022 && exec env "${env[@]}" timeout -k 10 "${limit:-${TEST_TIMEOUT:-120}}" \
-		"$tests/$name.sh") </dev/null >"$scratch/$name.log" 2>&1
+	env "${env[@]}" timeout -k 10 "${limit:-${TEST_TIMEOUT:-600}}" "$tests/$name.sh" </dev/null >"$scratch/$name.log" 2>&1
 	rc=$?
-	[ $rc -ne 124 ] || echo "FAIL: took longer than ${limit:-${TEST_TIMEOUT:-120}} s" >>"$scratch/$name.log"
+	[ $rc -ne 124 ] || echo "FAIL: took longer than ${limit:-${TEST_TIMEOUT:-600}} s" >>"$scratch/$name.log"
 	left=
-	# A daemon may need a moment to end after its mount has gone.
+	# A daemon may need a moment to end after its mount has gone, and who syncs a store many, where
+	# others write to the same disk.
 	for pid in $(grep -lszxF "DXFS_TEST_RUN=$T" /proc/[0-9]*/environ | cut -d/ -f3); do
-		timeout 5 tail --pid="$pid" -f /dev/null && continue
+		timeout 120 tail --pid="$pid" -f /dev/null && continue
 		left="$left; process $pid ($(tr '\0' ' ' <"/proc/$pid/cmdline" | cut -c-80))"
 		kill -9 "$pid" 2>/dev/null
+		timeout 20 tail --pid="$pid" -f /dev/null
 	done
 	while read -r m; do
 		left="$left; mount $m"

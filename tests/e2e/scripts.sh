@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
 # dx rebuild: which scripts run, when, in which environment, and what is left of one that fails.
-# timeout: 300
 . "$(dirname "$0")/lib.sh"
 command -v npm >/dev/null || skip "npm is not installed; scripts run in its environment"
 start_registry

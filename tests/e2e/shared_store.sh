@@ -1,5 +1,4 @@
 #!/usr/bin/env bash
-# timeout: 240
 # Two dx fetch and a live mount that bring the same packages into one store at once: each package is
 # asked for once, or twice where somebody waits for it, and none is harmed.
 . "$(dirname "$0")/lib.sh"

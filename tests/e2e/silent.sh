@@ -1,5 +1,4 @@
 #!/usr/bin/env bash
-# timeout: 180
 # The registry falls silent for ten seconds in the middle of a dx fetch: it takes connections and
 # requests and says nothing. It goes on.
 . "$(dirname "$0")/lib.sh"

@@ -1,6 +1,7 @@
 #include "core/file.h"
 #include "fetch/fetch.h"
 #include "fetch/npmrc.h"
+#include "tests/lib/env.h"
 #include "tests/lib/httpd.h"
 #include "tests/lib/tarball.h"
 #include "tests/lib/test.h"
@@ -69,8 +70,7 @@ static void begin(httpd_fn *fn, void *arg, const struct fetch_config *more)
 	struct fetch_config c = *more;
 	struct err e = { 0 };
 
-	strcpy(dir, "/tmp/test-fetch-XXXXXX");
-	cr_assert(mkdtemp(dir) != NULL);
+	test_dir(dir, sizeof dir);
 	answer_count = 0;
 	registry = httpd_start(fn, arg);
 	(void)snprintf(url, sizeof url, "registry=%s", httpd_url(registry, "/"));
@@ -464,11 +464,11 @@ Test(fetch, demand_does_not_wait_for_a_worker_that_is_busy_in_the_background)
 {
 	auto_free char *path = strdup(getenv("PATH"));
 	auto_sample struct sample a, git;
-	char bin[64] = "/tmp/test-fetch-bin-XXXXXX", name[128], script[256];
+	char bin[TEST_DIR_SIZE], name[128], script[256];
 	int fd;
 
 	/* npm hangs until somebody opens the other end and closes it again. */
-	cr_assert(mkdtemp(bin) != NULL);
+	test_dir(bin, sizeof bin);
 	(void)snprintf(name, sizeof name, "%s/fifo", bin);
 	cr_assert_eq(mkfifo(name, 0600), 0);
 	(void)snprintf(script, sizeof script, "#!/bin/sh\nread line <%s\nexit 1\n", name);

@@ -1,4 +1,5 @@
 #include "fetch/ingest.h"
+#include "tests/lib/env.h"
 #include "tests/lib/fault.h"
 #include "tests/lib/tarball.h"
 #include "tests/lib/test.h"
@@ -9,7 +10,7 @@
 
 /* ---- a store in a folder of its own ---- */
 
-static char store_path[] = "/tmp/test-ingest-XXXXXX";
+static char store_path[TEST_DIR_SIZE];
 static struct store *store;
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
@@ -22,8 +23,7 @@ static void open_store(void)
 {
 	struct err e = { 0 };
 
-	strcpy(store_path, "/tmp/test-ingest-XXXXXX");
-	cr_assert(mkdtemp(store_path) != NULL);
+	test_dir(store_path, sizeof store_path);
 	cr_assert_eq(store_open(&store, &(struct store_options){ .dir = store_path }, &e), 0);
 }
 

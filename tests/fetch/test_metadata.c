@@ -1,5 +1,6 @@
 #include "core/rm_tree.h"
 #include "fetch/metadata.h"
+#include "tests/lib/env.h"
 #include "tests/lib/httpd.h"
 #include "tests/lib/test.h"
 
@@ -55,8 +56,7 @@ static void begin(void)
 {
 	metadata = NULL;
 	rc = NULL;
-	(void)snprintf(dir, sizeof dir, "/tmp/test-metadata-XXXXXX");
-	cr_assert(mkdtemp(dir));
+	test_dir(dir, sizeof dir);
 	registry = httpd_start(serve, NULL);
 	again(NULL);
 }

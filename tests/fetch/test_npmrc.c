@@ -1,6 +1,7 @@
 #include "core/file.h"
 #include "fetch/npmrc.h"
 #include "lock/select.h"
+#include "tests/lib/env.h"
 #include "tests/lib/test.h"
 
 #include <stdio.h>
@@ -13,8 +14,7 @@ static void setup(void)
 {
 	char path[128];
 
-	strcpy(dir, "/tmp/dxfs-test-XXXXXX");
-	cr_assert(mkdtemp(dir) != NULL);
+	test_dir(dir, sizeof dir);
 	(void)snprintf(env_home, sizeof env_home, "HOME=%s/home", dir);
 	(void)snprintf(env_prefix, sizeof env_prefix, "PREFIX=%s", dir);
 	(void)snprintf(project, sizeof project, "%s/project", dir);

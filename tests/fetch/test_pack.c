@@ -1,5 +1,6 @@
 #include "core/file.h"
 #include "fetch/pack.h"
+#include "tests/lib/env.h"
 #include "tests/lib/test.h"
 
 #include <ftw.h>
@@ -13,8 +14,7 @@ static void npm_is(const char *script)
 {
 	char text[512], path[128];
 
-	strcpy(dir, "/tmp/test-pack-XXXXXX");
-	cr_assert(mkdtemp(dir) != NULL);
+	test_dir(dir, sizeof dir);
 	(void)snprintf(path, sizeof path, "%s/npm", dir);
 	(void)snprintf(text, sizeof text, "#!/bin/sh\n%s\n", script);
 	cr_assert_eq(file_replace(path, text, strlen(text), 0755, NULL), 0);

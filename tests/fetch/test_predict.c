@@ -1,6 +1,7 @@
 #include "core/file.h"
 #include "core/hash.h"
 #include "fetch/predict.h"
+#include "tests/lib/env.h"
 #include "tests/lib/fault.h"
 #include "tests/lib/test.h"
 
@@ -16,8 +17,7 @@ static char dir[64];
 
 static void make_dir(void)
 {
-	strcpy(dir, "/tmp/dxfs-test-XXXXXX");
-	cr_assert(mkdtemp(dir) != NULL);
+	test_dir(dir, sizeof dir);
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)

@@ -2,6 +2,7 @@
 #include "fetch/source.h"
 #include "fetch/url.h"
 #include "lock/graph.h"
+#include "tests/lib/env.h"
 #include "tests/lib/test.h"
 
 #include <stdio.h>
@@ -229,7 +230,7 @@ Test(source, without_integrity_a_key_tells_who_was_believed)
 
 Test(source, a_tarball_on_disk_without_integrity_is_another_once_it_is_packed_anew)
 {
-	char dir[] = "/tmp/dxfs-test-XXXXXX", path[64];
+	char dir[TEST_DIR_SIZE], path[64];
 	struct graph_node n = { .path = "node_modules/a",
 				.pkg_name = "a",
 				.version = "1.0.0",
@@ -237,7 +238,7 @@ Test(source, a_tarball_on_disk_without_integrity_is_another_once_it_is_packed_an
 	struct npmrc *rc = settings(NULL);
 	struct digest none, first, same, second;
 
-	cr_assert(mkdtemp(dir) != NULL);
+	test_dir(dir, sizeof dir);
 	(void)snprintf(path, sizeof path, "%s/a.tgz", dir);
 	cr_assert_eq(fetch_key(rc, dir, &n, &none, NULL), 0);
 	cr_assert_eq(file_replace(path, "one", 3, 0644, NULL), 0);

@@ -1,5 +1,6 @@
 #include "core/file.h"
 #include "fs/built.h"
+#include "tests/lib/env.h"
 #include "tests/lib/fault.h"
 #include "tests/lib/test.h"
 
@@ -10,8 +11,7 @@ static char dir[64];
 
 static void make_dir(void)
 {
-	(void)snprintf(dir, sizeof dir, "/tmp/dxfs-test-XXXXXX");
-	cr_assert(mkdtemp(dir));
+	test_dir(dir, sizeof dir);
 }
 
 static void remove_dir(void)

@@ -1,5 +1,6 @@
 #include "fs/conn.h"
 #include "fs/conn_priv.h"
+#include "tests/lib/env.h"
 #include "tests/lib/test.h"
 
 #include <linux/fuse.h>
@@ -85,12 +86,12 @@ Test(conn, messages_are_counted_by_opcode)
 
 Test(conn, a_folder_that_is_not_empty_is_not_hidden)
 {
-	char dir[] = "/tmp/conn-XXXXXX", below[64];
+	char dir[TEST_DIR_SIZE], below[64];
 	struct conn c = { 0 };
 	struct conn_options o = { 0 };
 	struct err e = { 0 };
 
-	cr_assert(mkdtemp(dir));
+	test_dir(dir, sizeof dir);
 	snprintf(below, sizeof below, "%s/sub", dir);
 	cr_assert_eq(mkdir(below, 0700), 0);
 	cr_assert_eq(conn_mount(&c, dir, &o, &e), -ENOTEMPTY);
@@ -103,12 +104,12 @@ Test(conn, a_folder_that_is_not_empty_is_not_hidden)
 /* packages/a in a repository may be a link to anywhere. */
 Test(conn, nothing_is_mounted_through_a_symbolic_link)
 {
-	char dir[] = "/tmp/conn-XXXXXX", real[64], link[64], at[96];
+	char dir[TEST_DIR_SIZE], real[64], link[64], at[96];
 	struct conn c = { 0 };
 	struct conn_options o = { 0 };
 	struct err e = { 0 };
 
-	cr_assert(mkdtemp(dir));
+	test_dir(dir, sizeof dir);
 	snprintf(real, sizeof real, "%s/real", dir);
 	snprintf(link, sizeof link, "%s/link", dir);
 	snprintf(at, sizeof at, "%s/node_modules", link);

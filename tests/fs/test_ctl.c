@@ -1,5 +1,6 @@
 #include "core/thread.h"
 #include "fs/ctl.h"
+#include "tests/lib/env.h"
 #include "tests/lib/test.h"
 
 #include <fcntl.h>
@@ -25,13 +26,13 @@ static void *hang_up(void *arg)
 
 Test(ctl, a_daemon_that_hangs_up_is_an_error_and_no_signal)
 {
-	char dir[] = "/tmp/ctl-XXXXXX";
+	char dir[TEST_DIR_SIZE];
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), dirfd;
 	pthread_t thread;
 	struct err e = { 0 };
 
-	cr_assert(mkdtemp(dir));
+	test_dir(dir, sizeof dir);
 	snprintf(a.sun_path, sizeof a.sun_path, "%s/ctl", dir);
 	cr_assert_eq(bind(listener, (struct sockaddr *)&a, sizeof a), 0);
 	cr_assert_eq(listen(listener, 1), 0);

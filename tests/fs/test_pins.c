@@ -1,4 +1,5 @@
 #include "fs/pins.h"
+#include "tests/lib/env.h"
 #include "tests/lib/test.h"
 
 #include <stdio.h>
@@ -7,8 +8,7 @@ static char dir[64];
 
 static void make_dir(void)
 {
-	strcpy(dir, "/tmp/dxfs-test-XXXXXX");
-	cr_assert(mkdtemp(dir) != NULL);
+	test_dir(dir, sizeof dir);
 }
 
 static void remove_dir(void)

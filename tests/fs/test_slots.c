@@ -1,5 +1,6 @@
 #include "core/file.h"
 #include "fs/slots.h"
+#include "tests/lib/env.h"
 #include "tests/lib/test.h"
 
 #include <fcntl.h>
@@ -10,8 +11,7 @@ static char dir[64];
 
 static void make_dir(void)
 {
-	snprintf(dir, sizeof dir, "/tmp/slots-XXXXXX");
-	cr_assert(mkdtemp(dir));
+	test_dir(dir, sizeof dir);
 }
 
 static void remove_dir(void)

@@ -1,5 +1,6 @@
 #include "core/file.h"
 #include "fs/state.h"
+#include "tests/lib/env.h"
 #include "tests/lib/test.h"
 
 #include <ftw.h>
@@ -19,8 +20,7 @@ static void setup(void)
 	const char *had = getenv("XDG_STATE_HOME");
 
 	old_home = had ? strdup(had) : NULL;
-	strcpy(dir, "/tmp/dxfs-test-XXXXXX");
-	cr_assert(mkdtemp(dir) != NULL);
+	test_dir(dir, sizeof dir);
 	cr_assert_eq(setenv("XDG_STATE_HOME", dir, 1), 0);
 }
 

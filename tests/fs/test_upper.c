@@ -3,6 +3,7 @@
 #include "fs/upper.h"
 #include "fs/upper_care.h"
 #include "tests/fs/graph_text.h"
+#include "tests/lib/env.h"
 #include "tests/lib/test.h"
 
 #include <fcntl.h>
@@ -88,8 +89,7 @@ static void setup(void)
 	};
 
 	(void)umask(022);
-	snprintf(dir, sizeof dir, "/tmp/upper-XXXXXX");
-	cr_assert(mkdtemp(dir));
+	test_dir(dir, sizeof dir);
 	snprintf(path, sizeof path, "%s/store", dir);
 	snprintf(upper_path, sizeof upper_path, "%s/upper", dir);
 	cr_assert_eq(store_open(&store, &so, &err), 0);

@@ -3,6 +3,7 @@
 #include "fs/upper.h"
 #include "tests/fs/graph_text.h"
 #include "tests/lib/disklog.h"
+#include "tests/lib/env.h"
 #include "tests/lib/test.h"
 
 #include <fcntl.h>
@@ -66,8 +67,7 @@ static void setup(void)
 	struct err e = { 0 };
 	bool *present;
 
-	snprintf(dir, sizeof dir, "/tmp/power-XXXXXX");
-	cr_assert(mkdtemp(dir));
+	test_dir(dir, sizeof dir);
 	snprintf(path, sizeof path, "%s/store", dir);
 	snprintf(upper_path, sizeof upper_path, "%s/upper", dir);
 	cr_assert_eq(store_open(&store, &so, &e), 0);

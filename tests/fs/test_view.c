@@ -1,5 +1,6 @@
 #include "fs/view.h"
 #include "tests/fs/graph_text.h"
+#include "tests/lib/env.h"
 #include "tests/lib/test.h"
 
 #include <fcntl.h>
@@ -39,8 +40,7 @@ static void close_world(void)
 
 static void setup(void)
 {
-	snprintf(dir, sizeof dir, "/tmp/view-XXXXXX");
-	cr_assert(mkdtemp(dir));
+	test_dir(dir, sizeof dir);
 	open_world();
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 #include "core/file.h"
 #include "lock/ideal.h"
+#include "tests/lib/env.h"
 #include "tests/lib/test.h"
 #include "tests/lock/universe.h"
 
@@ -43,8 +44,7 @@ static inline void put(const struct project *p, const char *file, const char *te
 
 static inline void begin(struct project *p, const char *manifest)
 {
-	(void)snprintf(p->dir, sizeof p->dir, "/tmp/dxfs-test-XXXXXX");
-	cr_assert(mkdtemp(p->dir));
+	test_dir(p->dir, sizeof p->dir);
 	put(p, "package.json", manifest);
 	p->o.dir = p->dir;
 	p->o.platform = &node20;

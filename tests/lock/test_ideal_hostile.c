@@ -1,5 +1,6 @@
 #include "core/file.h"
 #include "lock/ideal.h"
+#include "tests/lib/env.h"
 #include "tests/lib/test.h"
 
 #include <fcntl.h>
@@ -65,10 +66,10 @@ static int resolve(struct liar *liar, struct ideal_options *o, const char *manif
 {
 	auto_ideal_result struct ideal_result result = IDEAL_RESULT_INIT;
 	const struct catalog c = { .packument = packument, .self = liar };
-	char dir[] = "/tmp/dxfs-test-XXXXXX", command[64];
+	char dir[TEST_DIR_SIZE], command[64];
 	int r;
 
-	cr_assert(mkdtemp(dir));
+	test_dir(dir, sizeof dir);
 	o->catalog = &c;
 	o->platform = &node20;
 	o->dir = dir;

@@ -1,6 +1,7 @@
 #include "core/file.h"
 #include "lock/lock.h"
 #include "lock/lock_priv.h"
+#include "tests/lib/env.h"
 #include "tests/lock/sample.h"
 
 #include <fcntl.h>
@@ -268,11 +269,11 @@ Test(lock, too_many_dependencies_are_refused)
 Test(lock, a_file_is_written_and_read)
 {
 	auto_graph struct graph *g = sample_graph(sample_text);
-	char dir[] = "/tmp/dxfs-test-XXXXXX", path[64];
+	char dir[TEST_DIR_SIZE], path[64];
 	auto_lock struct lock *l = NULL;
 	struct err e = { 0 };
 
-	cr_assert(mkdtemp(dir) != NULL);
+	test_dir(dir, sizeof dir);
 	(void)snprintf(path, sizeof path, "%s/dx.lock", dir);
 	cr_assert_eq(lock_open(&l, AT_FDCWD, path, NULL), -ENOENT);
 	cr_assert_eq(lock_write(g, fingerprint, path, NULL), 0);

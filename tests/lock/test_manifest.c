@@ -1,5 +1,6 @@
 #include "lock/manifest.h"
 #include "lock/npmlock.h"
+#include "tests/lib/env.h"
 #include "tests/lib/test.h"
 
 #include <fcntl.h>
@@ -14,9 +15,9 @@ struct dir {
 
 static struct dir dir_new(void)
 {
-	struct dir d = { .path = "/tmp/test_manifest.XXXXXX" };
+	struct dir d = { 0 };
 
-	cr_assert(mkdtemp(d.path) != NULL);
+	test_dir(d.path, sizeof d.path);
 	d.fd = open(d.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	cr_assert(d.fd >= 0);
 	return d;

@@ -1,4 +1,5 @@
 #include "lock/npmlock.h"
+#include "tests/lib/env.h"
 #include "tests/lib/test.h"
 
 #include <fcntl.h>
@@ -386,9 +387,9 @@ static void put(const struct dir *d, const char *name, const char *text)
 
 static struct dir dir_new(void)
 {
-	struct dir d = { .path = "/tmp/test_npmlock.XXXXXX" };
+	struct dir d = { 0 };
 
-	cr_assert(mkdtemp(d.path) != NULL);
+	test_dir(d.path, sizeof d.path);
 	d.fd = open(d.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	cr_assert(d.fd >= 0);
 	return d;

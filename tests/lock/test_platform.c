@@ -1,5 +1,6 @@
 #include "core/file.h"
 #include "lock/platform.h"
+#include "tests/lib/env.h"
 #include "tests/lib/test.h"
 
 #include <fcntl.h>
@@ -135,8 +136,7 @@ static void home_init(struct home *h)
 	exe[n] = '\0';
 	slash = strrchr(exe, '/');
 	(void)strcpy(slash + 1, "fake-node");
-	(void)strcpy(h->dir, "/tmp/dxfs-test-XXXXXX");
-	cr_assert(mkdtemp(h->dir) != NULL);
+	test_dir(h->dir, sizeof h->dir);
 	(void)snprintf(h->bin, sizeof h->bin, "%s/bin", h->dir);
 	(void)snprintf(h->node, sizeof h->node, "%s/node", h->bin);
 	(void)snprintf(h->cache, sizeof h->cache, "%s/cache", h->dir);

@@ -1,6 +1,7 @@
 #include "core/file.h"
 #include "lock/ideal.h"
 #include "lock/project.h"
+#include "tests/lib/env.h"
 #include "tests/lib/test.h"
 
 #include <fcntl.h>
@@ -64,9 +65,9 @@ static void drop(const struct place *w, const char *name)
 
 static struct place new_place(void)
 {
-	struct place w = { .dir = "/tmp/dxfs-test-XXXXXX" };
+	struct place w = { 0 };
 
-	cr_assert(mkdtemp(w.dir) != NULL);
+	test_dir(w.dir, sizeof w.dir);
 	(void)snprintf(w.project, sizeof w.project, "%s/p", w.dir);
 	(void)snprintf(w.cache, sizeof w.cache, "%s/c/d", w.dir);
 	make_folder(&w, "");

@@ -48,7 +48,7 @@ one() {
 		return 2
 	}
 	cd "$d/ours" || return 1
-	timeout 300 "$dx" lock --dedupe >"$scratch/out" 2>&1 || {
+	timeout 900 "$dx" lock --dedupe >"$scratch/out" 2>&1 || {
 		echo "$name: $(cat "$scratch/out")"
 		return 1
 	}
@@ -57,7 +57,7 @@ one() {
 		return 1
 	}
 	mv dx.lock "$scratch/first"
-	timeout 300 "$dx" lock --dedupe >/dev/null 2>&1 && cmp "$scratch/first" dx.lock || return 1
+	timeout 900 "$dx" lock --dedupe >/dev/null 2>&1 && cmp "$scratch/first" dx.lock || return 1
 	"$dx" lock export >"$scratch/package-lock.json" && mv "$scratch/package-lock.json" . || return 1
 	ours=$(versions package-lock.json) theirs=$(versions "$d/npm/package-lock.json")
 	echo "$name: $ours versions, $theirs after npm dedupe"

@@ -21,7 +21,7 @@ export REGISTRY npm_config_prefer_offline=true
 [ $# -gt 0 ] || set -- express vue svelte cra monorepo
 
 npm_lock() { # npm_lock FOLDER
-	(cd "$1" && timeout 900 npm install --package-lock-only --ignore-scripts --no-audit --no-fund \
+	(cd "$1" && timeout 1800 npm install --package-lock-only --ignore-scripts --no-audit --no-fund \
 		--cache "$cache/npm" >"$scratch/npm.log" 2>&1)
 }
 
@@ -36,7 +36,7 @@ one() {
 	rm "$scratch/$name/npm/package-lock.json"
 	cp -r "$scratch/$name/npm" "$scratch/$name/ours"
 	npm_lock "$scratch/$name/npm" || return 2
-	if ! (cd "$scratch/$name/ours" && timeout 300 "$dx" lock >"$scratch/out" 2>"$scratch/err"); then
+	if ! (cd "$scratch/$name/ours" && timeout 900 "$dx" lock >"$scratch/out" 2>"$scratch/err"); then
 		echo "$name: dx lock failed: $(head -c 300 "$scratch/err")"
 		return 1
 	fi

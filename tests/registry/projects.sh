@@ -16,7 +16,7 @@ timeout 60 npm view express name --fetch-retries=0 >/dev/null 2>&1 || skip "no r
 [ $# -gt 0 ] || set -- monorepo express lockv1 vite nasty next cra
 passed=0 failed=0 skipped=0
 for name in "$@"; do
-	timeout -k 10 600 "$top/tests/oracle.sh" "$top/tests/projects/$name"
+	timeout -k 10 1800 "$top/tests/oracle.sh" "$top/tests/projects/$name"
 	case $? in
 	0) passed=$((passed + 1)) ;;
 	2) skipped=$((skipped + 1)) ;;

@@ -33,7 +33,7 @@ fi
 npm_lock() { # npm_lock FOLDER ARGUMENTS...
 	local to=$1
 	shift
-	(cd "$to" && timeout 900 npm "$@" --package-lock-only --ignore-scripts --no-audit --no-fund \
+	(cd "$to" && timeout 1800 npm "$@" --package-lock-only --ignore-scripts --no-audit --no-fund \
 		--cache "$cache/npm" >"$scratch/npm.log" 2>&1)
 }
 
@@ -63,7 +63,7 @@ ask_npm() {
 compare() {
 	local what=$1 npm=$2 theirs=$3 ours=$4 status=0
 	shift 4
-	(cd "$ours" && timeout 300 "$dx" "$@" >"$scratch/out" 2>"$scratch/err") || status=$?
+	(cd "$ours" && timeout 900 "$dx" "$@" >"$scratch/out" 2>"$scratch/err") || status=$?
 	if [ "$npm" -ne 0 ] && [ $status -eq 1 ]; then
 		echo "$what: both refuse it: $(head -c 300 "$scratch/err")"
 		return 0

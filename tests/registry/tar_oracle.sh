@@ -1,5 +1,9 @@
 #!/bin/sh
 # tar_oracle.sh UNPACK_TARBALL [COUNT [SEED]]: ingest against npm's own extraction; needs npm, no network.
+# shellcheck source=/dev/null
+. "$(dirname "$0")/../lib/env.sh"
+loopback_only
+
 skip() {
 	echo "SKIP: $1"
 	exit 77

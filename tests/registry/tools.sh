@@ -75,7 +75,7 @@ commands() { # of a project, one a line, for bash; "again" unmounts and mounts
 
 run() { # COMMAND
 	if [ "$1" != again ]; then
-		timeout -k 10 400 bash -c "$1"
+		timeout -k 10 1200 bash -c "$1"
 	elif [ $with = mount ]; then
 		"$dxfs" unmount ./node_modules && "$dxfs" mount ./node_modules
 	fi

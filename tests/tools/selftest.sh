@@ -1,7 +1,9 @@
 #!/bin/sh
 # selftest.sh TREECMP TEST-REGISTRY OPFUZZ - can the tools that judge dxfs see what is wrong?
 set -eu
-umask 022
+# shellcheck source=/dev/null
+. "$(dirname "$0")/../lib/env.sh"
+loopback_only
 treecmp=$1 registry=$2 opfuzz=$3
 dir=$(mktemp -d)
 pid=''
