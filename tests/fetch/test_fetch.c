@@ -442,10 +442,10 @@ Test(fetch, a_files_tarball_is_read_from_the_project)
 
 	sample_make(&a, "a", "x");
 	sample_make(&none, "none", "y");
-	BEGIN(usual, &a, .offline = true, .project_dir = "/tmp");
+	BEGIN(usual, &a, .offline = true, .project_dir = "/");
 	(void)snprintf(path, sizeof path, "%s/a.tgz", dir);
 	cr_assert_eq(file_replace(path, a.bytes.data, a.bytes.len, 0600, NULL), 0);
-	(void)snprintf(path, sizeof path, "file:%s/a.tgz", dir + 5);
+	(void)snprintf(path, sizeof path, "file:%s/a.tgz", dir + 1);
 	a.pkg.resolved = path;
 	none.pkg.resolved = "file:none.tgz";
 	fetch_want(fetch, pkg(&a), FETCH_DEMAND);
