@@ -30,6 +30,7 @@ struct ahead {
 	bool stop;
 	struct parcel **touched;
 	size_t touched_count, touched_cap;
+	uint64_t touches;
 
 	/* the thread's */
 	struct known known;
@@ -58,6 +59,7 @@ static void on_touch(void *arg, struct parcel *src)
 	struct ahead *a = arg;
 
 	(void)pthread_mutex_lock(&a->mu);
+	a->touches++;
 	if (a->touched_count == a->touched_cap) {
 		size_t cap = a->touched_cap ? a->touched_cap * 2 : 64;
 		struct parcel **grown = realloc(a->touched, cap * sizeof(struct parcel *));
@@ -72,6 +74,16 @@ static void on_touch(void *arg, struct parcel *src)
 	if (!a->stop && helper_call(&a->helper, &a->news, run, a, NULL) < 0)
 		a->touched_count = 0;
 	(void)pthread_mutex_unlock(&a->mu);
+}
+
+uint64_t ahead_touches(struct ahead *a)
+{
+	uint64_t n;
+
+	(void)pthread_mutex_lock(&a->mu);
+	n = a->touches;
+	(void)pthread_mutex_unlock(&a->mu);
+	return n;
 }
 
 /* ---- what the view shows ---- */

@@ -30,6 +30,9 @@ struct ahead;
 struct ahead *ahead_new(const struct ahead_config *c) must_check; /* NULL: out of memory */
 int ahead_start(struct ahead *a, struct err *e) must_check;       /* after every fork */
 
+/* How many packages have been touched so far; listing one is none. */
+uint64_t ahead_touches(struct ahead *a);
+
 /* Learns the last of it and ends the thread; before park_stop(). NULL is fine. */
 void ahead_free(struct ahead *a);
 

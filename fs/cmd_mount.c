@@ -62,11 +62,9 @@ static int prepare(struct mounting *m, struct err *e)
 	}
 	m->follow = po;
 	r = cmd_project_open(p, &po, e);
-	if (r == 0) {
-		cmd_project_select(p);
+	if (r == 0)
 		r = cmd_project_lock(p, &lock, e);
-	}
-	mount_lap(m, "settings, platform, lock");
+	mount_lap(m, "settings, lock");
 	if (r == 0)
 		r = store_open(&m->store, &o->store, e);
 	if (r == 0)
@@ -78,6 +76,8 @@ static int prepare(struct mounting *m, struct err *e)
 		lock_close(lock);
 		return r;
 	}
+	cmd_project_select(p);
+	mount_lap(m, "platform");
 	c = (struct server_config){
 		.store = m->store,
 		.lock = lock,
@@ -153,6 +153,7 @@ static int run(struct mounting *m)
 	int r;
 
 	mount_lap(m, "");
+	cmd_project_look_ahead(&m->project);
 	r = mount_take_place(m, &e);
 
 	if (r == 1) {

@@ -39,7 +39,8 @@ int cmd_project_open(struct cmd_project *ret, const struct cmd_project_options *
 
 	if (o)
 		ret->o = *o;
-	ret->cache_dir = state_cache();
+	if (!ret->cache_dir)
+		ret->cache_dir = state_cache();
 	if (!ret->o.dir)
 		r = project_find(".", &found, &ret->workspace, e);
 	if (r == 0)
@@ -61,6 +62,7 @@ int cmd_project_open(struct cmd_project *ret, const struct cmd_project_options *
 
 void cmd_project_release(struct cmd_project *p)
 {
+	platform_detect_drop(&p->asking);
 	catalog_npm_free(p->registry);
 	npmrc_free(p->npmrc);
 	project_release(&p->project);
@@ -97,11 +99,19 @@ static const char *chosen(const char *option, const struct npmrc *rc, const char
 	return option ? option : npmrc_get(rc, key);
 }
 
+void cmd_project_look_ahead(struct cmd_project *p)
+{
+	p->cache_dir = state_cache();
+	platform_detect_begin(&p->asking, p->cache_dir);
+}
+
 void cmd_project_select(struct cmd_project *p)
 {
 	const struct npmrc *rc = p->npmrc;
 
-	platform_detect(&p->machine, p->cache_dir);
+	if (!p->asking.begun)
+		platform_detect_begin(&p->asking, p->cache_dir);
+	platform_detect_end(&p->asking, &p->machine);
 	p->platform = p->machine;
 	platform_override(&p->platform, chosen(p->o.os, rc, "os"), chosen(p->o.cpu, rc, "cpu"),
 			  chosen(p->o.libc, rc, "libc"));

@@ -23,6 +23,7 @@ struct cmd_project {
 	struct npmlock_options options; /* npm's settings that decide how its lock is read */
 	bool offline;
 
+	struct platform_asking asking; /* cmd_project_look_ahead() */
 	/* After cmd_project_select(): who is asked for what, in the end. */
 	struct platform machine, platform;
 	struct select_params select;
@@ -48,7 +49,11 @@ int cmd_project_open(struct cmd_project *ret, const struct cmd_project_options *
 void cmd_project_release(struct cmd_project *p); /* also when opening it failed; twice is fine */
 #define auto_cmd_project cleanup(cmd_project_release)
 
-/* Looks at this machine (it may have to run node) and fills `select`. */
+/* Begins to look at this machine, as the first thing of all; it may have to run node, which takes
+ * as long as all else that a mount does. For a cmd_project that nothing has been done with. */
+void cmd_project_look_ahead(struct cmd_project *p);
+
+/* Looks at this machine, or ends what was begun, and fills `select`. */
 void cmd_project_select(struct cmd_project *p);
 
 /* What npm's settings say of resolving, and a registry that can be asked for it; what it says is

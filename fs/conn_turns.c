@@ -9,10 +9,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LOOK_US     50 /* about what two wake-ups cost in a virtual machine */
-#define LOOK_FAILS  4  /* after so many looks in vain ... */
-#define LOOK_EVERY  8  /* ... only one time in so many */
-#define QUEUE_LONG  8  /* requests that were there at once, one after the other */
+#define LOOK_US     200 /* as long as node computes between most requests of a first run */
+#define HELD_UP_US  40  /* a yield that takes longer: somebody has use for this processor */
+#define LOOK_FAILS  4   /* after so many looks in vain ... */
+#define LOOK_EVERY  8   /* ... only one time in so many */
+#define QUEUE_LONG  8   /* requests that were there at once, one after the other */
 #define WATCH_NS    1000000
 #define WATCH_TICKS 20 /* the watcher goes to sleep after so many without work */
 
@@ -71,21 +72,24 @@ static bool shall_look(const struct turns *t)
 	return t->look_us && (me.fails < LOOK_FAILS || ++me.skipped % LOOK_EVERY == 0);
 }
 
-/* -1 and EAGAIN when nothing has come in time. */
+/* -1 and EAGAIN when nothing has come in time. Who yields and is still ready to run is not woken
+ * when a request comes: where others want the processor it is better to sleep. */
 static ssize_t look(const struct turns *t, void *buf, size_t len)
 {
-	uint64_t until = now_ns() + t->look_us * UINT64_C(1000);
+	uint64_t begun = now_ns(), last = begun, now = begun;
 	ssize_t n;
 
 	do {
+		last = now;
 		(void)sched_yield(); /* whoever else has something to do shall do it */
 		n = read(t->fd, buf, len);
 		if (n >= 0 || errno != EAGAIN) {
 			me.fails = 0;
 			return n;
 		}
-	} while (now_ns() < until);
-	me.fails++;
+		now = now_ns();
+	} while (now - begun < t->look_us * UINT64_C(1000) && now - last < HELD_UP_US * 1000);
+	me.fails = now - last < HELD_UP_US * 1000 ? me.fails + 1 : LOOK_FAILS;
 	errno = EAGAIN;
 	return n;
 }

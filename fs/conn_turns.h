@@ -2,7 +2,7 @@
  *
  * One request after the other, as a program that walks a tree sends them, is answered in a tenth of
  * the time that it takes to wake a sleeping thread. So one thread has the turn, keeps it while it
- * answers, and looks for the next request for a few microseconds before it sleeps; the others sleep
+ * answers, and looks for the next request for a moment before it sleeps; the others sleep
  * until a turn is given out to them. A second turn, and more, is given out
  *
  *   - when requests stand in a queue, time after time, when the thread comes back, and

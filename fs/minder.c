@@ -1,7 +1,14 @@
+#include "core/clock.h"
 #include "core/log.h"
 #include "fs/server_priv.h"
 
 #include <malloc.h>
+
+#define PREFETCH_FIRST 32   /* packages: while a program's own start takes time */
+#define HOLD_TICK_MS   20   /* between two looks */
+#define HOLD_QUIET_MS  200  /* nothing new was touched for so long: the program has its packages */
+#define HOLD_FAR_MS    40   /* requests have waited for so long: not the processor is short */
+#define HOLD_MAX_MS    2000 /* whatever is touched */
 
 static void *run(void *arg);
 
@@ -145,7 +152,8 @@ static void line_up_all(struct in_line *l)
 		line_up(l, i);
 }
 
-static void prefetch(struct server *s)
+/* At most so many. */
+static void prefetch(struct server *s, uint32_t max)
 {
 	/* Nobody comes: each would be a failure that no program has met. */
 	if (s->c.offline && s->c.prefetch != PREFETCH_ALL)
@@ -161,13 +169,45 @@ static void prefetch(struct server *s)
 	if (of && nodes && seen) {
 		view_node_parcels(v, of);
 		line_up_all(&l);
-		for (uint32_t i = 0; i < l.count; i++)
-			if (of[nodes[i]] && !parcel_here(places_parcels(s->places), of[nodes[i]]))
+		for (uint32_t i = 0; i < l.count && max; i++)
+			if (of[nodes[i]] && !parcel_here(places_parcels(s->places), of[nodes[i]])) {
 				park_want(s->park, of[nodes[i]], PARK_BACKGROUND);
+				max--;
+			}
 	} else {
 		log_warn("out of memory: nothing is fetched in the background");
 	}
 	view_unref(v);
+}
+
+/* ---- holding back ---- */
+
+static void hold_begin(struct server *s)
+{
+	int64_t now = now_ms();
+
+	s->hold = (struct hold){ .on = true,
+				 .tick_ms = now + HOLD_TICK_MS,
+				 .until_ms = now + HOLD_MAX_MS,
+				 .quiet_ms = now + HOLD_QUIET_MS };
+	prefetch(s, PREFETCH_FIRST);
+}
+
+/* Looked at in every tick. Where packages are waited for, processors have nothing to do. */
+static bool hold_is_over(struct server *s)
+{
+	struct hold *h = &s->hold;
+	uint64_t touches = ahead_touches(s->ahead);
+	bool parked = park_count(s->park) > 0, waits = parked && h->parked;
+	int64_t now = now_ms();
+
+	if (touches != h->touches)
+		h->quiet_ms = now + HOLD_QUIET_MS;
+	h->tick_ms = now + HOLD_TICK_MS;
+	h->touches = touches;
+	h->parked = parked;
+	return waits || park_waited_ms(s->park) >= HOLD_FAR_MS || now >= h->quiet_ms ||
+	       now >= h->until_ms;
 }
 
 /* ---- another view ---- */
@@ -277,8 +317,8 @@ static void look_again(struct server *s)
 	if (r == 0 && next) {
 		if (s->c.root_id)
 			keep_root(s);
-		if (s->c.prefetch != PREFETCH_NONE)
-			prefetch(s);
+		if (s->c.prefetch >= PREFETCH_BACKGROUND)
+			prefetch(s, UINT32_MAX);
 	}
 	basis_unref(next);
 	view_unref(old);
@@ -371,7 +411,18 @@ static bool trim(struct server *s)
 	return true;
 }
 
-enum news { NEWS_STOP, NEWS_COME, NEWS_MISSING, NEWS_ASKED };
+/* With the mutex held. False: there is nothing to wait for. */
+static bool wait_news(struct server *s)
+{
+	int64_t left = s->hold.tick_ms - now_ms();
+	struct timespec until = helper_until(left);
+
+	if (!s->hold.on)
+		return helper_wait(&s->news, &s->mu) || trim(s);
+	return left > 0 && pthread_cond_timedwait(&s->news, &s->mu, &until) != ETIMEDOUT;
+}
+
+enum news { NEWS_STOP, NEWS_COME, NEWS_MISSING, NEWS_ASKED, NEWS_TICK };
 
 /* Waits for the next piece of news; with the package that it is about, if it is about one. */
 static enum news next_news(struct server *s, struct parcel **ret)
@@ -379,9 +430,11 @@ static enum news next_news(struct server *s, struct parcel **ret)
 	enum news news;
 
 	(void)pthread_mutex_lock(&s->mu);
-	while (is_quiet(s) && (helper_wait(&s->news, &s->mu) || trim(s)))
+	while (is_quiet(s) && wait_news(s))
 		;
-	if (s->stop || is_quiet(s)) {
+	if (!s->stop && is_quiet(s) && s->hold.on) {
+		news = NEWS_TICK;
+	} else if (s->stop || is_quiet(s)) {
 		news = NEWS_STOP;
 	} else if (s->answered != s->asked) {
 		news = NEWS_ASKED;
@@ -409,6 +462,10 @@ static void *run(void *arg)
 			count_done(s);
 		} else if (news == NEWS_ASKED) {
 			look_again(s);
+		} else if (news == NEWS_TICK) {
+			s->hold.on = !hold_is_over(s);
+			if (!s->hold.on)
+				prefetch(s, UINT32_MAX);
 		} else {
 			correct(s, src);
 		}
@@ -425,8 +482,10 @@ static void *begin(void *arg)
 		upper_settle(s->upper);
 	if (s->c.root_id)
 		keep_root(s);
-	if (s->c.prefetch >= PREFETCH_BACKGROUND)
-		prefetch(s);
+	if (s->c.prefetch == PREFETCH_BACKGROUND)
+		hold_begin(s);
+	else if (s->c.prefetch == PREFETCH_ALL)
+		prefetch(s, UINT32_MAX);
 	return run(s);
 }
 

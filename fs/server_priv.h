@@ -15,6 +15,16 @@ struct mount {
 	bool running;     /* thread is to be joined */
 };
 
+/* What a program needs that has just been started comes sooner, and it runs faster, while the rest
+ * of the lock keeps away from the processors. The minder's. */
+struct hold {
+	bool on;
+	int64_t tick_ms;            /* when to look again */
+	int64_t until_ms, quiet_ms; /* when it ends at the latest; when nothing is touched */
+	uint64_t touches;
+	bool parked; /* a request waited when it was last looked */
+};
+
 struct server {
 	struct server_config c;
 	struct places *places;
@@ -43,6 +53,7 @@ struct server {
 	 * waits for requests in the same directory; so it holds nothing meanwhile. It is there
 	 * while there is something to do. */
 	struct store_root *root; /* the minder's; NULL: none is kept */
+	struct hold hold;
 	pthread_mutex_t mu;
 	pthread_cond_t news;
 	/* guarded by mu */

@@ -172,25 +172,6 @@ static void take_version(struct slice text, char ret[PLATFORM_VERSION_MAX])
 		(void)semver_format(&v, ret);
 }
 
-static void ask_node(const char *path, char ret[PLATFORM_VERSION_MAX])
-{
-	auto_close int fd = -1;
-	char answer[PLATFORM_VERSION_MAX];
-	pid_t pid = spawn_node(path, &fd);
-	size_t len;
-	ret[0] = '\0';
-	if (pid < 0)
-		return;
-	len = read_answer(fd, answer, sizeof answer);
-	/* It has said all that it will, or hangs. Ours, and not yet waited for: the id is its own.
-	 */
-	if (len == 0)
-		(void)kill(pid, SIGKILL);
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		;
-	take_version((struct slice){ (uint8_t *)answer, len }, ret);
-}
-
 /* What tells one binary from another, as it stands at the start of a line of the cache. */
 static size_t cache_key(const struct stat *st, char *ret, size_t size)
 {
@@ -235,39 +216,106 @@ static void remember(const char *file, const char *cache, const char *key, const
 		return; /* asked again next time */
 }
 
-void platform_node_version(const char *path, const char *cache_dir, char ret[PLATFORM_VERSION_MAX])
+static void ask_begin(struct platform_asking *a, const char *path, const char *cache_dir)
 {
 	auto_free char *cache = NULL;
-	char node[PATH_MAX], file[PATH_MAX], key[128];
-	size_t len, key_len;
+	char node[PATH_MAX];
 	struct stat st;
+	size_t len, key_len;
 
-	ret[0] = '\0';
+	*a = (struct platform_asking){ .begun = true, .fd = -1 };
 	if (!path || !find_node(path, node, &st))
 		return;
-	if (!cache_dir || !is_node_itself(node) ||
-	    snprintf(file, sizeof file, "%s/" CACHE_NAME, cache_dir) >= (int)sizeof file) {
-		ask_node(node, ret);
+	if (cache_dir && is_node_itself(node) &&
+	    asprintf(&a->cache, "%s/" CACHE_NAME, cache_dir) < 0)
+		a->cache = NULL;
+	key_len = cache_key(&st, a->key, sizeof a->key);
+	if (a->cache && file_read_all(AT_FDCWD, a->cache, CACHE_MAX, &cache, &len, NULL) == 0 &&
+	    look_up(cache, a->key, key_len, a->version))
 		return;
-	}
-	key_len = cache_key(&st, key, sizeof key);
-	if (file_read_all(AT_FDCWD, file, CACHE_MAX, &cache, &len, NULL) == 0 &&
-	    look_up(cache, key, key_len, ret))
-		return;
-	ask_node(node, ret);
-	if (ret[0] && mkdir_p(cache_dir, 0700, NULL) == 0)
-		remember(file, cache, key, ret);
+	a->pid = spawn_node(node, &a->fd);
 }
 
-void platform_detect(struct platform *ret, const char *cache_dir)
+/* Ours, and not yet waited for: the id is its own. */
+static void reap(struct platform_asking *a, bool end)
+{
+	if (end)
+		(void)kill(a->pid, SIGKILL);
+	while (waitpid(a->pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	a->pid = 0;
+}
+
+static void keep(const struct platform_asking *a)
+{
+	auto_free char *dir = strdup(a->cache), *cache = NULL;
+	size_t len;
+
+	if (dir)
+		*strrchr(dir, '/') = '\0';
+	if (!dir || mkdir_p(dir, 0700, NULL) < 0)
+		return;
+	(void)!file_read_all(AT_FDCWD, a->cache, CACHE_MAX, &cache, &len, NULL);
+	remember(a->cache, cache, a->key, a->version);
+}
+
+static void ask_end(struct platform_asking *a, char ret[PLATFORM_VERSION_MAX])
+{
+	char answer[PLATFORM_VERSION_MAX];
+	size_t len;
+
+	if (a->pid > 0) {
+		len = read_answer(a->fd, answer, sizeof answer);
+		/* It has said all that it will, or hangs. */
+		reap(a, len == 0);
+		take_version((struct slice){ (uint8_t *)answer, len }, a->version);
+		if (a->version[0] && a->cache)
+			keep(a);
+	}
+	memcpy(ret, a->version, sizeof a->version);
+	platform_detect_drop(a);
+}
+
+void platform_node_version(const char *path, const char *cache_dir, char ret[PLATFORM_VERSION_MAX])
+{
+	struct platform_asking a;
+
+	ask_begin(&a, path, cache_dir);
+	ask_end(&a, ret);
+}
+
+void platform_detect_begin(struct platform_asking *a, const char *cache_dir)
+{
+	ask_begin(a, getenv("PATH"), cache_dir);
+}
+
+void platform_detect_end(struct platform_asking *a, struct platform *ret)
 {
 	static struct utsname machine; /* the same each time, so that threads may share it */
 	struct platform p = { .os = "linux", .npm_version = PLATFORM_NPM_VERSION };
 
 	p.cpu = uname(&machine) == 0 ? platform_cpu_of(machine.machine) : "unknown";
 	p.libc = detect_libc();
-	platform_node_version(getenv("PATH"), cache_dir, p.node_version);
+	ask_end(a, p.node_version);
 	*ret = p;
+}
+
+void platform_detect_drop(struct platform_asking *a)
+{
+	if (a->pid > 0)
+		reap(a, true);
+	if (a->begun)
+		closep(&a->fd);
+	free(a->cache);
+	*a = (struct platform_asking){ 0 };
+}
+
+void platform_detect(struct platform *ret, const char *cache_dir)
+{
+	struct platform_asking a;
+
+	platform_detect_begin(&a, cache_dir);
+	platform_detect_end(&a, ret);
 }
 
 /* ---- checks ---- */

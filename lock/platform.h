@@ -30,6 +30,20 @@ struct platform {
  * only costs time. Never fails. */
 void platform_detect(struct platform *ret, const char *cache_dir);
 
+/* The same in two steps, so that a node which must be asked finds its answer meanwhile. What was
+ * begun is ended by platform_detect_end(), or dropped; zeroed, nothing has begun. Not thread-safe.
+ */
+struct platform_asking {
+	bool begun;
+	char version[PLATFORM_VERSION_MAX]; /* found in the cache, or "" */
+	int pid, fd;                        /* pid > 0: node runs, and this is what it says */
+	char *cache;                        /* the file to keep it in; owned; NULL: none */
+	char key[128];                      /* of this node in that file */
+};
+void platform_detect_begin(struct platform_asking *a, const char *cache_dir);
+void platform_detect_end(struct platform_asking *a, struct platform *ret);
+void platform_detect_drop(struct platform_asking *a);
+
 /* The parts of platform_detect(), for tests and for who needs one of them. */
 const char *platform_cpu_of(const char *machine); /* uname's; unknown ones are themselves */
 const char *platform_libc_of(struct slice ldd);   /* the content of ldd */
