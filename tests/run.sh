@@ -195,7 +195,7 @@ build_and_test() {
 	[ "$name" != tsan ] || run+=(setarch "$(uname -m)" -R)
 	set --
 	for s in $suites; do set -- "$@" --suite "$s"; done
-	attended "${run[@]}" meson test -C "$dir" --no-rebuild --print-errorlogs --timeout-multiplier 10 "$@" >"$log" 2>&1
+	attended "${run[@]}" meson test -C "$dir" --no-rebuild --print-errorlogs "$@" >"$log" 2>&1
 	rc=$?
 	sed -n "s/^SKIP:* /SKIP $name: /p" "$dir/meson-logs/testlog.txt"
 	tally_meson "$name" "$log" $rc

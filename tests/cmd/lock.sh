@@ -2,11 +2,13 @@
 # dx lock, ls and why on a small project: what they print, what they write, how they fail.
 # usage: lock.sh DX
 set -eu
+# shellcheck source=/dev/null
+. "$(dirname "$0")/../lib/env.sh"
+loopback_only
 dx=$(realpath "$1")
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
-export LC_ALL=C.UTF-8 HOME="$dir" npm_config_registry=http://registry.test/
-unset NODE_ENV || true
+export HOME="$dir" npm_config_registry=http://registry.test/
 mkdir -p "$dir/p/ws/w"
 cd "$dir/p"
 failed=0

@@ -3,6 +3,9 @@
 # Generated pairs of version and range, with and without -l and -p; the seed is printed. Some command
 # lines too. Ends with "N passed, N failed, N skipped". Environment: DXFS_BIN as oracle.sh.
 here=$(dirname "$0")
+# shellcheck source=/dev/null
+. "$here/../lib/env.sh"
+loopback_only
 case ${1:-} in
 *dx) dx=$1 && shift ;;
 *) dx=${DXFS_BIN:-$here/../../build/fs}/dx ;;
