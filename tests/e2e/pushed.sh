@@ -30,11 +30,22 @@ until_true 20 cached node_modules/tar-many/d1/e1/f815.js
 fails 1 cached "$dir/f814.js"
 unmount_it
 
-mount_it --read-only --offline
-ls -l "$dir" >/dev/null
-before=$(reads)
-cat "$dir/f0.js" >/dev/null
-until_true 20 cached "$dir/f407.js"
-until_true 20 cached "$dir/f814.js"
+# What a machine short of memory throws out again does not come a second time: then once more.
+comes() {
+	local end=$((SECONDS + 20))
+	until cached "$dir/f407.js" && cached "$dir/f814.js"; do
+		[ $SECONDS -lt $end ] || return 1
+		read -rt 0.05 <>"$T/.never" || true
+	done
+}
+for try in 1 2 3 4 5; do
+	mount_it --read-only --offline
+	ls -l "$dir" >/dev/null
+	before=$(reads)
+	cat "$dir/f0.js" >/dev/null
+	if comes; then break; fi
+	[ $try != 5 ] || fail "the files after the first do not come"
+	unmount_it
+done
 same "the same bytes" "$sum" "$(cat "$dir"/* | md5sum)"
 same "asked for: the first, and the one that its reader might have been asking for" 2 $(($(reads) - before))
