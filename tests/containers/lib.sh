@@ -11,6 +11,12 @@ run_in() {
 	podman run --rm --label "$T" "$@"
 }
 
+# user_namespaces [RUNNER...]: can one be made here? Machines forbid it by sysctl, by AppArmor, or because
+# they themselves are run in a chroot.
+user_namespaces() {
+	"$@" unshare -Urm true 2>/dev/null
+}
+
 # filled NAME: a crafted project in T/NAME whose packages are all in the store; goes there. The
 # registry is stopped.
 filled() {

@@ -19,7 +19,7 @@ serves volume
 podman volume rm own-modules >/dev/null
 unmount_it
 serves inside
-serves userns
+! user_namespaces || serves userns
 serves fallback
 
 recipe rslave >"$T/script"

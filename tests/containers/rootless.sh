@@ -2,6 +2,7 @@
 # An ordinary user's containers: mounting inside, with one's own store behind and with root's; and who
 # sees a mount that the user made on the host.
 . "$(dirname "$0")/lib.sh"
+user_namespaces as_user || skip "no user namespaces for ordinary users here"
 filled nested
 home=$CONTAINERS/user
 app=$home/app
