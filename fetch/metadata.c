@@ -1,55 +1,49 @@
 #include "fetch/metadata.h"
 
 #include "core/file.h"
-#include "core/hash.h"
 #include "core/log.h"
 #include "core/sri.h"
 #include "core/thread.h"
 #include "fetch/http.h"
+#include "fetch/metadata_file.h"
 #include "fetch/source.h"
 
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <time.h>
 
 #define BUCKETS 4096u
 
-/* A worker is woken for look-ups only when so many wait for each that is up: one takes less time
- * than waking does. */
-#define LOOKS_PER_WORKER 8u
+/* SEEN: what is kept of it is young enough; nobody has looked into it yet. */
+enum state { SEEN, ASKED, CAME, DONE };
 
-enum state { LOOK, LOOKING, ASKED, CAME, DONE };
-
-/* What files are read into: one fault a huge page, not one a page. */
-#define REGION_SIZE ((size_t)32 << 20)
-struct region {
-	struct region *next;
-	size_t used, size; /* with this head */
+/* A registry, and what is kept of it. */
+struct place {
+	struct place *next;
+	const char *registry;       /* as npmrc has it */
+	struct metadata_file *file; /* NULL: nothing is kept */
 };
 
 struct slot {
 	struct slot *next;
 	struct slot *job_next, **job_at; /* job_at NULL: on no list */
 	struct metadata *m;
-	char *name, *url, *path; /* path: of its file, NULL where nothing is kept */
-	const char *registry;
+	char *name, *url;
+	const struct place *place;
 	struct http_call *call;
 	/* guarded by m->mu */
 	enum state state;
 	bool hurried;
 	/* whoever works on it */
-	const char *old; /* what the cache has, in a region, and is too old */
-	char *blob;      /* what `p` lies in, where that is no region */
+	bool old;   /* `p` is what is kept, and too old */
+	char *blob; /* what `p` lies in, where that is no file */
 	struct packument p;
 	struct http_body body;
 	char *etag;
 	unsigned status;
 	int64_t fresh_s;
 	int result;
-	struct err e;
+	struct err *e; /* owned; once there is something to say */
 };
 
 struct metadata {
@@ -59,11 +53,10 @@ struct metadata {
 	pthread_mutex_t mu;
 	pthread_cond_t changed, work;
 	struct slot *buckets[BUCKETS];
+	struct place *places;
 	struct slot *jobs, **jobs_end;
-	unsigned queued, busy; /* jobs; workers that are up */
 	size_t held;           /* bytes of packuments in memory */
 	pthread_mutex_t large; /* who has it reads a large one */
-	struct region *regions;
 	struct http *http;
 	pthread_t threads[METADATA_THREAD_MAX];
 	unsigned thread_count;
@@ -82,13 +75,11 @@ static int64_t now_s(void)
 
 static void add_job(struct metadata *m, struct slot *s)
 {
-	s->job_at = s->hurried || s->state == LOOK ? &m->jobs : m->jobs_end;
+	s->job_at = s->hurried ? &m->jobs : m->jobs_end;
 	s->job_next = *s->job_at;
 	*s->job_at = s;
 	*(s->job_next ? &s->job_next->job_at : &m->jobs_end) = &s->job_next;
-	m->queued++;
-	if (s->state == CAME || m->queued > LOOKS_PER_WORKER * m->busy)
-		(void)pthread_cond_signal(&m->work);
+	(void)pthread_cond_signal(&m->work);
 }
 
 static void take_job(struct metadata *m, struct slot *s)
@@ -96,97 +87,77 @@ static void take_job(struct metadata *m, struct slot *s)
 	*s->job_at = s->job_next;
 	*(s->job_next ? &s->job_next->job_at : &m->jobs_end) = s->job_at;
 	s->job_at = NULL;
-	m->queued--;
 }
 
-static void done(struct slot *s, int result)
+/* Where its sentence goes; NULL, which is fine, without memory. */
+static struct err *said(struct slot *s)
 {
-	struct metadata *m = s->m;
-
-	(void)pthread_mutex_lock(&m->mu);
-	s->result = result;
-	s->state = DONE;
-	(void)pthread_cond_broadcast(&m->changed);
-	(void)pthread_mutex_unlock(&m->mu);
+	if (!s->e)
+		s->e = calloc(1, sizeof *s->e);
+	return s->e;
 }
 
-/* ---- the cache ---- */
+/* ---- what is kept ---- */
 
-/* With m->mu held. NULL: out of memory, or too much already. */
-static char *region_take(struct metadata *m, size_t n)
+/* What tells this registry from others, and those who are believed there from those whom another
+ * project believes. It is compared whole; where it may hold a password, by its digest. */
+static int place_text(const struct metadata *m, const char *registry, struct buf *b)
 {
-	struct region *r = m->regions;
-	size_t size = n + sizeof *r > REGION_SIZE ? n + sizeof *r : REGION_SIZE;
-	char *p;
+	char hex[2 * sizeof((struct digest *)0)->bytes + 1];
+	struct digest d;
 
-	n = (n + 7) & ~(size_t)7;
-	if (m->held + n > METADATA_HELD_MAX)
+	buf_add(b, registry, strlen(registry) + 1);
+	source_trust(b, m->rc, registry);
+	if (buf_error(b) < 0 || !memchr(b->data, '@', b->len))
+		return buf_error(b);
+	if (digest_of(&d, DIGEST_SHA256, b->data, b->len) < 0)
+		return -EIO;
+	for (unsigned i = 0; i < d.len; i++)
+		(void)snprintf(hex + 2 * (size_t)i, 3, "%02x", d.bytes[i]);
+	b->len = 0;
+	buf_addf(b, "sha256 %s", hex);
+	return buf_error(b);
+}
+
+/* With m->mu held. NULL: out of memory. */
+static const struct place *place_of(struct metadata *m, const char *registry)
+{
+	auto_buf struct buf text = BUF_INIT((size_t)1 << 20);
+	struct place *p = m->places;
+
+	while (p && p->registry != registry)
+		p = p->next;
+	if (p)
+		return p;
+	p = malloc(sizeof *p);
+	if (!p)
 		return NULL;
-	if (!r || r->size - r->used < n) {
-		r = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-		if (r == MAP_FAILED)
-			return NULL;
-		(void)madvise(r, size, MADV_HUGEPAGE);
-		*r = (struct region){ .next = m->regions, .used = sizeof *r, .size = size };
-		m->regions = r;
-	}
-	p = (char *)r + r->used;
-	r->used += n;
-	m->held += n;
+	*p = (struct place){ .next = m->places, .registry = registry };
+	m->places = p;
+	if (m->dir && place_text(m, registry, &text) == 0 &&
+	    metadata_file_open(&p->file, m->dir, (struct slice){ text.data, text.len }) < 0)
+		p->file = NULL;
 	return p;
 }
 
-/* NULL: it cannot be read. */
-static char *read_file(struct metadata *m, const char *path, size_t *ret_len)
+/* What is kept, if it is sound and of that name. */
+static bool read_kept(struct slot *s, struct slice bytes)
 {
-	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
-	struct stat st;
-	char *p;
-
-	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size <= 0 ||
-	    (uint64_t)st.st_size > PACKUMENT_BLOB_MAX)
-		return NULL;
-	(void)pthread_mutex_lock(&m->mu);
-	p = region_take(m, (size_t)st.st_size);
-	(void)pthread_mutex_unlock(&m->mu);
-	*ret_len = (size_t)st.st_size;
-	return p && pread(fd, p, *ret_len, 0) == (ssize_t)*ret_len ? p : NULL;
-}
-
-/* What lies there, if it is sound and of that name; in a region. NULL: nothing. */
-static const char *read_cached(const struct slot *s, struct packument *ret)
-{
-	size_t len;
 	struct err e = { 0 };
-	const char *p = s->path ? read_file(s->m, s->path, &len) : NULL;
 
-	if (!p || (packument_open(ret, (struct slice){ (const uint8_t *)p, len }, &e) == 0 &&
-		   strcmp(packument_str(ret, ret->head->name), s->name) == 0))
-		return p;
-	log_line(LOG_DEBUG, "%s: %s; asked for again", s->path, e.msg);
-	return NULL;
+	if (packument_open(&s->p, bytes, &e) == 0 &&
+	    strcmp(packument_str(&s->p, s->p.head->name), s->name) == 0)
+		return true;
+	log_line(LOG_DEBUG, "%s: %s; asked for again", s->name, e.msg);
+	return false;
 }
 
-/* A cache that cannot be written only costs time. A file is there whole or not at all; that it has
- * reached the disk does not matter, since it is checked when it is read. */
-static void write_cached(const struct slot *s, struct slice blob)
+static void keep(const struct slot *s, struct slice bytes)
 {
-	auto_free char *tmp = NULL;
-	auto_close int fd = -1;
+	int64_t now = now_s();
 
-	if (!s->path)
-		return;
-	if (asprintf(&tmp, "%s.%d-XXXXXX", s->path, getpid()) < 0) {
-		tmp = NULL;
-		return;
-	}
-	fd = mkostemp(tmp, O_CLOEXEC);
-	if (fd < 0)
-		return;
-	if (file_write_all(fd, blob.ptr, blob.len) < 0 || rename(tmp, s->path) < 0) {
-		log_line(LOG_DEBUG, "%s: not kept: %s", s->path, strerror(errno));
-		(void)unlink(tmp);
-	}
+	if (s->place->file)
+		metadata_file_put(s->place->file, s->name, bytes, now, now + s->fresh_s);
 }
 
 /* ---- the registry ---- */
@@ -201,7 +172,7 @@ static void on_done(void *arg, struct http_response *r)
 	s->result = r->result;
 	s->status = r->status;
 	if (r->result < 0)
-		(void)err_set(&s->e, r->result, "%s", r->why);
+		(void)err_set(said(s), r->result, "%s", r->why);
 	s->fresh_s = metadata_fresh_s(r->has_max_age, r->max_age_s);
 	s->etag = r->etag ? strdup(r->etag) : NULL;
 	s->body = r->body;
@@ -219,72 +190,6 @@ static int need_http(struct metadata *m, struct err *e)
 	return m->http ? 0 : http_start(&m->http, &hc, e);
 }
 
-static int ask(struct slot *s, const char *etag)
-{
-	struct metadata *m = s->m;
-	struct http_request rq = { .url = s->url,
-				   .registry = s->registry,
-				   .accept = "application/json",
-				   .etag = etag && *etag ? etag : NULL,
-				   .limit = METADATA_JSON_MAX,
-				   .compressed = true,
-				   .done = on_done,
-				   .arg = s };
-	int r;
-
-	if (m->offline)
-		return err_set(&s->e, -ENETUNREACH,
-			       "%s: offline, and what the registry says of it is not kept here",
-			       s->name);
-	(void)pthread_mutex_lock(&m->mu);
-	rq.prio = s->hurried ? HTTP_NOW : HTTP_SOON;
-	r = need_http(m, &s->e);
-	if (r == 0) {
-		s->state = ASKED;
-		r = http_get(m->http, &rq, &s->call, &s->e);
-	}
-	(void)pthread_mutex_unlock(&m->mu);
-	return r;
-}
-
-/* First step: is it here, and young enough? */
-static void look(struct slot *s)
-{
-	struct metadata *m = s->m;
-	const char *here = read_cached(s, &s->p);
-	int r;
-
-	if (here && (m->offline || m->prefer_offline || s->p.head->fresh_until_s > now_s())) {
-		done(s, 0);
-		return;
-	}
-	s->old = here;
-	r = ask(s, here ? packument_str(&s->p, s->p.head->etag) : NULL);
-	if (r < 0)
-		done(s, r);
-}
-
-/* What the cache has is still true, and younger than it says. */
-static int renew(struct slot *s)
-{
-	const size_t checked = offsetof(struct packument_head, version_count);
-	const size_t size = s->p.head->size;
-	char *copy = malloc(size);
-	struct packument_head *h = (void *)copy;
-	struct hash128 check;
-
-	if (!copy)
-		return err_set(&s->e, -ENOMEM, "out of memory");
-	memcpy(copy, s->old, size);
-	s->blob = copy;
-	h->fetched_s = now_s();
-	h->fresh_until_s = h->fetched_s + s->fresh_s;
-	check = hash128(copy + checked, size - checked);
-	memcpy(h->check, check.b, sizeof check.b);
-	write_cached(s, (struct slice){ (const uint8_t *)copy, size });
-	return packument_open(&s->p, (struct slice){ (const uint8_t *)copy, size }, &s->e);
-}
-
 static int hold(struct slot *s, size_t n)
 {
 	struct metadata *m = s->m;
@@ -295,7 +200,7 @@ static int hold(struct slot *s, size_t n)
 	m->held += fits ? n : 0;
 	(void)pthread_mutex_unlock(&m->mu);
 	return fits ? 0
-		    : err_set(&s->e, -E2BIG,
+		    : err_set(said(s), -E2BIG,
 			      "%s: what the registry says of all packages together has more than "
 			      "%zu MiB",
 			      s->name, METADATA_HELD_MAX >> 20);
@@ -305,77 +210,64 @@ static int hold(struct slot *s, size_t n)
 static int compact(struct slot *s)
 {
 	struct buf b = BUF_INIT(PACKUMENT_BLOB_MAX);
-	struct packument_origin from = { .name = s->name, .etag = s->etag, .fetched_s = now_s() };
+	struct packument_origin from = { .name = s->name, .etag = s->etag };
 	int r;
 
-	from.fresh_until_s = from.fetched_s + s->fresh_s;
 	if (s->body.bytes.len > METADATA_LARGE)
 		(void)pthread_mutex_lock(&s->m->large);
-	r = packument_build(&b, s->body.bytes, &from, &s->e);
+	r = packument_build(&b, s->body.bytes, &from, said(s));
 	if (s->body.bytes.len > METADATA_LARGE)
 		(void)pthread_mutex_unlock(&s->m->large);
 	if (r == 0)
 		r = hold(s, b.len);
 	if (r == 0)
-		r = packument_open(&s->p, (struct slice){ b.data, b.len }, &s->e);
+		r = packument_open(&s->p, (struct slice){ b.data, b.len }, said(s));
 	if (r < 0) {
 		buf_release(&b);
 		return r;
 	}
-	write_cached(s, (struct slice){ b.data, b.len });
 	s->blob = (char *)b.data;
+	keep(s, (struct slice){ b.data, b.len });
 	return 0;
 }
 
+/* Without m->mu, which is taken at the end. */
 static void came(struct slot *s)
 {
+	struct metadata *m = s->m;
 	int r = s->result;
 
 	if (r == -ENOENT)
-		(void)err_set(&s->e, r, "%s: the registry does not have it", s->name);
+		(void)err_set(said(s), r, "%s: the registry does not have it", s->name);
+	else if (r == 0 && s->status == 304 && s->old)
+		keep(s, (struct slice){ 0 });
 	else if (r == 0)
-		r = s->status == 304 && s->old ? renew(s) : compact(s);
+		r = compact(s);
 	http_body_release(&s->body);
-	done(s, r);
+	(void)pthread_mutex_lock(&m->mu);
+	s->result = r;
+	s->state = DONE;
+	(void)pthread_cond_broadcast(&m->changed);
 }
 
 /* ---- threads ---- */
-
-/* A slot's next step; with m->mu held, which is let go meanwhile. */
-static void work_on(struct metadata *m, struct slot *s)
-{
-	bool first = s->state == LOOK;
-
-	if (s->job_at)
-		take_job(m, s);
-	if (first)
-		s->state = LOOKING;
-	(void)pthread_mutex_unlock(&m->mu);
-	if (first)
-		look(s);
-	else
-		came(s);
-	(void)pthread_mutex_lock(&m->mu);
-}
 
 static void *run(void *arg)
 {
 	struct metadata *m = arg;
 
 	(void)pthread_mutex_lock(&m->mu);
-	m->busy++;
 	while (!m->stop) {
 		struct slot *s = m->jobs;
 
 		if (!s) {
-			m->busy--;
 			(void)pthread_cond_wait(&m->work, &m->mu);
-			m->busy++;
 			continue;
 		}
-		work_on(m, s);
+		take_job(m, s);
+		(void)pthread_mutex_unlock(&m->mu);
+		came(s);
 	}
-	m->busy--;
 	(void)pthread_mutex_unlock(&m->mu);
 	return NULL;
 }
@@ -399,63 +291,83 @@ static int start(struct metadata *m, struct err *e)
 
 /* ---- questions ---- */
 
+/* With m->mu held. */
+static int ask(struct slot *s, const char *etag)
+{
+	struct metadata *m = s->m;
+	struct http_request rq = { .registry = s->place->registry,
+				   .accept = "application/json",
+				   .etag = etag && *etag ? etag : NULL,
+				   .prio = s->hurried ? HTTP_NOW : HTTP_SOON,
+				   .limit = METADATA_JSON_MAX,
+				   .compressed = true,
+				   .done = on_done,
+				   .arg = s };
+	int r;
+
+	if (m->offline)
+		return err_set(said(s), -ENETUNREACH,
+			       "%s: offline, and what the registry says of it is not kept here",
+			       s->name);
+	r = source_packument(&s->url, rq.registry, s->name, said(s));
+	if (r == 0)
+		r = need_http(m, said(s));
+	if (r == 0)
+		r = start(m, said(s));
+	if (r < 0)
+		return r;
+	rq.url = s->url;
+	s->state = ASKED;
+	return http_get(m->http, &rq, &s->call, said(s));
+}
+
+/* First step: is it here, and young enough? What nobody waits for is not looked into then. With
+ * m->mu held. */
+static void look(struct slot *s, bool now)
+{
+	struct metadata *m = s->m;
+	struct slice kept = { 0 };
+	int64_t until = 0;
+	bool here = s->place->file && metadata_file_find(s->place->file, s->name, &kept, &until);
+	bool young = here && (m->offline || m->prefer_offline || until > now_s());
+	int r;
+
+	if (young && !now) {
+		s->state = SEEN;
+		return;
+	}
+	here = here && read_kept(s, kept);
+	if (here && young) {
+		s->state = DONE;
+		return;
+	}
+	s->old = here;
+	r = ask(s, here ? packument_str(&s->p, s->p.head->etag) : NULL);
+	if (r < 0) {
+		s->result = r;
+		s->state = DONE;
+	}
+}
+
 static void slot_free(struct slot *s)
 {
 	http_call_release(s->call);
 	http_body_release(&s->body);
 	free(s->name);
 	free(s->url);
-	free(s->path);
 	free(s->blob);
 	free(s->etag);
+	free(s->e);
 	free(s);
 }
 
-/* NULL: nothing is kept. */
-static char *cache_path(const struct metadata *m, const char *url)
-{
-	auto_buf struct buf key = BUF_INIT((size_t)1 << 20);
-	char hex[2 * sizeof((struct digest *)0)->bytes + 1], *path;
-	struct digest d;
-
-	buf_add(&key, url, strlen(url) + 1);
-	source_trust(&key, m->rc, url);
-	/* a project's settings are in it: nobody may find others with the same digest */
-	if (!m->dir || buf_error(&key) < 0 || digest_of(&d, DIGEST_SHA256, key.data, key.len) < 0)
-		return NULL;
-	for (unsigned i = 0; i < d.len; i++)
-		(void)snprintf(hex + 2 * (size_t)i, 3, "%02x", d.bytes[i]);
-	return asprintf(&path, "%s/%s", m->dir, hex) < 0 ? NULL : path;
-}
-
-static struct slot *slot_new(struct metadata *m, const char *name)
-{
-	struct slot *s = calloc(1, sizeof *s);
-	int r;
-
-	if (!s)
-		return NULL;
-	s->m = m;
-	s->name = strdup(name);
-	r = npmrc_registry_for(m->rc, name, &s->registry, &s->e);
-	if (r == 0)
-		r = source_packument(&s->url, s->registry, name, &s->e);
-	if (r == 0)
-		s->path = cache_path(m, s->url);
-	if (!s->name) {
-		slot_free(s);
-		return NULL;
-	}
-	s->result = r;
-	s->state = r < 0 ? DONE : LOOK;
-	return s;
-}
-
-/* With m->mu held. Where it is wanted now the first step is the caller's. NULL: out of memory. */
-static struct slot *wanted(struct metadata *m, const char *name, bool now, struct err *e)
+/* With m->mu held. Where it is wanted now it is looked into. NULL: out of memory. */
+static struct slot *wanted(struct metadata *m, const char *name, bool now)
 {
 	struct hash128 h = hash128(name, strlen(name));
+	const char *registry;
 	struct slot **at, *s;
+	int r;
 
 	at = &m->buckets[(h.b[0] | (unsigned)h.b[1] << 8) % BUCKETS];
 	for (s = *at; s && strcmp(s->name, name) != 0;)
@@ -464,20 +376,30 @@ static struct slot *wanted(struct metadata *m, const char *name, bool now, struc
 		if (now && s->state == ASKED && !s->hurried)
 			http_set_prio(s->call, HTTP_NOW);
 		s->hurried = s->hurried || now;
+		if (now && s->state == SEEN)
+			look(s, true);
 		return s;
 	}
-	if (start(m, e) < 0)
+	s = calloc(1, sizeof *s);
+	if (!s)
 		return NULL;
-	s = slot_new(m, name);
-	if (!s) {
-		(void)err_set(e, -ENOMEM, "out of memory");
+	s->m = m;
+	s->hurried = now;
+	s->name = strdup(name);
+	r = npmrc_registry_for(m->rc, name, &registry, NULL);
+	s->place = r == 0 ? place_of(m, registry) : NULL;
+	if (!s->name || (r == 0 && !s->place) || (r < 0 && !said(s))) {
+		slot_free(s);
 		return NULL;
 	}
 	s->next = *at;
 	*at = s;
-	s->hurried = now;
-	if (s->state == LOOK && !now)
-		add_job(m, s);
+	if (r < 0) {
+		s->result = npmrc_registry_for(m->rc, name, &registry, said(s));
+		s->state = DONE;
+	} else {
+		look(s, now);
+	}
 	return s;
 }
 
@@ -485,30 +407,25 @@ void metadata_hint(struct metadata *m, const char *const *names, size_t count)
 {
 	(void)pthread_mutex_lock(&m->mu);
 	for (size_t i = 0; i < count; i++)
-		(void)wanted(m, names[i], false, NULL);
+		(void)wanted(m, names[i], false);
 	(void)pthread_mutex_unlock(&m->mu);
 }
 
 int metadata_get(struct metadata *m, const char *name, const struct packument **ret, struct err *e)
 {
 	struct slot *s;
-	int r = -ENOMEM;
+	int r;
 
 	(void)pthread_mutex_lock(&m->mu);
-	s = wanted(m, name, true, e);
-	/* What nobody looks at yet is not waited for. */
-	if (s && s->state == LOOK)
-		work_on(m, s);
+	s = wanted(m, name, true);
 	while (s && s->state != DONE)
 		(void)pthread_cond_wait(&m->changed, &m->mu);
-	if (s)
-		r = s->result;
+	r = s ? s->result : -ENOMEM;
 	(void)pthread_mutex_unlock(&m->mu);
-	if (r == 0)
-		*ret = &s->p;
-	else if (s)
-		(void)err_set(e, r, "%s", s->e.msg);
-	return r;
+	if (r < 0)
+		return err_set(e, r, "%s", s && s->e ? s->e->msg : "out of memory");
+	*ret = &s->p;
+	return 0;
 }
 
 int metadata_new(struct metadata **ret, const struct npmrc *rc, const char *dir, struct err *e)
@@ -546,15 +463,17 @@ void metadata_free(struct metadata *m)
 	(void)pthread_mutex_unlock(&m->mu);
 	for (unsigned i = 0; i < m->thread_count; i++)
 		(void)pthread_join(m->threads[i], NULL);
+	/* what waits to be written lies in the slots */
+	for (struct place *p = m->places, *next; p; p = next) {
+		next = p->next;
+		metadata_file_free(p->file);
+		free(p);
+	}
 	for (unsigned i = 0; i < BUCKETS; i++)
 		for (struct slot *s = m->buckets[i], *next; s; s = next) {
 			next = s->next;
 			slot_free(s);
 		}
-	for (struct region *r = m->regions, *next; r; r = next) {
-		next = r->next;
-		(void)munmap(r, r->size);
-	}
 	http_free(m->http);
 	(void)pthread_cond_destroy(&m->changed);
 	(void)pthread_cond_destroy(&m->work);

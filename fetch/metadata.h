@@ -1,14 +1,14 @@
 /* metadata.h - packuments (lock/packument.h) from a registry, kept on disk.
  *
- * What was asked for once lies in `dir`, one file for each URL and what decides whom is believed
- * there (source_trust()), in the compact form, so that the next lock reads no JSON. It is used as
- * long as the registry said (Cache-Control; METADATA_FRESH_MAX_S at most), or METADATA_FRESH_S
+ * What was asked for once lies in `dir`, in one file for each registry and what decides whom is
+ * believed there (source_trust()), in the compact form, so that the next lock reads no JSON, and
+ * nothing but what it looks at (metadata_file.h). It is used as long as the registry said (Cache-Control; METADATA_FRESH_MAX_S at most), or METADATA_FRESH_S
  * where it did not say; then asked for again, with its ETag where it has one. With npm's
  * prefer-offline it is used however old it is, with offline nothing else is.
  *
- * Worker threads read the cache and the registry's JSON. Full packuments are asked for: the
- * abbreviated form lacks what a lock needs. Threads and connections begin with the first
- * question. */
+ * Worker threads read the registry's JSON. Full packuments are asked for: the abbreviated form
+ * lacks what a lock needs. Threads and connections begin with the first question that what is kept
+ * does not answer. */
 #pragma once
 #include "fetch/npmrc.h"
 #include "lock/packument.h"
@@ -18,7 +18,7 @@
 #define METADATA_FRESH_MAX_S (24 * 60 * 60)
 #define METADATA_JSON_MAX    ((uint64_t)256 << 20) /* bytes; the largest known have 100 MB */
 #define METADATA_THREAD_MAX  4
-#define METADATA_HELD_MAX    ((size_t)1 << 30) /* compact, of all; 1,400 packages have 45 MB */
+#define METADATA_HELD_MAX    ((size_t)1 << 30) /* compact, of all; 1,400 packages have 20 MB */
 /* Past it one is read at a time: that may take four times its size. */
 #define METADATA_LARGE ((size_t)32 << 20)
 

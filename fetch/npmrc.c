@@ -436,10 +436,11 @@ const char *npmrc_proxy_for(const struct npmrc *rc, const char *url)
 	auto_url struct url u = { 0 };
 	const char *p = npmrc_get(rc, "https-proxy");
 
-	if (url_parse(&u, url, NULL) < 0)
-		return NULL;
 	p = p ? p : npmrc_get(rc, "proxy");
 	p = p ? p : rc->https_proxy;
+	/* taking the URL apart needs a library that is only loaded when it must be */
+	if ((!p && !rc->http_proxy && !rc->any_proxy) || url_parse(&u, url, NULL) < 0)
+		return NULL;
 	if (!p && !u.tls)
 		p = rc->http_proxy ? rc->http_proxy : rc->any_proxy;
 	return p && !no_proxy(rc, u.host) ? p : NULL;

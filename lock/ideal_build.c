@@ -478,9 +478,10 @@ int ideal_start(struct ideal *d)
 	d->children = table_new();
 	d->loads = table_new();
 	d->packs = table_new();
+	d->engines = table_new();
 	d->pkgs = table_new();
 	d->empty = arena_alloc(&d->arena, sizeof *d->empty);
-	if (!d->names || !d->specs || !d->children || !d->loads || !d->packs || !d->pkgs ||
+	if (!d->names || !d->specs || !d->children || !d->loads || !d->packs || !d->pkgs || !d->engines ||
 	    !d->empty)
 		return ideal_stick(d, -ENOMEM);
 	d->empty->version = d->empty->rest = "";
@@ -495,6 +496,7 @@ void ideal_release(struct ideal *d)
 	table_free(d->children);
 	table_free(d->loads);
 	table_free(d->packs);
+	table_free(d->engines);
 	table_free(d->pkgs);
 	free(d->queue);
 	free(d->links);

@@ -1,3 +1,4 @@
+#include "core/hash.h"
 #include "lock/entry.h"
 #include "lock/ideal_priv.h"
 #include "lock/pinned.h"
@@ -18,7 +19,6 @@ static struct ipack *load_pack(struct ideal *d, struct iname *name)
 	const struct catalog *c = d->o->catalog;
 	struct ipack *k = arena_alloc(&d->arena, sizeof *k);
 	struct err e = { 0 };
-	uint32_t n;
 	int r;
 
 	if (!k)
@@ -29,18 +29,26 @@ static struct ipack *load_pack(struct ideal *d, struct iname *name)
 		return NULL;
 	}
 	r = c->packument(c->self, name->text, &k->p, &e);
-	if (r < 0)
-		return fail_pack(d, k, r, &e);
-	n = k->p->head->version_count;
-	k->v = arena_array(&d->arena, (size_t)n + 1, sizeof *k->v);
+	return r < 0 ? fail_pack(d, k, r, &e) : k;
+}
+
+static bool version_at(const struct ipack *k, uint32_t i, struct semver *ret)
+{
+	return semver_parse(ret, slice_str(packument_str(k->p, k->p->versions[i].version)),
+			    SEMVER_LOOSE) == 0;
+}
+
+bool ideal_read_versions(struct ideal *d, struct ipack *k)
+{
+	uint32_t n = k->p->head->version_count;
+
+	if (k->v)
+		return true;
 	k->good = arena_array(&d->arena, (size_t)n + 1, sizeof *k->good);
-	if (!k->v || !k->good)
-		return NULL;
-	for (uint32_t i = 0; i < n; i++)
-		k->good[i] = semver_parse(&k->v[i],
-					  slice_str(packument_str(k->p, k->p->versions[i].version)),
-					  SEMVER_LOOSE) == 0;
-	return k;
+	k->v = k->good ? arena_array(&d->arena, (size_t)n + 1, sizeof *k->v) : NULL;
+	for (uint32_t i = 0; i < n && k->v; i++)
+		k->good[i] = version_at(k, i, &k->v[i]);
+	return k->v;
 }
 
 struct ipack *ideal_pack(struct ideal *d, struct iname *name)
@@ -62,18 +70,38 @@ struct ipack *ideal_pack(struct ideal *d, struct iname *name)
 
 /* ---- npm-pick-manifest ---- */
 
+static char yes, no;
+
 bool ideal_in_time(const struct ideal *d, const struct packument_version *v)
 {
 	return !d->o->has_before || !(v->flags & PACKUMENT_TIMED) || v->time_ms <= d->o->before_ms;
 }
 
+static uint64_t text_number(const char *text)
+{
+	struct hash128 h = hash128_keyed(text, strlen(text), hash_seed());
+	uint64_t n;
+
+	memcpy(&n, h.b, sizeof n);
+	return n;
+}
+
+/* Thousands of packages ask for the same few. */
 static bool engine_fits(const struct ideal *d, const struct ipack *k, uint32_t i)
 {
 	const struct packument_version *v = &k->p->versions[i];
+	const char *node = packument_str(k->p, v->engine_node);
+	const char *npm = packument_str(k->p, v->engine_npm);
+	void **at;
 
-	return (!v->engine_node && !v->engine_npm) ||
-	       platform_engines_fit(d->o->platform, packument_str(k->p, v->engine_node),
-				    packument_str(k->p, v->engine_npm));
+	if (!v->engine_node && !v->engine_npm)
+		return true;
+	at = table_at(d->engines, text_number(node), text_number(npm));
+	if (!at)
+		return platform_engines_fit(d->o->platform, node, npm);
+	if (!*at)
+		*at = platform_engines_fit(d->o->platform, node, npm) ? &yes : &no;
+	return *at == &yes;
 }
 
 static uint32_t find_version(const struct ipack *k, const char *text)
@@ -97,10 +125,11 @@ static uint32_t pick_default(const struct ideal *d, const struct ipack *k,
 			     const struct semver_range *range, bool any)
 {
 	const char *tag = d->o->default_tag ? d->o->default_tag : "latest";
-	const char *text = packument_tag(k->p, tag);
-	uint32_t i = text ? find_version(k, text) : IDEAL_NO_VERSION;
+	uint32_t i = packument_tagged(k->p, tag);
+	struct semver v;
 
-	if (i == IDEAL_NO_VERSION || !(any || (k->good[i] && semver_range_test(range, &k->v[i]))) ||
+	if (i == k->p->head->version_count ||
+	    !(any || (version_at(k, i, &v) && semver_range_test(range, &v))) ||
 	    !ideal_in_time(d, &k->p->versions[i]) ||
 	    k->p->versions[i].flags & PACKUMENT_DEPRECATED || !engine_fits(d, k, i))
 		return IDEAL_NO_VERSION;
@@ -115,18 +144,16 @@ static uint32_t pick_range(const struct ideal *d, const struct ipack *k,
 
 	if (best != IDEAL_NO_VERSION)
 		return best;
-	for (uint32_t i = 0; i < k->p->head->version_count; i++) {
+	/* the highest come first */
+	for (uint32_t i = 0; i < k->p->head->version_count && best_rank < IDEAL_RANK_BEST; i++) {
+		struct semver v;
 		unsigned r;
 
-		if (!ideal_in_time(d, &k->p->versions[i]) || !k->good[i] ||
-		    !semver_range_test(range, &k->v[i]))
-			continue;
-		if (best != IDEAL_NO_VERSION && best_rank == 7 &&
-		    semver_cmp(&k->v[i], &k->v[best]) <= 0)
+		if (!ideal_in_time(d, &k->p->versions[i]) || !version_at(k, i, &v) ||
+		    !semver_range_test(range, &v))
 			continue;
 		r = ideal_rank(d, k, i);
-		if (best == IDEAL_NO_VERSION || r > best_rank ||
-		    (r == best_rank && semver_cmp(&k->v[i], &k->v[best]) > 0)) {
+		if (best == IDEAL_NO_VERSION || r > best_rank) {
 			best = i;
 			best_rank = r;
 		}
@@ -145,13 +172,14 @@ static uint32_t pick_text(const struct ideal *d, const struct ipack *k, const ch
 
 static uint32_t pick_tag(struct ideal *d, const struct ipack *k, const char *tag)
 {
-	const char *text = packument_tag(k->p, tag);
-	uint32_t i = text ? find_version(k, text) : IDEAL_NO_VERSION;
+	uint32_t i = packument_tagged(k->p, tag);
 	const char *below;
 
-	if (i == IDEAL_NO_VERSION || ideal_in_time(d, &k->p->versions[i]))
+	if (i == k->p->head->version_count)
+		return IDEAL_NO_VERSION;
+	if (ideal_in_time(d, &k->p->versions[i]))
 		return i;
-	below = arena_printf(&d->arena, "<=%s", text);
+	below = arena_printf(&d->arena, "<=%s", packument_str(k->p, k->p->versions[i].version));
 	return below ? pick_text(d, k, below) : IDEAL_NO_VERSION;
 }
 
@@ -246,11 +274,6 @@ static bool read_rest(struct ideal *d, struct ipkg *pkg)
 	       read_accepts(d, pkg, json_get(j, "acceptDependencies"));
 }
 
-static const char *text_or_null(const struct packument *p, uint32_t at)
-{
-	return at ? packument_str(p, at) : NULL;
-}
-
 static struct ipkg *make_pkg(struct ideal *d, struct iname *name, const struct ipack *k, uint32_t i)
 {
 	const struct packument *p = k->p;
@@ -258,15 +281,13 @@ static struct ipkg *make_pkg(struct ideal *d, struct iname *name, const struct i
 	struct ipkg *pkg = arena_alloc(&d->arena, sizeof *pkg);
 	struct idep *deps = arena_array(&d->arena, (size_t)v->dep_count + 1, sizeof *deps);
 
-	if (!pkg || !deps)
+	if (!pkg || !deps || packument_resolved(p, v, &d->arena, &pkg->resolved) < 0 ||
+	    packument_integrity(p, v, &d->arena, &pkg->integrity) < 0)
 		return NULL;
 	pkg->name = v->name ? ideal_name(d, packument_str(p, v->name)) : name;
 	pkg->version = packument_str(p, v->version);
-	pkg->v = k->v[i];
-	pkg->v_good = k->good[i];
+	pkg->v_good = version_at(k, i, &pkg->v);
 	pkg->shrinkwrap = v->flags & PACKUMENT_SHRINKWRAP;
-	pkg->resolved = text_or_null(p, v->resolved);
-	pkg->integrity = text_or_null(p, v->integrity);
 	pkg->rest = packument_str(p, v->rest);
 	for (uint32_t n = 0; n < v->dep_count; n++) {
 		const struct packument_dep *dep = &p->deps[v->first_dep + n];

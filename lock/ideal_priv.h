@@ -137,7 +137,7 @@ struct ideal {
 	struct inode *tree;
 	const struct overrides *overrides;
 
-	struct table *names, *specs, *children, *loads, *packs, *pkgs;
+	struct table *names, *specs, *children, *loads, *packs, *pkgs, *engines;
 	uint32_t folds, packuments;
 	uint64_t links_made;
 	bool bundles; /* some package bundles others */
@@ -305,15 +305,16 @@ int ideal_failed(struct ideal *d, struct iload *l, int failure, const char *why)
 struct pin;
 const struct iload *ideal_load_pinned(struct ideal *d, struct iname *name, struct ispec *spec,
 				      const struct pin *pin, const char *where);
-/* What the registry has of a name, with its versions read; `failure`: nothing. NULL: no memory. */
+/* What the registry has of a name; `failure`: nothing. NULL: no memory. */
 struct ipack {
 	const struct packument *p;
-	struct semver *v;
+	struct semver *v; /* all versions, once somebody wanted them read; and which are some */
 	bool *good;
 	int failure;
 	const char *why;
 };
 struct ipack *ideal_pack(struct ideal *d, struct iname *name);
+bool ideal_read_versions(struct ideal *d, struct ipack *k); /* false: no memory */
 bool ideal_in_time(const struct ideal *d, const struct packument_version *v);
 /* How good a version is to npm-pick-manifest, 0 to 7; of equal ones the newer comes first. */
 #define IDEAL_RANK_BEST 7u

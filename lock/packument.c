@@ -1,6 +1,7 @@
 #include "lock/packument.h"
 
 #include "core/hash.h"
+#include "core/sri.h"
 #include "lock/graph.h"
 
 #include <endian.h>
@@ -22,7 +23,8 @@ static int open_sections(struct packument *p, struct slice bytes, struct err *e)
 	const uint8_t *at = bytes.ptr + sizeof *h;
 	uint64_t need = sizeof *h + h->version_count * (uint64_t)sizeof *p->versions +
 			h->dep_count * (uint64_t)sizeof *p->deps +
-			h->tag_count * (uint64_t)sizeof *p->tags + h->string_bytes;
+			h->tag_count * (uint64_t)sizeof *p->tags + h->digest_bytes +
+			h->string_bytes;
 
 	if (need != bytes.len || h->string_bytes == 0 || bytes.ptr[bytes.len - 1] != '\0')
 		return unsound(e, "its parts do not fill it");
@@ -32,16 +34,30 @@ static int open_sections(struct packument *p, struct slice bytes, struct err *e)
 	at += h->dep_count * sizeof *p->deps;
 	p->tags = (const void *)at;
 	at += h->tag_count * sizeof *p->tags;
-	p->strings = (const char *)at;
+	p->digests = at;
+	p->strings = (const char *)at + h->digest_bytes;
 	return 0;
+}
+
+/* Bytes of the digest; 0: its text is a string. */
+static uint32_t digest_len(const struct packument_version *v)
+{
+	return v->flags & PACKUMENT_SHA512 ? 64 : v->flags & PACKUMENT_SHA1 ? 20 : 0;
+}
+
+static bool integrity_sound(const struct packument_head *h, const struct packument_version *v)
+{
+	uint32_t len = digest_len(v), n = len ? h->digest_bytes : h->string_bytes;
+
+	return v->integrity < n && len <= n - v->integrity;
 }
 
 static bool version_sound(const struct packument_head *h, const struct packument_version *v)
 {
 	uint32_t n = h->string_bytes;
 
-	return v->version < n && v->name < n && v->resolved < n && v->integrity < n &&
-	       v->rest < n && v->engine_node < n && v->engine_npm < n &&
+	return v->version < n && v->name < n && v->resolved < n && v->rest < n &&
+	       integrity_sound(h, v) && v->engine_node < n && v->engine_npm < n &&
 	       v->dep_count <= GRAPH_DEPS_MAX && v->first_dep <= h->dep_count &&
 	       v->dep_count <= h->dep_count - v->first_dep;
 }
@@ -51,7 +67,7 @@ static int check_offsets(const struct packument *p, struct err *e)
 	const struct packument_head *h = p->head;
 	uint32_t n = h->string_bytes;
 
-	if (h->name >= n || h->etag >= n)
+	if (h->name >= n || h->etag >= n || h->tarball >= n)
 		return unsound(e, "a name lies outside");
 	for (uint32_t i = 0; i < h->version_count; i++) {
 		if (!version_sound(h, &p->versions[i]))
@@ -90,13 +106,68 @@ int packument_open(struct packument *ret, struct slice bytes, struct err *e)
 	return r;
 }
 
-const char *packument_tag(const struct packument *p, const char *tag)
+static uint32_t tag_version(const struct packument *p, const char *tag)
 {
-	const char *found = NULL;
+	uint32_t found = 0;
 
 	for (uint32_t i = 0; i < p->head->tag_count; i++) {
 		if (strcmp(packument_str(p, p->tags[i].name), tag) == 0)
-			found = packument_str(p, p->tags[i].version);
+			found = p->tags[i].version;
 	}
 	return found;
+}
+
+const char *packument_tag(const struct packument *p, const char *tag)
+{
+	uint32_t at = tag_version(p, tag);
+
+	return at ? packument_str(p, at) : NULL;
+}
+
+uint32_t packument_tagged(const struct packument *p, const char *tag)
+{
+	uint32_t at = tag_version(p, tag), i = 0;
+
+	/* each text is there once */
+	while (i < p->head->version_count && p->versions[i].version != at)
+		i++;
+	return at ? i : p->head->version_count;
+}
+
+int packument_resolved(const struct packument *p, const struct packument_version *v,
+		       struct arena *a, const char **ret)
+{
+	const char *made = NULL;
+
+	if (v->flags & PACKUMENT_USUAL) {
+		made = arena_printf(a, "%s%s.tgz", packument_str(p, p->head->tarball),
+				    packument_str(p, v->version));
+		if (!made)
+			return -ENOMEM;
+	} else if (v->resolved) {
+		made = packument_str(p, v->resolved);
+	}
+	*ret = made;
+	return 0;
+}
+
+int packument_integrity(const struct packument *p, const struct packument_version *v,
+			struct arena *a, const char **ret)
+{
+	struct digest d = { .alg = v->flags & PACKUMENT_SHA512 ? DIGEST_SHA512 : DIGEST_SHA1,
+			    .len = (uint8_t)digest_len(v) };
+	char text[DIGEST_TEXT_MAX];
+	const char *made = NULL;
+
+	if (d.len) {
+		memcpy(d.bytes, p->digests + v->integrity, d.len);
+		digest_format(&d, text);
+		made = arena_strdup(a, text);
+		if (!made)
+			return -ENOMEM;
+	} else if (v->integrity) {
+		made = packument_str(p, v->integrity);
+	}
+	*ret = made;
+	return 0;
 }

@@ -1,8 +1,10 @@
 #include "core/hash.h"
+#include "core/sri.h"
 #include "lock/graph.h"
 #include "lock/json_scan.h"
 #include "lock/packument.h"
 #include "lock/published.h"
+#include "lock/semver.h"
 
 /* ---- a table from hashes to numbers ---- */
 
@@ -103,7 +105,7 @@ static void seen_clear(struct seen *t)
 #define REST_MAX ((size_t)1 << 20)
 
 struct build {
-	struct buf versions, deps, tags, strings;
+	struct buf versions, deps, tags, digests, strings;
 	struct seen string_at, list_at, rest_at, version_at;
 	struct seen optional, meta; /* the members of one version's, by their keys as they stand */
 	struct arena arena;         /* of one rest */
@@ -116,6 +118,7 @@ struct build {
 	} * rests;
 	uint32_t rest_count, rest_cap;
 	uint32_t version_count, dep_count, tag_count;
+	uint32_t tarball, tarball_len;
 	int error;
 };
 
@@ -193,7 +196,7 @@ static void add_deps(struct build *b, struct slice object, enum dep_section sect
 		return;
 	while (b->one.len <= GRAPH_DEPS_MAX * sizeof(struct packument_dep) &&
 	       json_scan_next(&s, &m)) {
-		struct packument_dep d = { .section = section };
+		struct packument_dep d = { .section = (unsigned)section & 7 };
 		struct hash128 key = hash_of(m.key.ptr, m.key.len);
 		const uint32_t *optional;
 
@@ -203,7 +206,7 @@ static void add_deps(struct build *b, struct slice object, enum dep_section sect
 		optional = section == SECTION_PEER ? seen_find(&b->meta, key) : NULL;
 		d.peer_optional = optional && *optional;
 		d.name = put_key(b, m.key);
-		d.spec = put_json_text(b, m.value);
+		d.spec = put_json_text(b, m.value) & 0xfffffff;
 		if (d.name)
 			buf_add(&b->one, &d, sizeof d);
 	}
@@ -215,7 +218,7 @@ static void put_deps(struct build *b, struct packument_version *v)
 	uint32_t *value;
 	bool fresh;
 
-	v->dep_count = (uint32_t)(b->one.len / sizeof(struct packument_dep));
+	v->dep_count = (uint16_t)(b->one.len / sizeof(struct packument_dep));
 	if (v->dep_count == 0)
 		return;
 	value = seen_get(&b->list_at, hash_of(b->one.data, b->one.len), &fresh);
@@ -434,37 +437,88 @@ static int hex_digit(char c)
 	return at ? (int)(at - "0123456789abcdef") : -1;
 }
 
-/* A bare sha1, as SRI. */
-static uint32_t put_sha1(struct build *b, const char *hex, ptrdiff_t n)
+/* A bare sha1. */
+static bool read_sha1(const char *hex, ptrdiff_t n, struct digest *ret)
 {
 	struct digest d = { .alg = DIGEST_SHA1, .len = 20 };
-	char text[DIGEST_TEXT_MAX];
 
 	if (n != 40)
-		return 0;
+		return false;
 	for (size_t i = 0; i < 20; i++) {
 		int hi = hex_digit(hex[2 * i]), lo = hex_digit(hex[2 * i + 1]);
 
 		if (hi < 0 || lo < 0)
-			return 0;
+			return false;
 		d.bytes[i] = (uint8_t)(hi * 16 + lo);
 	}
-	digest_format(&d, text);
-	return put_text(b, text, strlen(text));
+	*ret = d;
+	return true;
+}
+
+/* One digest whose text is what digest_format() makes of it. */
+static bool read_sri(const char *text, size_t n, struct digest *ret)
+{
+	char again[DIGEST_TEXT_MAX];
+	struct sri sri;
+
+	if (n >= DIGEST_TEXT_MAX ||
+	    sri_parse(&sri, (struct slice){ (const uint8_t *)text, n }, NULL) < 0)
+		return false;
+	digest_format(&sri.digests[0], again);
+	*ret = sri.digests[0];
+	return strlen(again) == n && memcmp(again, text, n) == 0 &&
+	       (ret->alg == DIGEST_SHA512 || ret->alg == DIGEST_SHA1);
+}
+
+static void put_digest(struct build *b, const struct digest *d, struct packument_version *v)
+{
+	v->flags |= d->alg == DIGEST_SHA512 ? PACKUMENT_SHA512 : PACKUMENT_SHA1;
+	v->integrity = (uint32_t)b->digests.len;
+	buf_add(&b->digests, d->bytes, d->len);
+}
+
+/* The URL in b->text, of n bytes. The first that ends as usual says how they begin. */
+static void put_tarball(struct build *b, size_t n, struct packument_version *v)
+{
+	const char *version = (const char *)b->strings.data + v->version;
+	size_t len = strlen(version), before = n - len - 4;
+
+	if (n > len + 4 && memcmp(b->text + before, version, len) == 0 &&
+	    memcmp(b->text + n - 4, ".tgz", 4) == 0) {
+		if (!b->tarball) {
+			b->tarball = put_text(b, b->text, before);
+			b->tarball_len = (uint32_t)before;
+		}
+		if (b->tarball && b->tarball_len == before && !buf_error(&b->strings) &&
+		    memcmp(b->text, b->strings.data + b->tarball, before) == 0) {
+			v->flags |= PACKUMENT_USUAL;
+			return;
+		}
+	}
+	v->resolved = put_text(b, b->text, n);
 }
 
 static void put_dist(struct build *b, struct slice dist, struct packument_version *v)
 {
+	struct digest d;
 	ptrdiff_t n;
 
 	if (!dist.len || dist.ptr[0] != '{')
 		return;
-	v->resolved = put_json_text(b, json_scan_get(dist, "tarball"));
-	v->integrity = put_json_text(b, json_scan_get(dist, "integrity"));
-	if (v->integrity)
+	n = json_scan_str(json_scan_get(dist, "tarball"), b->text);
+	if (n > 0 && !b->error && !buf_error(&b->strings))
+		put_tarball(b, (size_t)n, v);
+	n = json_scan_str(json_scan_get(dist, "integrity"), b->text);
+	if (n > 0) {
+		if (read_sri(b->text, (size_t)n, &d))
+			put_digest(b, &d, v);
+		else
+			v->integrity = put_text(b, b->text, (size_t)n);
 		return;
+	}
 	n = json_scan_str(json_scan_get(dist, "shasum"), b->text);
-	v->integrity = put_sha1(b, b->text, n);
+	if (read_sha1(b->text, n, &d))
+		put_digest(b, &d, v);
 }
 
 static int put_version(struct build *b, struct slice key, struct slice object)
@@ -631,6 +685,48 @@ static void put_tags(struct build *b, struct slice object)
 	}
 }
 
+/* ---- their order ---- */
+
+struct place {
+	struct semver v;
+	uint32_t at;
+	bool good;
+};
+
+static int by_precedence(const void *a, const void *b)
+{
+	const struct place *x = a, *y = b;
+	int c = x->good != y->good ? y->good - x->good : x->good ? semver_cmp(&y->v, &x->v) : 0;
+
+	return c ? c : (x->at > y->at) - (x->at < y->at);
+}
+
+static int sort_versions(struct build *b)
+{
+	struct packument_version *all = (void *)b->versions.data;
+	auto_free struct place *places = calloc((size_t)b->version_count + 1, sizeof *places);
+	auto_free struct packument_version *sorted =
+		malloc(((size_t)b->version_count + 1) * sizeof *sorted);
+
+	int r = b->error ? b->error : buf_error(&b->versions);
+
+	r = r ? r : buf_error(&b->strings);
+	if (r || !places || !sorted)
+		return r ? r : -ENOMEM;
+	for (uint32_t i = 0; i < b->version_count; i++) {
+		struct slice text = slice_str((const char *)b->strings.data + all[i].version);
+
+		places[i].at = i;
+		places[i].good = semver_parse(&places[i].v, text, SEMVER_LOOSE) == 0;
+	}
+	qsort(places, b->version_count, sizeof *places, by_precedence);
+	for (uint32_t i = 0; i < b->version_count; i++)
+		sorted[i] = all[places[i].at];
+	if (b->version_count)
+		memcpy(all, sorted, b->version_count * sizeof *sorted);
+	return 0;
+}
+
 /* ---- the whole ---- */
 
 static int put_versions(struct build *b, struct slice object)
@@ -651,9 +747,9 @@ static int assemble(struct build *b, const struct packument_origin *from, struct
 				    .version_count = b->version_count,
 				    .dep_count = b->dep_count,
 				    .tag_count = b->tag_count,
-				    .fetched_s = from->fetched_s,
-				    .fresh_until_s = from->fresh_until_s };
-	const struct buf *parts[] = { &b->versions, &b->deps, &b->tags, &b->strings };
+				    .digest_bytes = (uint32_t)b->digests.len,
+				    .tarball = b->tarball };
+	const struct buf *parts[] = { &b->versions, &b->deps, &b->tags, &b->digests, &b->strings };
 	const size_t checked = offsetof(struct packument_head, version_count);
 	struct hash128 check;
 	size_t size = sizeof h;
@@ -703,7 +799,8 @@ static int build(struct build *b, struct slice json, const struct packument_orig
 		return r;
 	put_times(b, time);
 	put_tags(b, tags);
-	return assemble(b, from, ret);
+	r = sort_versions(b);
+	return r < 0 ? r : assemble(b, from, ret);
 }
 
 int packument_build(struct buf *ret, struct slice json, const struct packument_origin *from,
@@ -712,6 +809,7 @@ int packument_build(struct buf *ret, struct slice json, const struct packument_o
 	struct build b = { .versions = BUF_INIT(PACKUMENT_BLOB_MAX),
 			   .deps = BUF_INIT(PACKUMENT_BLOB_MAX),
 			   .tags = BUF_INIT(PACKUMENT_BLOB_MAX),
+			   .digests = BUF_INIT(PACKUMENT_BLOB_MAX),
 			   .strings = BUF_INIT(PACKUMENT_BLOB_MAX),
 			   .arena = ARENA_INIT((size_t)64 << 20),
 			   .one = BUF_INIT((size_t)16 << 20),
@@ -727,6 +825,7 @@ int packument_build(struct buf *ret, struct slice json, const struct packument_o
 	buf_release(&b.versions);
 	buf_release(&b.deps);
 	buf_release(&b.tags);
+	buf_release(&b.digests);
 	buf_release(&b.strings);
 	buf_release(&b.one);
 	buf_release(&b.raw);

@@ -287,6 +287,7 @@ static int activate(struct sat *m, uint32_t demand, const char *where, bool top)
 	struct sat_demand *dm = &m->demands[demand];
 	const struct ispec *s = dm->spec;
 	struct iname *name;
+	struct ipack *pack;
 	uint32_t workspace;
 
 	dm->active = true;
@@ -300,15 +301,15 @@ static int activate(struct sat *m, uint32_t demand, const char *where, bool top)
 	if (!s->good || s->type > SPEC_TAG)
 		return load_foreign(m, demand, where);
 	name = registry_name(d, m->classes[dm->class].name, s);
-	dm->pack = name ? ideal_pack(d, name) : NULL;
-	if (!dm->pack)
+	pack = name ? ideal_pack(d, name) : NULL;
+	if (!pack || (!pack->failure && !ideal_read_versions(d, pack)))
 		return no_memory(m);
-	if (dm->pack->failure) {
-		m->unknown += dm->pack->failure != -ENOENT;
-		dm->why = dm->pack->why;
-		dm->pack = NULL;
+	if (pack->failure) {
+		m->unknown += pack->failure != -ENOENT;
+		dm->why = pack->why;
 		return 0;
 	}
+	dm->pack = pack;
 	if (fill_bits(m, dm) < 0 || !serve(m, dm->class, dm->pack))
 		return no_memory(m);
 	return 0;

@@ -66,6 +66,7 @@ static int copy(struct filtered *x)
 				   .versions = x->versions,
 				   .deps = p->deps,
 				   .tags = x->tags,
+				   .digests = p->digests,
 				   .strings = p->strings };
 	return 0;
 }

@@ -4,6 +4,7 @@
 #include "tests/lib/httpd.h"
 #include "tests/lib/test.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 
@@ -109,6 +110,59 @@ Test(metadata, what_is_stale_is_asked_for_again_with_its_etag)
 	again("offline=true");
 	cr_expect_eq(get("never"), 0);
 	cr_expect_eq(get("a"), -ENETUNREACH);
+	end();
+}
+
+/* Changes the byte there of all files that are kept. */
+static void damage(off_t at)
+{
+	DIR *d = opendir(dir);
+
+	cr_assert(d);
+	for (struct dirent *e; (e = readdir(d));) {
+		int fd = openat(dirfd(d), e->d_name, O_RDWR | O_CLOEXEC);
+		char c;
+
+		if (fd < 0)
+			continue;
+		cr_assert_eq(pread(fd, &c, 1, at), 1);
+		c ^= 1;
+		cr_assert_eq(pwrite(fd, &c, 1, at), 1);
+		(void)close(fd);
+	}
+	(void)closedir(d);
+}
+
+Test(metadata, what_is_damaged_is_asked_for_again)
+{
+	begin();
+	cr_expect_eq(get("a"), 0);
+	again("offline=true");
+	cr_expect_eq(get("a"), 0);
+	again(NULL);
+	damage(100);
+	cr_expect_eq(get("a"), 0);
+	cr_expect_eq(httpd_count(registry, "/a"), 2);
+	again("offline=true");
+	cr_expect_eq(get("a"), 0);
+	again(NULL);
+	damage(0);
+	again("offline=true");
+	cr_expect_eq(get("a"), -ENETUNREACH);
+	end();
+}
+
+/* What decides who is believed is part of what is kept. */
+Test(metadata, other_settings_of_trust_have_other_answers)
+{
+	begin();
+	cr_expect_eq(get("a"), 0);
+	again("strict-ssl=false");
+	cr_expect_eq(get("a"), 0);
+	cr_expect_eq(httpd_count(registry, "/a"), 2);
+	again(NULL);
+	cr_expect_eq(get("a"), 0);
+	cr_expect_eq(httpd_count(registry, "/a"), 2);
 	end();
 }
 
