@@ -51,33 +51,6 @@ void minder_come(struct server *s, struct parcel *src, bool missing)
 	(void)pthread_mutex_unlock(&s->mu);
 }
 
-/* ---- telling the kernel ---- */
-
-static struct conn *conn_of(struct server *s, uint64_t root)
-{
-	for (unsigned i = 0; i < s->mount_count; i++)
-		if (s->mounts[i].conn.session && s->mounts[i].conn.root_ino == root)
-			return &s->mounts[i].conn;
-	return NULL;
-}
-
-/* -ENOENT is success: the kernel did not know it. */
-void minder_tell(void *arg, uint64_t root, uint64_t dir, const char *name, size_t name_len)
-{
-	struct conn *c = conn_of(arg, root);
-	uint64_t ino;
-	int r;
-
-	if (!c)
-		return;
-	ino = ops_to_kernel(c, dir);
-	r = name ? fuse_lowlevel_notify_inval_entry(c->session, ino, name, name_len)
-		 : fuse_lowlevel_notify_inval_inode(c->session, ino, 0, 0);
-	if (r < 0 && r != -ENOENT && r != -ENOTCONN && r != -ENODEV)
-		log_debug("the kernel did not take back %.*s: %s", (int)name_len, name ? name : "",
-			  strerror(-r));
-}
-
 static void correct(struct server *s, struct parcel *src)
 {
 	struct view *v = view_get(s->shown);
@@ -212,36 +185,6 @@ static bool hold_is_over(struct server *s)
 
 /* ---- another view ---- */
 
-/* What goes away for good has its watchers told; all else the kernel asks for again. */
-struct teller {
-	struct server *s;
-	struct view *old, *fresh;
-};
-
-static bool is_gone(const struct teller *t, uint64_t dir, struct slice name, uint64_t *ret_ino)
-{
-	struct view_attr was, now;
-	struct parcel *wait;
-
-	if (view_lookup(t->old, dir, name, &was, &wait, NULL) != 0 ||
-	    view_lookup(t->fresh, dir, name, &now, &wait, NULL) != -ENOENT)
-		return false;
-	*ret_ino = was.ino;
-	return true;
-}
-
-static void tell_change(void *arg, uint64_t root, uint64_t dir, const char *name, size_t name_len)
-{
-	struct teller *t = arg;
-	struct conn *c = conn_of(t->s, root);
-	uint64_t gone;
-
-	if (c && name && is_gone(t, dir, (struct slice){ (const uint8_t *)name, name_len }, &gone))
-		(void)fuse_lowlevel_notify_delete(c->session, ops_to_kernel(c, dir),
-						  ops_to_kernel(c, gone), name, name_len);
-	minder_tell(t->s, root, dir, name, name_len);
-}
-
 /* Shows what is there now in place of what was, by the lock of `b`. */
 static int show_anew(struct server *s, struct view *old, struct basis *b, struct err *e)
 {
@@ -256,10 +199,9 @@ static int show_anew(struct server *s, struct view *old, struct basis *b, struct
 	if (r < 0)
 		return r;
 	view_unref(view_swap(s->shown, view_ref(fresh)));
-	(void)atomic_fetch_add(&s->generation, 1);
-	view_changes(old, fresh, tell_change,
-		     &(struct teller){ .s = s, .old = old, .fresh = fresh });
+	minder_tell_changes(s, old, fresh);
 	mounts_follow(s, fresh);
+	(void)atomic_fetch_add(&s->generation, 1); /* who waits for it shall see nothing else */
 	view_unref(fresh);
 	return 0;
 }
@@ -505,6 +447,7 @@ void minder_stop(struct server *s)
 	(void)pthread_mutex_lock(&s->mu);
 	s->stop = true;
 	(void)pthread_cond_broadcast(&s->news);
+	(void)pthread_cond_broadcast(&s->late_news);
 	(void)pthread_mutex_unlock(&s->mu);
 	helper_join(&s->minder);
 	if (s->root)

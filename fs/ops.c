@@ -8,14 +8,31 @@
 
 /* ---- helpers ---- */
 
-uint64_t ops_to_kernel(const struct conn *c, uint64_t ino)
+/* Above all of ours: how often it has died, which begins anew after 1,024 times. */
+#define LIVES_SHIFT 53
+#define LIVES_MASK  1023u
+
+uint64_t ops_shown_ino(const struct conn *c, uint64_t ino)
 {
 	return ino == c->root_ino ? FUSE_ROOT_ID : ino;
 }
 
+uint64_t ops_to_kernel(const struct conn *c, uint64_t ino)
+{
+	const struct place *place = NULL;
+
+	if (ino == c->root_ino)
+		return FUSE_ROOT_ID;
+	if (view_ino_entry(ino) == 0 && ino < UPPER_INO_FIRST)
+		place = places_get(server_ops(c->server)->places, view_ino_slot(ino));
+	if (place)
+		ino |= (uint64_t)(atomic_load(&place->deaths) & LIVES_MASK) << LIVES_SHIFT;
+	return ino;
+}
+
 uint64_t ops_from_kernel(const struct conn *c, uint64_t ino)
 {
-	return ino == FUSE_ROOT_ID ? c->root_ino : ino;
+	return ino == FUSE_ROOT_ID ? c->root_ino : ino & (((uint64_t)1 << LIVES_SHIFT) - 1);
 }
 
 struct stat ops_stat(const struct conn *c, const struct view_attr *a)
@@ -23,7 +40,7 @@ struct stat ops_stat(const struct conn *c, const struct view_attr *a)
 	const struct ops_server *s = server_ops(c->server);
 	struct stat st = view_stat(a, s->uid, s->gid);
 
-	st.st_ino = ops_to_kernel(c, a->ino);
+	st.st_ino = ops_shown_ino(c, a->ino);
 	return st;
 }
 
@@ -37,7 +54,7 @@ void ops_reply_entry(const struct ask *a, const struct upper_entry *entry)
 	};
 	struct upper *u = server_ops(a->conn->server)->upper;
 
-	p.attr.st_ino = p.ino;
+	p.attr.st_ino = ops_shown_ino(a->conn, entry->ino);
 	if (fuse_reply_entry(a->req, &p) != 0 && u)
 		upper_forget(u, entry->ino, 1);
 }

@@ -11,7 +11,7 @@ int ask_setattr(struct ask *a, struct upper_call *c)
 
 	if (r != 0)
 		return r;
-	st.st_ino = ops_to_kernel(a->conn, a->ino);
+	st.st_ino = ops_shown_ino(a->conn, a->ino);
 	(void)fuse_reply_attr(a->req, &st, OPS_TIMEOUT);
 	return 0;
 }

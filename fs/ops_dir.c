@@ -32,9 +32,10 @@ int ask_lookup(struct ask *a, struct upper_call *c)
 		ops_reply_entry(a, &entry);
 	if (r == 0 && listed_asked(s->listed, a->ino, S_ISDIR(entry.st.st_mode)))
 		push_listed(s->push, a->ino);
-	if (r == -ENOENT)
-		reply_nothing(a);
-	return r == -ENOENT ? 0 : r;
+	if (r != -ENOENT || view_is_past(c->v, a->ino))
+		return r;
+	reply_nothing(a);
+	return 0;
 }
 
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -60,7 +61,7 @@ int ask_getattr(struct ask *a, struct upper_call *c)
 	}
 	if (r != 0)
 		return r;
-	st.st_ino = ops_to_kernel(a->conn, a->ino);
+	st.st_ino = ops_shown_ino(a->conn, a->ino);
 	(void)fuse_reply_attr(a->req, &st, OPS_TIMEOUT);
 	return 0;
 }
@@ -94,14 +95,15 @@ static bool fill(void *arg, const char *name, const struct upper_entry *found, u
 	size_t room = a->size - f->used, need;
 	struct stat st = found->st;
 
-	st.st_ino = ops_to_kernel(a->conn, found->ino);
+	st.st_ino = ops_shown_ino(a->conn, found->ino);
 	if (a->kind == ASK_READDIR) {
 		need = fuse_add_direntry(a->req, f->buf + f->used, room, name, &st, (off_t)cookie);
 	} else {
 		struct fuse_entry_param entry = {
 			/* "." and ".." are no look-ups: the kernel counts none; what is bare it
 			 * shall look up when it is asked for */
-			.ino = is_dots(name) || found->bare ? 0 : st.st_ino,
+			.ino = is_dots(name) || found->bare ? 0
+							    : ops_to_kernel(a->conn, found->ino),
 			.attr = st,
 			.attr_timeout = OPS_TIMEOUT,
 			.entry_timeout = OPS_TIMEOUT,

@@ -61,6 +61,7 @@ struct ops_server {
 	struct push *push;     /* NULL on a mount that is written to */
 	struct listed *listed; /* what those who list want to know */
 	struct view_cell *shown;
+	struct places *places;
 	struct park *park;
 	struct upper *upper; /* NULL: the mount is read-only */
 	struct crew *crew;
@@ -108,9 +109,13 @@ void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len
 		  struct fuse_file_info *fi);
 void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
 
-/* The kernel's number for an id of a view, and back: the root of a mount is 1. */
+/* The kernel's number for an id of a view, and back: the root of a mount is 1, and what was deleted
+ * there (struct place, deaths) has another when it is back. */
 uint64_t ops_to_kernel(const struct conn *c, uint64_t ino);
 uint64_t ops_from_kernel(const struct conn *c, uint64_t ino);
+
+/* What stat(2) shows for it: always the same. */
+uint64_t ops_shown_ino(const struct conn *c, uint64_t ino);
 
 /* "For ever": what the kernel knows is taken back by invalidation, never by time. */
 #define OPS_TIMEOUT 1e9

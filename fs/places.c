@@ -85,6 +85,22 @@ const struct place *places_get(const struct places *p, uint32_t slot)
 		     : NULL;
 }
 
+const struct place *place_bundler(const struct place *bundled)
+{
+	const struct place *p = bundled->up;
+
+	while (p && p->kind != TREE_PACKAGE)
+		p = p->up;
+	return p;
+}
+
+bool place_may_wait(const struct place *dir)
+{
+	if (dir && dir->kind == TREE_BUNDLED)
+		dir = place_bundler(dir);
+	return dir && dir->kind == TREE_PACKAGE && !atomic_load(&dir->parcel->pkg);
+}
+
 static int entry_cmp(const void *a, const void *b)
 {
 	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;

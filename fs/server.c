@@ -217,6 +217,7 @@ static int build(struct server *s, struct lock *lock, struct err *e)
 		.push = s->push,
 		.listed = &s->listed,
 		.shown = s->shown,
+		.places = s->places,
 		.park = s->park,
 		.upper = s->upper,
 		.crew = s->crew,
@@ -239,6 +240,7 @@ int server_new(struct server **ret, const struct server_config *c, struct err *e
 	(void)pthread_mutex_init(&s->mu, NULL);
 	(void)pthread_mutex_init(&s->mounting, NULL);
 	helper_cond(&s->news);
+	helper_cond(&s->late_news);
 	s->ended_fd = -1;
 	s->threads = cores > 4 ? (unsigned)cores : 4;
 	r = copy_config(s, c, e);
@@ -272,6 +274,7 @@ void server_free(struct server *s)
 		crew_stop(s->crew);
 	if (s->park)
 		park_stop(s->park);
+	minder_late_stop(s);
 	for (unsigned i = 0; i < s->mount_count; i++) {
 		conn_release(&s->mounts[i].conn);
 		free(s->paths[i]);
@@ -294,6 +297,7 @@ void server_free(struct server *s)
 	free((char *)s->c.root_id);
 	free((char *)s->c.upper_dir);
 	(void)pthread_cond_destroy(&s->news);
+	(void)pthread_cond_destroy(&s->late_news);
 	(void)pthread_mutex_destroy(&s->mu);
 	(void)pthread_mutex_destroy(&s->mounting);
 	free(s);

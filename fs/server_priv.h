@@ -1,4 +1,4 @@
-/* server_priv.h - a server from the inside; server*.c and minder.c only. */
+/* server_priv.h - a server from the inside; server*.c and minder*.c only. */
 #pragma once
 #include "core/thread.h"
 #include "fetch/fetch.h"
@@ -69,6 +69,10 @@ struct server {
 	int answer;               /* to the last one answered; minder only writes it */
 	struct err answer_err;
 	uint64_t dones; /* counts fetches that ended */
+	/* The minder's helper: tells what may have to wait for a download. */
+	struct helper late_teller;
+	pthread_cond_t late_news;
+	struct late *late; /* oldest first */
 };
 
 /* Which nodes are there: not those that the registry lacks, nor those whose install scripts failed.
@@ -92,9 +96,16 @@ void mounts_follow(struct server *s, const struct view *v);
 int minder_start(struct server *s, struct err *e) must_check;
 void minder_stop(struct server *s);
 
-/* A view_change_fn: takes it out of the kernel's caches. `arg` is the server. From a thread that
- * answers no requests and holds nothing. */
+/* After the park has ended all waits, for which the helper of minder_tell() may be waiting. */
+void minder_late_stop(struct server *s);
+
+/* A view_change_fn: takes it out of the kernel's caches; where that may have to wait for a
+ * download, by the minder's helper. `arg` is the server. From a thread that answers no requests and
+ * holds nothing. */
 void minder_tell(void *arg, uint64_t root, uint64_t dir, const char *name, size_t name_len);
+
+/* All that differs between two views; who watches what is gone hears of it. The minder's. */
+void minder_tell_changes(struct server *s, struct view *old, struct view *fresh);
 
 /* News, from any thread. */
 void minder_come(struct server *s, struct parcel *src, bool missing);

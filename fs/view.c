@@ -235,6 +235,11 @@ static struct place *make_place(struct maker *m, uint32_t i)
 	place->time_ns = m->slot[i].time_ns;
 	place->parcel = m->of[i];
 	place->text = n->text ? arena_strdup(&m->p->arena, n->text) : NULL;
+	place->name = arena_strdup(&m->p->arena, n->name);
+	place->up = n->parent == TREE_NONE ? NULL : m->v->nodes[n->parent].place;
+	for (uint32_t r = 0; n->parent == TREE_NONE && r < m->v->tree->root_count; r++)
+		if (m->v->tree->roots[r].node == i)
+			place->name = arena_strdup(&m->p->arena, m->v->tree->roots[r].path);
 	if (n->kind == TREE_PACKAGE) {
 		char path[GRAPH_PATH_MAX + 512];
 
@@ -253,9 +258,13 @@ static bool is_of(const struct place *place, const struct maker *m, uint32_t i)
 {
 	const struct tree_node *n = &m->v->tree->nodes[i];
 
+	bool has_files = n->kind == TREE_DIR || n->kind == TREE_BUNDLED;
+
 	return m->v->by_slot[place->slot] == TREE_NONE && place->kind == n->kind &&
 	       place->parcel == m->of[i] && !place->text == !n->text &&
-	       (!n->text || strcmp(place->text, n->text) == 0);
+	       (!n->text || strcmp(place->text, n->text) == 0) &&
+	       (n->parent == TREE_NONE || strcmp(place->name, n->name) == 0) &&
+	       (!has_files || n->parent == TREE_NONE || place->up == m->v->nodes[n->parent].place);
 }
 
 /* npm looks for a workspace's bin when it installs: a dist/cli.js that is not built gets no

@@ -46,6 +46,8 @@ struct place {
 	uint32_t slot;
 	uint8_t kind; /* enum tree_kind */
 	int64_t time_ns;
+	const char *name;             /* last part of the path; of roots: all of it */
+	const struct place *up;       /* where it stood when it was first named; of roots: NULL */
 	struct parcel *parcel;        /* PACKAGE */
 	const char *path;             /* PACKAGE; relative to the project */
 	const struct place_bin *bins; /* PACKAGE; sorted by path */
@@ -55,6 +57,9 @@ struct place {
 	const char *text;       /* LINK, BIN */
 	_Atomic(char *) hidden; /* HIDDEN: the bytes, once rendered */
 	_Atomic size_t hidden_len;
+	/* Counts how often the kernel was told that it is deleted (minder_tell.c): what is dead there
+	 * stays dead as long as a program holds it, and must not be met again under this number. */
+	atomic_uint deaths;
 };
 
 struct places_config {
@@ -77,6 +82,9 @@ struct parcels *places_parcels(const struct places *p);
 
 /* What an id means; NULL for a slot that no view of this server has named. Thread-safe. */
 const struct place *places_get(const struct places *p, uint32_t slot);
+
+/* May a question about a name in a directory wait now: for the package whose files it has? */
+bool place_may_wait(const struct place *dir);
 
 /* ---- views ---- */
 
@@ -156,12 +164,17 @@ uint64_t view_parent(const struct view *v, uint64_t ino);
 bool view_run(const struct view *v, uint64_t dir, uint64_t *ret_first, uint64_t *ret_end);
 
 /* A directory after `cookie` (0: from the start), "." and ".." included. `fn` gets each entry
- * with the cookie that continues after it, and returns false when it has no room for it. The
+ * with the cookie that continues after it, and returns false when it has no room for it. A listing
+ * may begin with one view and go on with another: what both have comes once. The
  * ino of "..", of which attr has nothing else but the mode, is right for all but roots. */
 typedef bool view_emit_fn(void *arg, struct slice name, const struct view_attr *attr,
 			  uint64_t cookie);
 int view_list(struct view *v, uint64_t dir, uint64_t cookie, view_emit_fn *fn, void *arg,
 	      struct parcel **ret_wait, struct err *e) must_check;
+
+/* Is it something that stands in the lock of an older view and not in this one's? What is said of
+ * the names in such a directory is not to be remembered, for it may come again. */
+bool view_is_past(const struct view *v, uint64_t dir);
 
 /* What the slot of an id means, as places_get(). */
 const struct place *view_place(const struct view *v, uint64_t ino);
@@ -175,8 +188,7 @@ struct view_where {
 					the project */
 };
 
-/* -ESTALE also for what an older view made and this one does not have, unless it lies in a
- * package; -ENAMETOOLONG. */
+/* For what an older view had and this one does not: where it stood then. -ENAMETOOLONG. */
 int view_where(struct view *v, uint64_t ino, struct view_where *ret, struct parcel **ret_wait,
 	       struct err *e) must_check;
 
@@ -187,7 +199,11 @@ int view_where(struct view *v, uint64_t ino, struct view_where *ret, struct parc
 typedef void view_change_fn(void *arg, uint64_t root, uint64_t dir, const char *name,
 			    size_t name_len);
 
-/* Between two views. Directories first, then their names. */
+/* Between two views: the names in a directory, then the directory. Telling a name waits for those
+ * who are listing the directory or looking something up in it, so that what they bring of the old
+ * view is not kept: therefore this order. Directories that go are emptied, and those that come are
+ * told as if they had all changed, if an earlier view had them: a program may have held them open
+ * all the time, and the kernel what it knew of them. */
 void view_changes(struct view *old, struct view *fresh, view_change_fn *fn, void *arg);
 
 /* The blob of `src` has come: where the lock had been believed, and the blob says otherwise. */

@@ -17,16 +17,18 @@ struct differ {
 	view_change_fn *fn;
 	void *arg;
 	uint64_t root, dir; /* of the directory being compared */
-	bool told;          /* that the directory changed */
+	bool changed;       /* something in it */
 };
 
 static void differs(struct differ *d, const struct tree_node *n)
 {
-	if (!d->told)
-		d->fn(d->arg, d->root, d->dir, NULL, 0);
-	d->told = true;
-	if (n)
-		d->fn(d->arg, d->root, d->dir, n->name, n->name_len);
+	d->changed = true;
+	d->fn(d->arg, d->root, d->dir, n->name, n->name_len);
+}
+
+static bool is_dir(const struct tree_node *n)
+{
+	return n->kind == TREE_DIR || n->kind == TREE_PACKAGE || n->kind == TREE_BUNDLED;
 }
 
 static const struct place *backing_of(const struct view *v, uint32_t node)
@@ -55,35 +57,61 @@ static void compare_children(struct differ *d, uint32_t a, uint32_t b)
 
 	while (ca < ea || cb < eb) {
 		const struct tree_node *x = ca < ea ? &ta->nodes[*ca] : NULL;
-		const struct tree_node *y = cb < eb ? &tb->nodes[*cb] : NULL;
+		const struct tree_node *y = cb < eb ? &tb->nodes[*cb] : NULL, *first;
 		int r = x ? -1 : 1;
 
 		if (x && y)
 			r = slice_cmp((struct slice){ (const uint8_t *)x->name, x->name_len },
 				      (struct slice){ (const uint8_t *)y->name, y->name_len });
-		if (r != 0 || !same(d, *ca, *cb))
-			differs(d, r <= 0 ? x : y);
+		first = r <= 0 ? x : y;
+		if (first && (r != 0 || !same(d, *ca, *cb)))
+			differs(d, first);
 		ca += r <= 0;
 		cb += r >= 0;
 	}
 }
 
+/* All that a view knows in a directory. Packages may have had a node_modules in another view. */
+static void all_differs(struct differ *d, const struct view *v, uint32_t node)
+{
+	static const struct tree_node nested = { .name = "node_modules", .name_len = 12 };
+	const struct tree_node *n = &v->tree->nodes[node];
+
+	for (uint32_t i = 0; i < n->child_count; i++)
+		differs(d, &v->tree->nodes[v->tree->children[n->first_child + i]]);
+	if (n->kind != TREE_DIR && tree_child(v->tree, node, SLICE("node_modules")) == TREE_NONE)
+		differs(d, &nested);
+}
+
 void view_changes(struct view *old, struct view *fresh, view_change_fn *fn, void *arg)
 {
+	struct differ d = { .old = old, .fresh = fresh, .fn = fn, .arg = arg };
+
 	for (uint32_t i = 0; i < old->tree->count; i++) {
-		const struct tree_node *n = &old->tree->nodes[i];
-		struct differ d = { .old = old, .fresh = fresh, .fn = fn, .arg = arg };
 		uint32_t now = view_node_of(fresh, ino_of(old, i));
 
-		/* What has gone itself is told as a name of the directory above. */
-		if (now == TREE_NONE ||
-		    (n->kind != TREE_DIR && n->kind != TREE_PACKAGE && n->kind != TREE_BUNDLED))
+		if (!is_dir(&old->tree->nodes[i]))
 			continue;
 		d.root = root_of(old, i);
 		d.dir = ino_of(old, i);
-		compare_children(&d, i, now);
-		if (old->nodes[i].mtime_ns != fresh->nodes[now].mtime_ns)
-			differs(&d, NULL);
+		d.changed =
+			now == TREE_NONE || old->nodes[i].mtime_ns != fresh->nodes[now].mtime_ns;
+		if (now == TREE_NONE)
+			all_differs(&d, old, i);
+		else
+			compare_children(&d, i, now);
+		if (d.changed)
+			fn(arg, d.root, d.dir, NULL, 0);
+	}
+	for (uint32_t i = 0; i < fresh->tree->count; i++) {
+		d.dir = ino_of(fresh, i);
+		/* The kernel knows no number that is newer than the view before. */
+		if (!is_dir(&fresh->tree->nodes[i]) || view_node_of(old, d.dir) != TREE_NONE ||
+		    view_ino_slot(d.dir) >= old->by_slot_count)
+			continue;
+		d.root = root_of(fresh, i);
+		all_differs(&d, fresh, i);
+		fn(arg, d.root, d.dir, NULL, 0);
 	}
 }
 

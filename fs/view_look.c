@@ -3,10 +3,11 @@
 
 #define DIR_SIZE 4096 /* what st_size says of a directory */
 
-/* Cookies: "." and "..", then the lock's children, then the blob's. */
+/* Cookies: "." and "..", then the lock's children, then the blob's. Of the lock's the slot, which
+ * has a name in every view: numbers of children are others after a relock. */
 #define COOKIE_DOT    1
 #define COOKIE_DOTDOT 2
-#define COOKIE_LOCK   3
+#define COOKIE_LOCK   3 /* and the slot, below 2^31 */
 #define COOKIE_BLOB   ((uint64_t)1 << 32)
 
 static struct place *place_of(const struct view *v, uint64_t ino)
@@ -290,6 +291,24 @@ static int lookup_node(struct view *v, uint32_t node, struct slice name, struct 
 	return node_attr(v, child, false, ret, e);
 }
 
+/* The folder of a bundled package that this view does not have, for programs that stand in it:
+ * what its bundler's blob has there. */
+static int open_past(struct view *v, struct place **place, uint32_t *ret_entry,
+		     struct pkg **ret_pkg, struct parcel **ret_wait, struct err *e)
+{
+	struct view_where w;
+	int r = view_where(v, view_ino((*place)->slot, 0), &w, ret_wait, e);
+
+	if (r || !w.package)
+		return r ? r : -ENOENT;
+	*place = (struct place *)w.package;
+	r = open_or_wait(v, *place, ret_pkg, ret_wait, e);
+	if (r)
+		return r;
+	*ret_entry = dxp_lookup(pkg_dxp(*ret_pkg), slice_str(w.path));
+	return *ret_entry == DXP_NONE ? -ENOENT : 0;
+}
+
 int view_lookup(struct view *v, uint64_t dir, struct slice name, struct view_attr *ret,
 		struct parcel **ret_wait, struct err *e)
 {
@@ -303,9 +322,13 @@ int view_lookup(struct view *v, uint64_t dir, struct slice name, struct view_att
 	if (node != TREE_NONE)
 		return is_dir(place->kind) ? lookup_node(v, node, name, ret, ret_wait, e)
 					   : -ENOTDIR;
-	if (place->kind != TREE_PACKAGE)
+	if (place->kind == TREE_BUNDLED) {
+		r = open_past(v, &place, &entry, &pkg, ret_wait, e);
+	} else if (place->kind != TREE_PACKAGE) {
 		return is_dir(place->kind) ? -ENOENT : -ENOTDIR;
-	r = open_or_wait(v, place, &pkg, ret_wait, e);
+	} else {
+		r = open_or_wait(v, place, &pkg, ret_wait, e);
+	}
 	if (r)
 		return r;
 	if (entry >= dxp_count(pkg_dxp(pkg)))
@@ -332,10 +355,33 @@ static bool emit_dots(struct lister *l, uint64_t self, uint64_t up)
 	return l->cookie >= COOKIE_DOTDOT || l->fn(l->arg, SLICE(".."), &a, COOKIE_DOTDOT);
 }
 
+/* The first child after the one that a cookie names, which may be another view's. */
+static uint32_t first_after(const struct view *v, const struct tree_node *n, uint64_t cookie)
+{
+	const uint32_t *children = v->tree->children + n->first_child;
+	uint32_t lo = 0, hi = n->child_count;
+	const struct place *seen;
+
+	if (cookie < COOKIE_LOCK)
+		return 0;
+	seen = places_get(v->places, (uint32_t)(cookie - COOKIE_LOCK));
+	if (!seen)
+		return n->child_count;
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+
+		if (slice_cmp(name_of(&v->tree->nodes[children[mid]]), slice_str(seen->name)) <= 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
 /* 1 when there was room for all. */
 static int emit_lock(struct lister *l, const struct tree_node *n, struct err *e)
 {
-	uint64_t i = l->cookie < COOKIE_LOCK ? 0 : l->cookie - COOKIE_LOCK + 1;
+	uint32_t i = first_after(l->v, n, l->cookie);
 
 	for (; i < n->child_count; i++) {
 		uint32_t child = l->v->tree->children[n->first_child + i];
@@ -348,7 +394,8 @@ static int emit_lock(struct lister *l, const struct tree_node *n, struct err *e)
 			r = node_attr(l->v, child, true, &a, e);
 		if (r < 0)
 			return r;
-		if (!l->fn(l->arg, name_of(&l->v->tree->nodes[child]), &a, COOKIE_LOCK + i))
+		if (!l->fn(l->arg, name_of(&l->v->tree->nodes[child]), &a,
+			   COOKIE_LOCK + l->v->nodes[child].place->slot))
 			return 0;
 	}
 	return 1;
@@ -413,12 +460,15 @@ static int list_blob(struct lister *l, struct place *place, uint64_t ino, struct
 	struct pkg *pkg;
 	int r;
 
-	if (place->kind != TREE_PACKAGE) {
+	if (place->kind == TREE_BUNDLED) {
+		r = open_past(l->v, &place, &entry, &pkg, ret_wait, e);
+	} else if (place->kind != TREE_PACKAGE) {
 		(void)emit_dots(l, ino, ino);
 		return 0;
+	} else {
+		parcel_touch(l->v->places->parcels, place->parcel, true);
+		r = open_or_wait(l->v, place, &pkg, ret_wait, e);
 	}
-	parcel_touch(l->v->places->parcels, place->parcel, true);
-	r = open_or_wait(l->v, place, &pkg, ret_wait, e);
 	if (r)
 		return r;
 	if (entry >= dxp_count(pkg_dxp(pkg)))
@@ -429,6 +479,11 @@ static int list_blob(struct lister *l, struct place *place, uint64_t ino, struct
 	if (emit_dots(l, ino, view_ino(place->slot, f.parent)))
 		emit_blob(l, place, pkg_dxp(pkg), entry, TREE_NONE);
 	return 0;
+}
+
+bool view_is_past(const struct view *v, uint64_t dir)
+{
+	return view_ino_entry(dir) == 0 && place_of(v, dir) && view_node_of(v, dir) == TREE_NONE;
 }
 
 int view_list(struct view *v, uint64_t dir, uint64_t cookie, view_emit_fn *fn, void *arg,

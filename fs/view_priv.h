@@ -66,5 +66,8 @@ int place_peek(struct places *p, struct place *place, struct pkg **ret, struct e
 /* Would npm have made this child of a lock-made directory? 0, 1, negative errno. */
 int view_exists(struct view *v, uint32_t node, struct err *e) must_check;
 
+/* The package whose blob has the files of a BUNDLED; or NULL. */
+const struct place *place_bundler(const struct place *bundled);
+
 /* The rendered .package-lock.json. */
 int view_hidden(struct view *v, struct place *place, struct slice *ret, struct err *e) must_check;

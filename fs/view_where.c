@@ -78,6 +78,23 @@ static int in_tree(const struct view *v, uint32_t node, struct view_where *ret)
 	return 0;
 }
 
+/* What this view does not have. */
+static int in_the_past(const struct place *place, struct view_where *ret)
+{
+	struct path_end p = path_end(ret);
+
+	for (; place->kind != TREE_PACKAGE && place->up; place = place->up)
+		if (!prepend(&p, place->name, strlen(place->name)))
+			return -ENAMETOOLONG;
+	ret->package = place->kind == TREE_PACKAGE ? place : NULL;
+	ret->top = view_ino(place->slot, 0);
+	ret->top_len = ret->package ? 0 : strlen(place->name);
+	if (!ret->package && !prepend(&p, place->name, ret->top_len))
+		return -ENAMETOOLONG;
+	finish(ret, &p);
+	return 0;
+}
+
 int view_where(struct view *v, uint64_t ino, struct view_where *ret, struct parcel **ret_wait,
 	       struct err *e)
 {
@@ -88,10 +105,10 @@ int view_where(struct view *v, uint64_t ino, struct view_where *ret, struct parc
 
 	if (node != TREE_NONE)
 		return in_tree(v, node, ret);
-	if (!place || place->kind != TREE_PACKAGE)
+	if (!place || (entry && place->kind != TREE_PACKAGE))
 		return -ESTALE;
 	if (entry == 0)
-		return in_package(place, NULL, 0, ret);
+		return in_the_past(place, ret);
 	r = place_open(v->places, place, &pkg, e);
 	if (r == -ENOENT || r == -EBADMSG) {
 		*ret_wait = place->parcel;

@@ -263,7 +263,7 @@ make_kit() {
 	mkdir -p "$kit/build/fs" "$kit/build/tests/registryd" "$kit/build/tests/tools"
 	cp -a build/fs/dxfs build/fs/dx "$kit/build/fs/" &&
 		cp -a build/tests/registryd/test-registry "$kit/build/tests/registryd/" &&
-		cp -a build/tests/tools/{treecmp,opfuzz,posix} "$kit/build/tests/tools/" &&
+		cp -a build/tests/tools/{treecmp,opfuzz,posix,live} "$kit/build/tests/tools/" &&
 		cp -ax tests "$kit/" &&
 		node tests/fixtures/make.js "$kit/fixtures" >/dev/null &&
 		chmod -R a+rX "$kit"

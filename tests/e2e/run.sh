@@ -7,7 +7,7 @@
 #   DXFS_BIN       folder of dxfs and dx         (build/fs)
 #   TEST_REGISTRY  the test registry's binary    (build/tests/registryd/test-registry)
 #   TREECMP        treecmp                       (build/tests/tools/treecmp)
-#   OPFUZZ, POSIX  opfuzz, posix                 (beside treecmp)
+#   OPFUZZ, POSIX, LIVE   opfuzz, posix, live    (beside treecmp)
 #   E2E_TESTS      another folder of tests       (this one)
 #   FIXTURES       what tests/fixtures/make.js made (made here if not given)
 set -u -o pipefail
@@ -16,12 +16,13 @@ set -u -o pipefail
 loopback_only
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
-export DXFS_BIN TEST_REGISTRY TREECMP OPFUZZ POSIX FIXTURES
+export DXFS_BIN TEST_REGISTRY TREECMP OPFUZZ POSIX LIVE FIXTURES
 DXFS_BIN=$(realpath -m "${DXFS_BIN:-$top/build/fs}")
 TEST_REGISTRY=$(realpath -m "${TEST_REGISTRY:-$top/build/tests/registryd/test-registry}")
 TREECMP=$(realpath -m "${TREECMP:-$top/build/tests/tools/treecmp}")
 OPFUZZ=$(realpath -m "${OPFUZZ:-${TREECMP%/*}/opfuzz}")
 POSIX=$(realpath -m "${POSIX:-${TREECMP%/*}/posix}")
+LIVE=$(realpath -m "${LIVE:-${TREECMP%/*}/live}")
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/e2e.XXXXXX") || exit 1
 user=$(id -un)
 tests=${E2E_TESTS:-$here}
@@ -76,7 +77,7 @@ fi
 
 trap 'rm -rf "$scratch"' EXIT
 trap 'exit 1' INT TERM HUP
-for f in "$DXFS_BIN/dxfs" "$TEST_REGISTRY" "$TREECMP" "$OPFUZZ" "$POSIX"; do
+for f in "$DXFS_BIN/dxfs" "$TEST_REGISTRY" "$TREECMP" "$OPFUZZ" "$POSIX" "$LIVE"; do
 	[ -x "$f" ] || { echo "e2e: $f is not there: build first" >&2; echo "0 passed, 1 failed, 0 skipped"; exit 1; }
 done
 if [ -z "${FIXTURES:-}" ]; then
