@@ -154,8 +154,7 @@ static void sentence(struct http_call *c, int result)
 		(void)err_wrap(&c->e, result, "%s", shown);
 }
 
-/* The last thing that happens to a call here. */
-void call_finish(struct http_call *c, int result)
+static void answer(struct http_call *c, int result)
 {
 	struct http_response r = { .result = result,
 				   .status = c->answer.status,
@@ -164,7 +163,6 @@ void call_finish(struct http_call *c, int result)
 				   .has_max_age = c->answer.has_max_age,
 				   .max_age_s = c->answer.max_age_s };
 
-	call_leave(c);
 	if (result == 0 && c->digester)
 		r.result = digester_end(c->digester, &r.sha512);
 	if (r.result == 0) {
@@ -174,12 +172,28 @@ void call_finish(struct http_call *c, int result)
 		sentence(c, r.result);
 	}
 	r.why = r.result ? c->e.msg : NULL;
-	c->state = CALL_OVER;
-	http_host_put(c->h, c->host);
-	c->host = NULL;
 	if (call_begun(c))
 		c->rq.done(c->rq.arg, &r);
 	http_body_release(&r.body);
+}
+
+void call_deliver(struct http_call *c)
+{
+	int r = body_finish(&c->body, &c->e);
+
+	c->delivered = true;
+	answer(c, r);
+}
+
+/* The last thing that happens to a call here. */
+void call_finish(struct http_call *c, int result)
+{
+	call_leave(c);
+	c->state = CALL_OVER;
+	http_host_put(c->h, c->host);
+	c->host = NULL;
+	if (!c->delivered)
+		answer(c, result);
 	call_unref(c);
 }
 
@@ -347,6 +361,10 @@ void call_settle(struct http_call *c, CURLcode code)
 	}
 	if (curl_easy_getinfo(c->easy, CURLINFO_HTTP_VERSION, &version) == CURLE_OK && version)
 		c->host->streams = version >= CURL_HTTP_VERSION_2_0;
+	if (c->delivered) {
+		call_finish(c, 0);
+		return;
+	}
 	switch (transfer_verdict(c, code)) {
 	case VERDICT_DONE:
 		call_finish(c, 0);

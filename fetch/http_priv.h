@@ -84,6 +84,7 @@ struct http_call {
 	bool can_resume; /* the server said that it has ranges */
 	uint64_t total;  /* bytes of the whole body, as announced; 0: unknown */
 	struct digester *digester;
+	bool delivered;   /* `done` has been called, though libcurl still has the transfer */
 	bool unreachable; /* the last attempt found nobody */
 	int error;        /* what a callback found, as negative errno; its sentence is in e */
 	struct err e;
@@ -125,6 +126,9 @@ void call_enqueue(struct http_call *c, bool front);
 void call_pause(struct http_call *c, enum call_wait why, int64_t until_ms);
 bool call_decide(struct http_call *c, enum call_fate fate); /* any thread; false: too late */
 bool call_begun(struct http_call *c); /* begins it; false: it has been dropped */
+/* All bytes are here: hands them over now, from a callback of libcurl, which will not say that the
+ * transfer has ended before it has read all else that has come on the connection. */
+void call_deliver(struct http_call *c);
 void call_finish(struct http_call *c, int result);
 void call_fail(struct http_call *c, int result, const char *why);
 void call_settle(struct http_call *c, CURLcode code);

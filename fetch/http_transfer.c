@@ -206,17 +206,27 @@ static int take_bytes(struct http_call *c, const void *p, size_t n)
 	return body_add(&c->body, p, n, c->h->c.tmp_dir, &c->e);
 }
 
+/* What is checked anyway may be used before the end of the transfer. */
+static bool is_whole(const struct http_call *c)
+{
+	return c->rq.verified && c->total && c->body.bytes.len == c->total;
+}
+
 static size_t on_body(char *p, size_t size, size_t n, void *arg)
 {
 	struct http_call *c = arg;
 
 	c->last_byte_ms = now_ms();
+	if (c->delivered)
+		return 0; /* more than was announced */
 	if (!c->answer.begun)
 		c->error = begin_body(c);
 	if (!c->error && c->answer.status != 200 && c->answer.status != 206)
 		return skip_bytes(c, size * n);
 	if (!c->error)
 		c->error = take_bytes(c, p, size * n);
+	if (!c->error && is_whole(c))
+		call_deliver(c);
 	return c->error ? 0 : size * n;
 }
 

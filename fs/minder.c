@@ -4,12 +4,6 @@
 
 #include <malloc.h>
 
-#define PREFETCH_FIRST 32   /* packages: while a program's own start takes time */
-#define HOLD_TICK_MS   20   /* between two looks */
-#define HOLD_QUIET_MS  200  /* nothing new was touched for so long: the program has its packages */
-#define HOLD_FAR_MS    40   /* requests have waited for so long: not the processor is short */
-#define HOLD_MAX_MS    2000 /* whatever is touched */
-
 static void *run(void *arg);
 
 /* With the mutex held. 0, or why there is none. */
@@ -151,36 +145,6 @@ static void prefetch(struct server *s, uint32_t max)
 		log_warn("out of memory: nothing is fetched in the background");
 	}
 	view_unref(v);
-}
-
-/* ---- holding back ---- */
-
-static void hold_begin(struct server *s)
-{
-	int64_t now = now_ms();
-
-	s->hold = (struct hold){ .on = true,
-				 .tick_ms = now + HOLD_TICK_MS,
-				 .until_ms = now + HOLD_MAX_MS,
-				 .quiet_ms = now + HOLD_QUIET_MS };
-	prefetch(s, PREFETCH_FIRST);
-}
-
-/* Looked at in every tick. Where packages are waited for, processors have nothing to do. */
-static bool hold_is_over(struct server *s)
-{
-	struct hold *h = &s->hold;
-	uint64_t touches = ahead_touches(s->ahead);
-	bool parked = park_count(s->park) > 0, waits = parked && h->parked;
-	int64_t now = now_ms();
-
-	if (touches != h->touches)
-		h->quiet_ms = now + HOLD_QUIET_MS;
-	h->tick_ms = now + HOLD_TICK_MS;
-	h->touches = touches;
-	h->parked = parked;
-	return waits || park_waited_ms(s->park) >= HOLD_FAR_MS || now >= h->quiet_ms ||
-	       now >= h->until_ms;
 }
 
 /* ---- another view ---- */
@@ -405,7 +369,7 @@ static void *run(void *arg)
 		} else if (news == NEWS_ASKED) {
 			look_again(s);
 		} else if (news == NEWS_TICK) {
-			s->hold.on = !hold_is_over(s);
+			hold_look(&s->hold, s->park, s->ahead);
 			if (!s->hold.on)
 				prefetch(s, UINT32_MAX);
 		} else {
@@ -420,14 +384,14 @@ static void *begin(void *arg)
 {
 	struct server *s = arg;
 
+	if (s->c.prefetch == PREFETCH_BACKGROUND)
+		hold_begin(&s->hold);
+	if (s->c.prefetch >= PREFETCH_BACKGROUND)
+		prefetch(s, s->hold.on ? HOLD_FIRST : UINT32_MAX);
 	if (s->upper)
 		upper_settle(s->upper);
 	if (s->c.root_id)
 		keep_root(s);
-	if (s->c.prefetch == PREFETCH_BACKGROUND)
-		hold_begin(s);
-	else if (s->c.prefetch == PREFETCH_ALL)
-		prefetch(s, UINT32_MAX);
 	return run(s);
 }
 

@@ -3,6 +3,7 @@
 #include "core/thread.h"
 #include "fetch/fetch.h"
 #include "fs/ahead.h"
+#include "fs/hold.h"
 #include "fs/ops_priv.h"
 #include "fs/server.h"
 
@@ -13,16 +14,6 @@ struct mount {
 	struct server *server;
 	pthread_t thread; /* runs its loop */
 	bool running;     /* thread is to be joined */
-};
-
-/* What a program needs that has just been started comes sooner, and it runs faster, while the rest
- * of the lock keeps away from the processors. The minder's. */
-struct hold {
-	bool on;
-	int64_t tick_ms;            /* when to look again */
-	int64_t until_ms, quiet_ms; /* when it ends at the latest; when nothing is touched */
-	uint64_t touches;
-	bool parked; /* a request waited when it was last looked */
 };
 
 struct server {
@@ -53,7 +44,7 @@ struct server {
 	 * waits for requests in the same directory; so it holds nothing meanwhile. It is there
 	 * while there is something to do. */
 	struct store_root *root; /* the minder's; NULL: none is kept */
-	struct hold hold;
+	struct hold hold;        /* the minder's */
 	pthread_mutex_t mu;
 	pthread_cond_t news;
 	/* guarded by mu */
