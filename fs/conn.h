@@ -19,6 +19,7 @@
 struct conn {
 	struct fuse_session *session;
 	char *dir;           /* where it is mounted; owned, absolute */
+	dev_t dev;           /* its st_dev; 0: not known */
 	atomic_bool mounted; /* and not yet unmounted by us */
 	bool made_dir;       /* the mount point was made by us */
 	bool by_fusermount;  /* else by mount(2) */

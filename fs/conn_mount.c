@@ -11,6 +11,7 @@
 #include <sys/eventfd.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 /* Only an empty folder may be hidden by a mount. */
 static int check_empty(const char *dir, int dirfd, struct err *e)
@@ -181,6 +182,17 @@ static int new_session(struct conn *c, const struct conn_options *o, bool root, 
 	return c->session ? 0 : err_set(e, -ENOMEM, "libfuse would not make a session");
 }
 
+/* Of what has just been mounted there; asks the kernel only. */
+static dev_t dev_of(const char *dir)
+{
+	struct statx st;
+
+	return statx(AT_FDCWD, dir, AT_STATX_DONT_SYNC, STATX_INO, &st) == 0 &&
+			       st.stx_ino == FUSE_ROOT_ID
+		       ? makedev(st.stx_dev_major, st.stx_dev_minor)
+		       : 0;
+}
+
 int conn_mount(struct conn *c, const char *dir, const struct conn_options *o, struct err *e)
 {
 	bool root = geteuid() == 0;
@@ -192,8 +204,10 @@ int conn_mount(struct conn *c, const char *dir, const struct conn_options *o, st
 		r = new_session(c, o, root, e);
 	if (r == 0)
 		r = root ? mount_as_root(c, dirfd, o, e) : mount_as_user(c, o, e);
-	if (r == 0)
+	if (r == 0) {
+		c->dev = dev_of(c->dir);
 		return 0;
+	}
 	if (conn_unmount(c, true, &ignored) < 0)
 		c->made_dir = false; /* it stays, and so does its folder */
 	conn_release(c);

@@ -58,7 +58,7 @@ struct ask {
 
 /* What the ops need of a server. */
 struct ops_server {
-	struct push *push;     /* NULL on a mount that is written to */
+	struct push *push;
 	struct listed *listed; /* what those who list want to know */
 	struct view_cell *shown;
 	struct places *places;

@@ -208,8 +208,8 @@ static int build(struct server *s, struct lock *lock, struct err *e)
 	basis_unref(b);
 	if (r == 0)
 		r = mounts_make(s, e);
-	if (r == 0 && !s->upper) {
-		s->push = push_new(s->shown);
+	if (r == 0) {
+		s->push = push_new(s->shown, s->upper, s->c.project_dir);
 		if (!s->push)
 			r = err_set(e, -ENOMEM, "out of memory");
 	}

@@ -71,6 +71,7 @@ int server_unmount(struct server *s, bool lazy, struct err *e)
 	int r;
 
 	(void)pthread_mutex_lock(&s->mounting);
+	push_hold(s->push, true);
 	r = s->mount_count ? conn_unmount(&s->mounts[0].conn, lazy, e) : 0;
 
 	for (unsigned i = 1; i < s->mount_count && r >= 0; i++) {
@@ -82,6 +83,7 @@ int server_unmount(struct server *s, bool lazy, struct err *e)
 		if (conn_unmount(c, true, &later) < 0)
 			log_warn("%s", later.msg);
 	}
+	push_hold(s->push, false);
 	(void)pthread_mutex_unlock(&s->mounting);
 	return r;
 }

@@ -24,7 +24,7 @@ struct server {
 	struct upper *upper; /* NULL: read-only */
 	struct crew *crew;   /* does what of the upper may take long */
 	struct ops_server ops;
-	struct push *push; /* NULL: not read-only */
+	struct push *push;
 	struct listed listed;
 	struct fetch *fetch; /* NULL: nothing is fetched */
 	struct ahead *ahead;

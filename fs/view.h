@@ -162,6 +162,8 @@ ssize_t view_read(struct view *v, uint64_t ino, void *buf, size_t n, uint64_t of
  * open nothing. */
 uint64_t view_parent(const struct view *v, uint64_t ino);
 bool view_run(const struct view *v, uint64_t dir, uint64_t *ret_first, uint64_t *ret_end);
+/* Its name there, borrowed from the package. */
+bool view_name(const struct view *v, uint64_t ino, struct slice *ret);
 
 /* A directory after `cookie` (0: from the start), "." and ".." included. `fn` gets each entry
  * with the cookie that continues after it, and returns false when it has no room for it. A listing

@@ -589,6 +589,18 @@ uint64_t view_parent(const struct view *v, uint64_t ino)
 	return view_ino(view_ino_slot(ino), f.parent);
 }
 
+bool view_name(const struct view *v, uint64_t ino, struct slice *ret)
+{
+	const struct dxp *dxp = dxp_here(v, ino);
+	struct dxp_entry f;
+
+	if (!dxp || view_ino_entry(ino) == 0)
+		return false;
+	dxp_entry(dxp, view_ino_entry(ino), &f);
+	*ret = f.name;
+	return true;
+}
+
 bool view_run(const struct view *v, uint64_t dir, uint64_t *ret_first, uint64_t *ret_end)
 {
 	const struct dxp *dxp = dxp_here(v, dir);

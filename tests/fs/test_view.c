@@ -227,14 +227,17 @@ Test(view, a_blob_fills_its_package_behind_what_the_lock_has, .init = setup, .fi
 {
 	struct view *v = view_of(PLAIN);
 	struct view_attr a;
+	struct slice name;
 
 	bring_a(v);
 	cr_assert_eq(walk(v, "a", &a), 0);
+	cr_assert(!view_name(v, a.ino, &name));
 	cr_assert_str_eq(list(v, a.ino, 100), "./ ../ node_modules/ cli.js lib/ package.json ");
 	cr_assert_str_eq(list(v, a.ino, 1), "./ ../ node_modules/ cli.js lib/ package.json ");
 	cr_assert_eq(walk(v, "a/lib/x.js", &a), 0);
 	cr_assert_eq(a.mode, S_IFREG | 0755);
 	cr_assert_str_eq(read_all(v, &a), "x");
+	cr_assert(view_name(v, a.ino, &name) && slice_eq(name, SLICE("x.js")));
 	cr_assert_eq(walk(v, "a/lib/y.js", &a), -ENOENT);
 	cr_assert_eq(walk(v, "a/node_modules", &a), 0);
 	cr_assert_str_eq(list(v, a.ino, 100), "./ ../ b/ stray/ ");
