@@ -418,7 +418,9 @@ int index_build(struct index *ret, int dir, const struct record *records, size_t
 	if (r < 0)
 		return r;
 	r = write_table(t.fd, capacity_for(n), records, n, generation);
-	if (r == 0 && (fchmod(t.fd, 0644) < 0 || fsync(t.fd) < 0 || fstat(t.fd, &st) < 0))
+	/* Of an empty one, what a power cut leaves is empty too, or no index, which is made anew.
+	 */
+	if (r == 0 && (fchmod(t.fd, 0644) < 0 || (n && fsync(t.fd) < 0) || fstat(t.fd, &st) < 0))
 		r = -errno;
 	if (r < 0)
 		return err_set(e, r, "cannot write the store's index: %s", strerror(-r));
