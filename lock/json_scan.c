@@ -1,5 +1,7 @@
 #include "lock/json_scan.h"
 
+#include <endian.h>
+
 static const uint8_t *skip_space(const uint8_t *p, const uint8_t *end)
 {
 	while (p < end && (*p == ' ' || *p == '\n' || *p == '\t' || *p == '\r'))
@@ -7,19 +9,40 @@ static const uint8_t *skip_space(const uint8_t *p, const uint8_t *end)
 	return p;
 }
 
+/* The highest bit of each byte that is c; behind the first such byte there may be more. */
+static uint64_t bytes_that_are(uint64_t eight, uint8_t c)
+{
+	uint64_t x = eight ^ 0x0101010101010101u * c;
+
+	return (x - 0x0101010101010101u) & ~x & 0x8080808080808080u;
+}
+
+/* The first quote or backslash from p on, or `end`. */
+static const uint8_t *find_quote(const uint8_t *p, const uint8_t *end)
+{
+	for (; end - p >= 8; p += 8) {
+		uint64_t eight, hits;
+
+		memcpy(&eight, p, sizeof eight);
+		eight = le64toh(eight);
+		hits = bytes_that_are(eight, '"') | bytes_that_are(eight, '\\');
+		if (hits)
+			return p + __builtin_ctzll(hits) / 8;
+	}
+	while (p < end && *p != '"' && *p != '\\')
+		p++;
+	return p;
+}
+
 /* Behind the string that starts at p; NULL when it does not end. */
 static const uint8_t *skip_string(const uint8_t *p, const uint8_t *end)
 {
-	for (p++; p < end;) {
-		const uint8_t *quote = memchr(p, '"', (size_t)(end - p));
-		const uint8_t *slash;
-
-		if (!quote)
+	for (p = find_quote(p + 1, end); p < end; p = find_quote(p, end)) {
+		if (*p == '"')
+			return p + 1;
+		if (end - p < 2)
 			return NULL;
-		slash = memchr(p, '\\', (size_t)(quote - p));
-		if (!slash)
-			return quote + 1;
-		p = slash + 2;
+		p += 2;
 	}
 	return NULL;
 }
@@ -88,17 +111,32 @@ static bool begin(struct json_scan *s)
 		return fail(s);
 	s->close = *s->at == '{' ? '}' : ']';
 	s->at = skip_space(s->at + 1, s->end);
-	s->more = s->at < s->end && *s->at != s->close;
-	if (!s->more && (s->at == s->end || skip_space(s->at + 1, s->end) != s->end))
+	if (s->at == s->end)
 		return fail(s);
-	return true;
+	s->more = *s->at != s->close;
+	if (!s->more)
+		s->at = skip_space(s->at + 1, s->end);
+	return s->more || s->inside || s->at == s->end || fail(s);
 }
 
-static bool take_key(struct json_scan *s, struct json_item *ret)
+/* Behind a value. */
+static bool go_on(struct json_scan *s, const uint8_t *p)
+{
+	p = skip_space(p, s->end);
+	if (p == s->end || (*p != ',' && *p != s->close))
+		return fail(s);
+	s->more = *p == ',';
+	s->at = skip_space(p + 1, s->end);
+	return s->more || s->inside || s->at == s->end || fail(s);
+}
+
+bool json_scan_key(struct json_scan *s, struct slice *ret)
 {
 	const uint8_t *p;
 
-	ret->key = (struct slice){ 0 };
+	*ret = (struct slice){ 0 };
+	if (s->error || (!s->close && !begin(s)) || !s->more)
+		return false;
 	if (s->close != '}')
 		return true;
 	if (s->at == s->end || *s->at != '"')
@@ -106,7 +144,7 @@ static bool take_key(struct json_scan *s, struct json_item *ret)
 	p = skip_string(s->at, s->end);
 	if (!p)
 		return fail(s);
-	ret->key = (struct slice){ s->at + 1, (size_t)(p - s->at) - 2 };
+	*ret = (struct slice){ s->at + 1, (size_t)(p - s->at) - 2 };
 	p = skip_space(p, s->end);
 	if (p == s->end || *p != ':')
 		return fail(s);
@@ -114,24 +152,32 @@ static bool take_key(struct json_scan *s, struct json_item *ret)
 	return true;
 }
 
-bool json_scan_next(struct json_scan *s, struct json_item *ret)
+bool json_scan_value(struct json_scan *s, struct slice *ret)
 {
-	const uint8_t *p;
+	const uint8_t *p = skip_value(s->at, s->end);
 
-	if (s->error || (!s->close && !begin(s)) || !s->more || !take_key(s, ret))
-		return false;
-	p = skip_value(s->at, s->end);
 	if (!p)
 		return fail(s);
-	ret->value = (struct slice){ s->at, (size_t)(p - s->at) };
-	p = skip_space(p, s->end);
-	if (p == s->end || (*p != ',' && *p != s->close))
-		return fail(s);
-	s->more = *p == ',';
-	s->at = skip_space(p + 1, s->end);
-	if (!s->more && s->at != s->end)
-		return fail(s);
+	*ret = (struct slice){ s->at, (size_t)(p - s->at) };
+	return go_on(s, p);
+}
+
+bool json_scan_next(struct json_scan *s, struct json_item *ret)
+{
+	return json_scan_key(s, &ret->key) && json_scan_value(s, &ret->value);
+}
+
+bool json_scan_into(struct json_scan *s, struct json_scan *inner)
+{
+	if (s->at == s->end || (*s->at != '{' && *s->at != '['))
+		return false;
+	*inner = (struct json_scan){ .at = s->at, .end = s->end, .inside = true };
 	return true;
+}
+
+bool json_scan_out(struct json_scan *s, const struct json_scan *inner)
+{
+	return inner->error ? fail(s) : go_on(s, inner->at);
 }
 
 struct slice json_scan_get(struct slice text, const char *key)

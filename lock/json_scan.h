@@ -16,6 +16,7 @@ struct json_scan {
 	const uint8_t *at, *end;
 	uint8_t close; /* '}' or ']'; 0: not begun */
 	bool more;
+	bool inside; /* of another: what stands behind is the other's */
 	int error; /* -EBADMSG once something did not fit, or `text` is neither object nor array */
 };
 
@@ -31,6 +32,14 @@ static inline struct json_scan json_scan(struct slice text)
 }
 
 bool json_scan_next(struct json_scan *s, struct json_item *ret);
+
+/* The same in two steps, so that a large value need not be walked twice. After the key comes its
+ * value, or json_scan_into(), which is false when the value is neither object nor array (then
+ * json_scan_value() still may take it); `inner` is then walked to its end, and left. */
+bool json_scan_key(struct json_scan *s, struct slice *ret);
+bool json_scan_value(struct json_scan *s, struct slice *ret);
+bool json_scan_into(struct json_scan *s, struct json_scan *inner);
+bool json_scan_out(struct json_scan *s, const struct json_scan *inner);
 
 /* The member of an object, the last of that name; len 0 when there is none, or `text` is no
  * object. */

@@ -521,25 +521,34 @@ static void put_dist(struct build *b, struct slice dist, struct packument_versio
 		put_digest(b, &d, v);
 }
 
-static int put_version(struct build *b, struct slice key, struct slice object)
+/* The fields that matter of the version at which `all` stands. false: it is no object. */
+static bool read_fields(struct json_scan *all, struct slice f[FIELDS])
 {
-	struct json_scan s = json_scan(object);
-	struct slice f[FIELDS] = { 0 };
-	struct packument_version v = { 0 };
+	struct json_scan s;
 	struct json_item m;
-	uint32_t *value;
-	bool fresh;
-	int r;
 
-	if (object.ptr[0] != '{')
-		return 0;
+	if (!json_scan_into(all, &s)) {
+		(void)json_scan_value(all, &m.value);
+		return false;
+	}
 	while (json_scan_next(&s, &m)) {
 		int i = field_of(m.key);
 
 		if (i >= 0)
 			f[i] = m.value;
 	}
-	if (s.error)
+	return json_scan_out(all, &s);
+}
+
+static int put_version(struct build *b, struct slice key, struct json_scan *all)
+{
+	struct slice f[FIELDS] = { 0 };
+	struct packument_version v = { 0 };
+	uint32_t *value;
+	bool fresh;
+	int r;
+
+	if (!read_fields(all, f))
 		return 0;
 	v.version = put_key(b, key);
 	if (!v.version || !put_json_text(b, f[F_VERSION]))
@@ -729,15 +738,24 @@ static int sort_versions(struct build *b)
 
 /* ---- the whole ---- */
 
-static int put_versions(struct build *b, struct slice object)
+/* Where `all` stands; of two the last counts. */
+static int put_versions(struct build *b, struct json_scan *all)
 {
-	struct json_scan s = json_scan(object);
-	struct json_item m;
+	struct json_scan s;
+	struct slice key;
 	int r = 0;
 
-	while (r == 0 && object.len && object.ptr[0] == '{' && json_scan_next(&s, &m))
-		r = put_version(b, m.key, m.value);
-	return r < 0 ? r : s.error;
+	b->versions.len = b->version_count = 0;
+	seen_clear(&b->version_at);
+	if (all->at == all->end || *all->at != '{' || !json_scan_into(all, &s)) {
+		(void)json_scan_value(all, &key);
+		return 0;
+	}
+	while (r == 0 && json_scan_key(&s, &key))
+		r = put_version(b, key, &s);
+	if (r == 0)
+		(void)json_scan_out(all, &s);
+	return r;
 }
 
 static int assemble(struct build *b, const struct packument_origin *from, struct buf *ret)
@@ -780,23 +798,24 @@ static int build(struct build *b, struct slice json, const struct packument_orig
 		 struct buf *ret)
 {
 	struct json_scan s = json_scan(json);
-	struct slice versions = { 0 }, tags = { 0 }, time = { 0 };
+	struct slice tags = { 0 }, time = { 0 };
 	struct json_item m;
-	int r;
+	int r = 0;
 
-	while (json_scan_next(&s, &m)) {
+	while (r == 0 && json_scan_key(&s, &m.key)) {
 		if (slice_eq(m.key, SLICE("versions")))
-			versions = m.value;
+			r = put_versions(b, &s);
+		else if (!json_scan_value(&s, &m.value))
+			break;
 		else if (slice_eq(m.key, SLICE("dist-tags")))
 			tags = m.value;
 		else if (slice_eq(m.key, SLICE("time")))
 			time = m.value;
 	}
-	if (s.error || s.close != '}')
-		return -EBADMSG;
-	r = put_versions(b, versions);
 	if (r < 0)
 		return r;
+	if (s.error || s.close != '}')
+		return -EBADMSG;
 	put_times(b, time);
 	put_tags(b, tags);
 	r = sort_versions(b);
