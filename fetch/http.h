@@ -118,6 +118,7 @@ struct http_request {
 	enum http_prio prio;
 	uint64_t limit;    /* bytes of the (decoded) body */
 	bool compressed;   /* the body may come gzipped, and is decoded; never resumed */
+	bool gzip;         /* it may come gzipped, and is left so, for gunzip(); never resumed */
 	bool verified;     /* the caller checks a digest before it uses the bytes */
 	bool sha512;       /* compute it */
 	unsigned total_ms; /* from the first try on; 0: HTTP_TOTAL_MAX_MS */

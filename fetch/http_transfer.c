@@ -271,6 +271,8 @@ static int set_headers(struct http_call *c)
 		r = add_header(c, "Authorization", c->auth.authorization);
 	if (r == 0 && c->rq.etag)
 		r = add_header(c, "If-None-Match", c->rq.etag);
+	if (r == 0 && c->rq.gzip)
+		r = add_header(c, "Accept-Encoding", "gzip");
 	c->resume = c->can_resume ? c->body.bytes.len : 0;
 	if (r == 0 && c->resume) {
 		(void)snprintf(range, sizeof range, "bytes=%" PRIu64 "-", c->resume);

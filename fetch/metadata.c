@@ -4,6 +4,7 @@
 #include "core/log.h"
 #include "core/sri.h"
 #include "core/thread.h"
+#include "fetch/gunzip.h"
 #include "fetch/http.h"
 #include "fetch/metadata_file.h"
 #include "fetch/source.h"
@@ -211,12 +212,21 @@ static int compact(struct slot *s)
 {
 	struct buf b = BUF_INIT(PACKUMENT_BLOB_MAX);
 	struct packument_origin from = { .name = s->name, .etag = s->etag };
+	const struct gunzip_options o = { .tmp_dir = s->m->dir, .output_max = METADATA_JSON_MAX };
+	struct gunzipped json cleanup(gunzip_release) = { 0 };
+	struct slice body = s->body.bytes;
+	bool large = body.len > METADATA_LARGE || gunzip_memory(body) > METADATA_LARGE;
 	int r;
 
-	if (s->body.bytes.len > METADATA_LARGE)
+	if (large)
 		(void)pthread_mutex_lock(&s->m->large);
-	r = packument_build(&b, s->body.bytes, &from, said(s));
-	if (s->body.bytes.len > METADATA_LARGE)
+	r = gunzip(&json, body, &o, said(s));
+	if (r < 0)
+		(void)err_wrap(said(s), r, "%s: what the registry says of it", s->name);
+	else
+		r = packument_build(&b, json.bytes, &from, said(s));
+	gunzip_release(&json);
+	if (large)
 		(void)pthread_mutex_unlock(&s->m->large);
 	if (r == 0)
 		r = hold(s, b.len);
@@ -300,7 +310,7 @@ static int ask(struct slot *s, const char *etag)
 				   .etag = etag && *etag ? etag : NULL,
 				   .prio = s->hurried ? HTTP_NOW : HTTP_SOON,
 				   .limit = METADATA_JSON_MAX,
-				   .compressed = true,
+				   .gzip = true,
 				   .done = on_done,
 				   .arg = s };
 	int r;

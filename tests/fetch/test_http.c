@@ -770,13 +770,14 @@ static void gzipped(void *arg, struct httpd_conn *c, const struct httpd_request 
 	const char *accept = httpd_header(c, "accept-encoding");
 
 	(void)arg;
-	(void)rq;
+	if (strcmp(rq->path, "/asked") == 0)
+		cr_expect(accept && strcmp(accept, "gzip") == 0);
 	httpd_reply(c, 200, accept ? "Content-Encoding: gzip\r\n" : NULL, json, sizeof json);
 }
 
 Test(http, only_what_may_be_compressed_is_decoded)
 {
-	auto_answer struct answer a = ANSWER, b = ANSWER, c = ANSWER;
+	auto_answer struct answer a = ANSWER, b = ANSWER, c = ANSWER, raw = ANSWER;
 	struct httpd *d = httpd_start(gzipped, NULL);
 
 	client(NULL);
@@ -785,6 +786,9 @@ Test(http, only_what_may_be_compressed_is_decoded)
 	cr_expect_eq(get(&b, httpd_url(d, "/"), FROM(.limit = 99)), 0);
 	cr_assert_eq(b.len, 22);
 	cr_expect_eq(get(&c, httpd_url(d, "/"), FROM(.compressed = true, .limit = 1)), -E2BIG);
+	cr_expect_eq(get(&raw, httpd_url(d, "/asked"), FROM(.gzip = true)), 0);
+	cr_assert_eq(raw.len, 22);
+	cr_expect_eq(raw.bytes[0], 0x1f);
 	client_end();
 	httpd_stop(d);
 }

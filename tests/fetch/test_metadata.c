@@ -2,6 +2,7 @@
 #include "fetch/metadata.h"
 #include "tests/lib/env.h"
 #include "tests/lib/httpd.h"
+#include "tests/lib/tarball.h"
 #include "tests/lib/test.h"
 
 #include <dirent.h>
@@ -12,6 +13,17 @@ static struct httpd *registry;
 static struct npmrc *rc;
 static struct metadata *metadata;
 static char dir[64];
+
+/* `torn`: all but its end. */
+static void reply_gzipped(struct httpd_conn *c, struct slice text, bool torn)
+{
+	auto_buf struct buf b = BUF_INIT(1 << 20);
+	const char *accept = httpd_header(c, "Accept-Encoding");
+
+	cr_expect(accept && strcmp(accept, "gzip") == 0);
+	tarball_gzip(text, &b);
+	httpd_reply(c, 200, "Content-Encoding: gzip\r\n", b.data, b.len - (torn ? 12 : 0));
+}
 
 static void serve(void *arg, struct httpd_conn *c, const struct httpd_request *rq)
 {
@@ -32,6 +44,9 @@ static void serve(void *arg, struct httpd_conn *c, const struct httpd_request *r
 		httpd_reply(c, 200, "Cache-Control: max-age=0\r\nETag: \"x\"\r\n", a, sizeof a - 1);
 	else if (strcmp(rq->path, "/a") == 0)
 		httpd_reply(c, 200, NULL, a, sizeof a - 1);
+	else if (strcmp(rq->path, "/zipped") == 0 || strcmp(rq->path, "/torn") == 0)
+		reply_gzipped(c, (struct slice){ (const uint8_t *)a, sizeof a - 1 },
+			      strcmp(rq->path, "/torn") == 0);
 	else if (strcmp(rq->path, "/broken") == 0)
 		httpd_reply(c, 200, NULL, "{\"versions\":", 12);
 	else
@@ -152,6 +167,15 @@ Test(metadata, what_is_damaged_is_asked_for_again)
 	end();
 }
 
+Test(metadata, answers_may_be_gzipped)
+{
+	begin();
+	cr_expect_eq(get("zipped"), 0);
+	again("offline=true");
+	cr_expect_eq(get("zipped"), 0);
+	end();
+}
+
 /* What decides who is believed is part of what is kept. */
 Test(metadata, other_settings_of_trust_have_other_answers)
 {
@@ -185,6 +209,7 @@ Test(metadata, failures)
 	begin();
 	cr_expect_eq(get("nowhere"), -ENOENT);
 	cr_expect(get("broken") < 0);
+	cr_expect_eq(get("torn"), -EBADMSG);
 	cr_expect(get("../up") < 0);
 	again(NULL);
 	cr_expect(get("broken") < 0);
