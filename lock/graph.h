@@ -223,8 +223,11 @@ enum graph_sound {
 	/* What npm would change when it is given this tree is wrong; a peer that conflicts and that
 	 * npm lets be is not. */
 	GRAPH_AS_NPM,
-	/* What `npm ls` calls invalid, missing or extraneous is wrong. */
+	/* What `npm ls` calls invalid or missing is wrong. */
 	GRAPH_ALL_HOLDS,
+	/* And what it calls extraneous. Where something there is for an optional peer alone, it is
+	 * that, though without it the peer might be another package further up, and invalid. */
+	GRAPH_NOTHING_MORE,
 };
 
 /* Does the tree hold? Every dependency that needs an end has one where npm looks from its place,

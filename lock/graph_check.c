@@ -60,14 +60,16 @@ static bool is_kept_peer(struct check *c, const struct graph_edge *peer)
 	return c->work > PEER_WORK_MAX;
 }
 
-/* npm puts an optional package into a lock although something that it needs is not to be had. */
-static bool may_miss(const struct check *c, const struct graph_edge *edge)
+/* npm puts an optional package into a lock although something that it needs is not to be had, and
+ * then there is none, or what somebody else needs. */
+static bool may_fail(const struct check *c, const struct graph_edge *edge)
 {
 	bool optional = edge->type == EDGE_OPTIONAL || edge->type == EDGE_PEER_OPTIONAL;
 
-	return c->ours &&
-	       (optional || (c->how == GRAPH_AS_NPM &&
-			     c->g->nodes[edge->from].flags & (NODE_OPTIONAL | NODE_DEV_OPTIONAL)));
+	if (c->ours && c->how == GRAPH_AS_NPM)
+		return optional ||
+		       c->g->nodes[edge->from].flags & (NODE_OPTIONAL | NODE_DEV_OPTIONAL);
+	return c->ours && optional && edge->to == GRAPH_NONE;
 }
 
 /* Does this edge change the tree when its node is visited? Where npm would have to ask the
@@ -76,15 +78,18 @@ static bool is_problem(struct check *c, const struct graph_edge *edge)
 {
 	const struct graph *g = c->g;
 
-	if (edge->type == EDGE_PEER_OPTIONAL && c->how == GRAPH_AS_NPM)
-		return false;
-	if (edge->to == GRAPH_NONE)
-		return !may_miss(c, edge);
-	if (edge->valid || in_shrinkwrap(g, edge->to))
-		return false;
+	/* Nor does npm look at what comes in a tarball. */
 	if (c->ours && g->nodes[edge->from].flags & NODE_IN_BUNDLE)
 		return false;
-	return c->how == GRAPH_ALL_HOLDS || edge->type != EDGE_PEER ||
+	if (edge->type == EDGE_PEER_OPTIONAL && c->how == GRAPH_AS_NPM)
+		return false;
+	if ((!edge->valid || edge->to == GRAPH_NONE) && may_fail(c, edge))
+		return false;
+	if (edge->to == GRAPH_NONE)
+		return true;
+	if (edge->valid || in_shrinkwrap(g, edge->to))
+		return false;
+	return c->how != GRAPH_AS_NPM || edge->type != EDGE_PEER ||
 	       g->nodes[edge->from].flags & NODE_TOP || g->nodes[edge->to].parent == edge->from ||
 	       !is_kept_peer(c, edge);
 }
@@ -287,7 +292,7 @@ static int check(struct check *c, struct err *e)
 	}
 	while (c->count)
 		visit(c, c->list[--c->count]);
-	if (c->how == GRAPH_ALL_HOLDS)
+	if (c->how == GRAPH_NOTHING_MORE)
 		report_extraneous(c);
 	r = verdict(c, e);
 	buf_release(&c->found);

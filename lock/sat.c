@@ -52,13 +52,19 @@ static uint32_t count_bad(const struct graph *g)
 
 /* ---- placing ---- */
 
-static int place_as(const struct sat *m, const struct sat_found *found, bool fallback, bool force,
+/* How npm's rules are to place what was found. */
+struct placing {
+	bool fallback, force;
+	bool whole; /* with what nothing needs, but for optional peers */
+};
+
+static int place_as(const struct sat *m, const struct sat_found *found, struct placing how,
 		    struct ideal_result *ret, struct err *e)
 {
 	auto_filter struct sat_filter *f = NULL;
 	struct ideal_options o = *m->d.o;
 	struct catalog c;
-	int r = sat_filter_new(m, found, fallback, &f, e);
+	int r = sat_filter_new(m, found, how.fallback, &f, e);
 
 	if (r < 0)
 		return r;
@@ -66,22 +72,25 @@ static int place_as(const struct sat *m, const struct sat_found *found, bool fal
 	o.catalog = &c;
 	o.default_tag = SAT_FILTER_TAG;
 	o.pinned = NULL;
-	o.force = o.force || force;
-	o.as_placed = o.prune = true;
+	o.force = o.force || how.force;
+	o.as_placed = true;
+	o.prune = !how.whole;
 	ideal_result_release(ret);
 	return ideal_build(ret, (struct slice){ 0 }, &o, e);
 }
 
 /* npm's placing of what was found. What it would call a conflict is let be here, and counted. */
-static int place(const struct sat *m, const struct sat_found *found, struct ideal_result *ret,
-		 bool *ret_forced, struct err *e)
+static int place(const struct sat *m, const struct sat_found *found, bool whole,
+		 struct ideal_result *ret, bool *ret_forced, struct err *e)
 {
-	int r = place_as(m, found, m->waived, false, ret, e);
+	struct placing how = { .fallback = m->waived, .whole = whole };
+	int r = place_as(m, found, how, ret, e);
 
-	*ret_forced = r < 0;
+	*ret_forced = how.force = r < 0;
 	if (r < 0)
-		r = place_as(m, found, m->waived, true, ret, e);
-	return r < 0 && !m->waived ? place_as(m, found, true, true, ret, e) : r;
+		r = place_as(m, found, how, ret, e);
+	how.fallback = true;
+	return r < 0 && !m->waived ? place_as(m, found, how, ret, e) : r;
 }
 
 /* Is there anything in it that was not found? */
@@ -185,12 +194,17 @@ struct best {
 static int try_found(struct sat *m, const struct sat_found *found, struct best *ret, struct err *e)
 {
 	const struct ideal_options *o = m->d.o;
-	bool forced;
-	int r = place(m, found, &ret->result, &forced, e);
+	bool forced = false;
+	int r = 0;
 
+	/* Without what is there for optional peers alone these may find something else. */
+	for (int whole = 0; whole < 2 && r == 0 && (!whole || ret->bad); whole++) {
+		r = place(m, found, whole, &ret->result, &forced, e);
+		if (r == 0)
+			ret->bad = count_bad(ret->result.graph);
+	}
 	if (r < 0)
 		return r;
-	ret->bad = count_bad(ret->result.graph);
 	ret->refused = ret->bad && !o->force && (forced || o->strict_peer_deps);
 	return count_versions(ret->result.graph, &ret->count);
 }
@@ -282,8 +296,16 @@ static int search(struct sat *m, int64_t deadline, struct best *best, struct sat
 		r = one_round(m, deadline, best, report, e);
 	/* What was learned may leave nothing, or take too long. */
 	if (best->result.graph && (r == -ENOTSUP || r == -ETIMEDOUT || r == -EAGAIN))
-		r = 0;
-	return r;
+		return 0;
+	return r == -ENOTSUP && m->blocked_count + m->strict_count ? -EAGAIN : r;
+}
+
+static int no_place(int r, const char *why, struct err *e)
+{
+	return err_set(e, r,
+		       "npm's placing has no place for what the solver found%s%s; pin the "
+		       "versions that conflict in package.json or its overrides",
+		       why ? ": " : "", why ? why : "");
 }
 
 /* What holds as far as it is asked to, or -EAGAIN and what does not. */
@@ -298,12 +320,7 @@ static int check_best(const struct sat *m, const struct best *best, bool all_hol
 	r = graph_sound(best->result.graph, how, &why);
 	if (r < 0 && r != -ENOTSUP)
 		return err_set(e, r, "%s", why.msg);
-	if (r == 0 && !best->refused)
-		return 0;
-	return err_set(e, -EAGAIN,
-		       "npm's placing has no place for what the solver found%s%s; pin the "
-		       "versions that conflict in package.json or its overrides",
-		       r < 0 ? ": " : "", why.msg);
+	return r == 0 && !best->refused ? 0 : no_place(-EAGAIN, r < 0 ? why.msg : NULL, e);
 }
 
 /* `all_holds`: what cannot hold is not let be. */
@@ -314,6 +331,8 @@ static int solve(struct sat *m, bool all_holds, struct ideal_result *ret, struct
 	int64_t deadline = now_ms() + (report->limit_ms ? report->limit_ms : SAT_LIMIT_MS);
 	int r = search(m, deadline, &best, report, e);
 
+	if (r == -EAGAIN)
+		return no_place(r, NULL, e);
 	for (unsigned i = 0; r == 0 && best.bad && !all_holds && i < WAIVES && now_ms() < deadline;
 	     i++) {
 		struct best again cleanup(best_release) = { .result = IDEAL_RESULT_INIT };
@@ -323,6 +342,10 @@ static int solve(struct sat *m, bool all_holds, struct ideal_result *ret, struct
 		r = search(m, deadline, &again, report, e);
 		if (r == 0)
 			replace(&best, &again);
+		if (r == -ENOTSUP || r == -EAGAIN || r == -ETIMEDOUT) {
+			r = 0; /* what was found before stands */
+			break;
+		}
 	}
 	if (r == 0)
 		r = check_best(m, &best, all_holds, e);
@@ -331,6 +354,9 @@ static int solve(struct sat *m, bool all_holds, struct ideal_result *ret, struct
 	report->cands = m->cand_count;
 	report->solved = true;
 	report->count = best.count;
+	/* What stands beside a bundled package is taken for bundled where that needs it. */
+	if (report->bound > best.count)
+		report->bound = best.count;
 	report->newest = best.newest;
 	report->bad = count_bad(best.result.graph);
 	report->unknown = m->unknown;
@@ -364,6 +390,9 @@ static int as_npm(const struct ideal_options *o, struct ideal_result *ret,
 	report->solved = true;
 	report->newest = false;
 	report->count = best.count;
+	/* It may take those who carry others, which the solver does not. */
+	if (report->bound > best.count)
+		report->bound = best.count;
 	report->bad = best.bad;
 	ideal_result_release(ret);
 	*ret = best.result;
@@ -417,7 +446,7 @@ static int ask_solver(struct ideal_result *ret, const struct ideal_options *o, b
 			r = solve(&m, all_holds, ret, report, e);
 		if (!all_holds && (r == -ETIMEDOUT || (r == 0 && report->count > report->bound)))
 			r = as_npm(o, ret, report, e);
-		more = r == -ENOTSUP && m.far_seen && reach < SAT_ALL;
+		more = (r == -ENOTSUP || r == -EAGAIN) && m.far_seen && reach < SAT_ALL;
 		all_known = m.unknown == 0;
 		sat_release(&m);
 		if (!more)

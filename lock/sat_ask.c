@@ -54,16 +54,19 @@ bool sat_numbered(struct table *t, uint64_t a, uint64_t b, uint32_t next, uint32
 
 static uint32_t class_of(struct sat *m, struct iname *name, const struct overrides *rule)
 {
-	uint32_t id;
+	uint32_t id, same;
 
-	if (!sat_numbered(m->class_of, (uintptr_t)name, (uintptr_t)rule, m->class_count, &id))
+	if (!sat_numbered(m->class_of, (uintptr_t)name, (uintptr_t)rule, m->class_count, &id) ||
+	    !sat_numbered(m->name_class, (uintptr_t)name, 0, id, &same))
 		return SAT_NONE;
 	if (id < m->class_count)
 		return id;
-	return SAT_PUSH(m->classes, m->class_count, m->class_cap,
-			(struct sat_class){ .name = name, .rule = rule })
-		       ? id
-		       : SAT_NONE;
+	if (!SAT_PUSH(m->classes, m->class_count, m->class_cap,
+		      (struct sat_class){ .name = name, .rule = rule, .next_same = id }))
+		return SAT_NONE;
+	m->classes[id].next_same = m->classes[same].next_same;
+	m->classes[same].next_same = id;
+	return id;
 }
 
 static bool make_dirty(struct sat *m, uint32_t class)

@@ -9,7 +9,8 @@
  *    on stands in their own node_modules, or in root's.
  * 3. The same for packages that npm's placing had trouble with (`strict`).
  * 4. What is deprecated, not for this node, or carries others in its tarball is chosen only where
- *    something chosen asks for it in a way that nothing better would do for.
+ *    something chosen asks for it in a way that nothing better would do for. What has the name of
+ *    another package is chosen only where something chosen asks for that package.
  *
  * 5. Choices that npm's placing had no place for are not made again.
  *
@@ -186,24 +187,43 @@ static void say_peers(struct sat *m, const struct sat_seen *s)
 	}
 }
 
+static uint32_t fold_of(const struct sat *m, const struct sat_seen *s)
+{
+	return m->classes[m->cands[s->cand].class].name->fold;
+}
+
 static int by_name(const void *a, const void *b, void *arg)
 {
 	const struct sat *m = arg;
 	const struct sat_seen *x = a, *y = b;
-	uint32_t p = m->classes[m->cands[x->cand].class].name->fold;
-	uint32_t q = m->classes[m->cands[y->cand].class].name->fold;
+	uint32_t p = fold_of(m, x), q = fold_of(m, y);
+	uint32_t g = m->cands[x->cand].group, h = m->cands[y->cand].group;
 
 	if (x->scope != y->scope)
 		return x->scope < y->scope ? -1 : 1;
 	if (p != q)
 		return p < q ? -1 : 1;
+	if (g != h)
+		return g < h ? -1 : 1;
 	return (x->var > y->var) - (x->var < y->var);
 }
 
 static bool same_name(const struct sat *m, const struct sat_seen *a, const struct sat_seen *b)
 {
-	return a->scope == b->scope && m->classes[m->cands[a->cand].class].name->fold ==
-					       m->classes[m->cands[b->cand].class].name->fold;
+	return a->scope == b->scope && fold_of(m, a) == fold_of(m, b);
+}
+
+/* One package may be several cands, below different overrides, and still stands there once. */
+static int one_of(struct sat *m, uint32_t first, uint32_t end)
+{
+	int var;
+
+	if (end - first == 1)
+		return m->seen[first].var;
+	var = solver_var(m->solver);
+	for (uint32_t i = first; i < end; i++)
+		solver_say(m->solver, -m->seen[i].var, var, 0, 0);
+	return var;
 }
 
 /* A name means one thing. */
@@ -213,9 +233,14 @@ static void say_one_each(struct sat *m)
 
 	if (m->seen_count)
 		qsort_r(m->seen, m->seen_count, sizeof *m->seen, by_name, m);
-	for (uint32_t i = 0; i < m->seen_count; i++) {
-		add(m, &c, m->seen[i].var);
-		if (i + 1 == m->seen_count || !same_name(m, &m->seen[i], &m->seen[i + 1])) {
+	for (uint32_t i = 0, end; i < m->seen_count; i = end) {
+		for (end = i + 1; end < m->seen_count; end++) {
+			if (!same_name(m, &m->seen[i], &m->seen[end]) ||
+			    m->cands[m->seen[i].cand].group != m->cands[m->seen[end].cand].group)
+				break;
+		}
+		add(m, &c, one_of(m, i, end));
+		if (end == m->seen_count || !same_name(m, &m->seen[i], &m->seen[end])) {
 			solver_one(m->solver, c.lits, c.count);
 			c.count = 0;
 		}
@@ -363,25 +388,40 @@ static bool find_askers(const struct sat *m, struct askers *a)
 	return true;
 }
 
+/* Is the cand what the demand leads to, and not only good enough for it? */
+static bool leads_to(const struct sat *m, const struct sat_demand *dm, uint32_t cand)
+{
+	const struct sat_cand *c = &m->cands[cand];
+
+	if (!dm->active)
+		return false;
+	if (c->rank < SAT_RANK_BEST)
+		return sat_holds(m, dm, cand) && dm->best == c->rank;
+	return dm->only == cand || (dm->pack == c->pack && c->pack && sat_bit(dm->bits, c->index));
+}
+
 static void say_asked_for(struct sat *m, uint32_t cand, const struct askers *a)
 {
 	struct clause c cleanup(clause_release) = { 0 };
-	const struct sat_cand *me = &m->cands[cand];
-	const struct sat_class *class = &m->classes[me->class];
+	uint32_t own = m->cands[cand].class, class = own;
 
-	add(m, &c, -me->var);
-	for (uint32_t i = 0; i < class->demand_count; i++) {
-		uint32_t demand = class->demands[i];
-		const struct sat_demand *dm = &m->demands[demand];
+	add(m, &c, -m->cands[cand].var);
+	do {
+		const struct sat_class *in = &m->classes[class];
 
-		if (!dm->active || !sat_holds(m, dm, cand) || dm->best != me->rank)
-			continue;
-		for (uint32_t k = a->first[demand]; k < a->first[demand + 1]; k++) {
-			if (a->cand[k] == SAT_NONE)
-				return;
-			add(m, &c, m->cands[a->cand[k]].var);
+		for (uint32_t i = 0; i < in->demand_count; i++) {
+			uint32_t demand = in->demands[i];
+
+			if (!leads_to(m, &m->demands[demand], cand))
+				continue;
+			for (uint32_t k = a->first[demand]; k < a->first[demand + 1]; k++) {
+				if (a->cand[k] == SAT_NONE)
+					return;
+				add(m, &c, m->cands[a->cand[k]].var);
+			}
 		}
-	}
+		class = in->next_same;
+	} while (class != own);
 	say(m, &c);
 }
 
@@ -392,7 +432,9 @@ static int say_ranks(struct sat *m)
 	if (!find_askers(m, &a))
 		return no_memory(m);
 	for (uint32_t i = 0; i < m->cand_count; i++) {
-		if (m->cands[i].rank < SAT_RANK_BEST && !m->cands[i].dead)
+		const struct sat_cand *c = &m->cands[i];
+
+		if ((c->rank < SAT_RANK_BEST || m->classes[c->class].all) && !c->dead && !c->link)
 			say_asked_for(m, i, &a);
 	}
 	return 0;

@@ -211,6 +211,24 @@ static int explore_class(struct sat *m, uint32_t class)
 
 /* ---- when all is there ---- */
 
+static bool in_range(const struct ispec *s, const struct sat_cand *c)
+{
+	return s->any ||
+	       (s->has_range && c->pkg->v_good && semver_range_test(&s->range, &c->pkg->v));
+}
+
+/* npm takes what the override would take, and what stood there did not mean to be overridden. */
+static bool escapes(const struct sat *m, const struct sat_demand *demand, const struct sat_cand *c)
+{
+	const struct overrides *rule = m->classes[demand->class].rule;
+	const struct ispec *key;
+
+	if (!demand->raw || !rule || !rule->parent || c->link || !in_range(demand->raw, c))
+		return false;
+	key = ideal_spec_of((struct ideal *)&m->d, rule->key_spec);
+	return key && key->good && !in_range(key, c);
+}
+
 bool sat_holds(const struct sat *m, const struct sat_demand *demand, uint32_t cand)
 {
 	const struct sat_cand *c = &m->cands[cand];
@@ -218,6 +236,8 @@ bool sat_holds(const struct sat *m, const struct sat_demand *demand, uint32_t ca
 
 	if (demand->only != SAT_NONE)
 		return demand->only == cand;
+	if (escapes(m, demand, c))
+		return true;
 	if (demand->active && !demand->pack)
 		return false;
 	if (demand->pack && demand->pack == c->pack && sat_bit(demand->bits, c->index))
@@ -226,7 +246,7 @@ bool sat_holds(const struct sat *m, const struct sat_demand *demand, uint32_t ca
 		return true;
 	if (s->type == SPEC_TAG || (demand->pack == c->pack && c->pack))
 		return false;
-	return s->has_range && c->pkg->v_good && semver_range_test(&s->range, &c->pkg->v);
+	return in_range(s, c);
 }
 
 static int by_order(const void *a, const void *b, void *arg)
@@ -255,16 +275,69 @@ static int settle_class(struct sat *m, struct sat_class *c)
 		qsort_r(c->cands, c->cand_count, sizeof *c->cands, by_order, m);
 	for (uint32_t i = 0; i < c->cand_count; i++)
 		m->cands[c->cands[i]].order = i;
+	return 0;
+}
+
+static bool has_group(const struct sat *m, const struct sat_class *c, uint32_t group)
+{
+	for (uint32_t i = 0; i < c->cand_count; i++) {
+		if (m->cands[c->cands[i]].group == group)
+			return true;
+	}
+	return false;
+}
+
+/* What the other classes of the name have besides. *ret is in the arena. */
+static int list_others(struct sat *m, uint32_t class, uint32_t **ret, uint32_t *ret_count)
+{
+	const struct sat_class *c = &m->classes[class];
+	uint32_t cap = 0, n = 0;
+
+	for (uint32_t o = c->next_same; o != class; o = m->classes[o].next_same)
+		cap += m->classes[o].cand_count;
+	*ret = arena_array(&m->d.arena, (size_t)cap + 1, sizeof **ret);
+	if (!*ret)
+		return no_memory(m);
+	if (!sat_has_time(m, (uint64_t)cap * c->cand_count))
+		return sat_too_much(m);
+	for (uint32_t o = c->next_same; o != class; o = m->classes[o].next_same) {
+		for (uint32_t i = 0; i < m->classes[o].cand_count; i++) {
+			if (!has_group(m, c, m->cands[m->classes[o].cands[i]].group))
+				(*ret)[n++] = m->classes[o].cands[i];
+		}
+	}
+	*ret_count = n;
+	return 0;
+}
+
+static void take_fits(const struct sat *m, struct sat_demand *dm, const uint32_t *cands,
+		      uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		if (sat_holds(m, dm, cands[i]))
+			dm->fits[dm->fit_count++] = cands[i];
+	}
+}
+
+static int settle_demands(struct sat *m, uint32_t class)
+{
+	struct sat_class *c = &m->classes[class];
+	uint32_t *others = NULL, count = 0;
+	int r = list_others(m, class, &others, &count);
+
+	if (r < 0)
+		return r;
+	if (!sat_has_time(m, (uint64_t)count * c->demand_count))
+		return sat_too_much(m);
 	for (uint32_t x = 0; x < c->demand_count; x++) {
 		struct sat_demand *dm = &m->demands[c->demands[x]];
 
-		dm->fits = arena_array(&m->d.arena, (size_t)c->cand_count + 1, sizeof *dm->fits);
+		dm->fits = arena_array(&m->d.arena, (size_t)c->cand_count + count + 1,
+				       sizeof *dm->fits);
 		if (!dm->fits)
 			return no_memory(m);
-		for (uint32_t i = 0; i < c->cand_count; i++) {
-			if (sat_holds(m, dm, c->cands[i]))
-				dm->fits[dm->fit_count++] = c->cands[i];
-		}
+		take_fits(m, dm, c->cands, c->cand_count);
+		take_fits(m, dm, others, count);
 	}
 	return 0;
 }
@@ -314,8 +387,9 @@ static int bury_the_dead(struct sat *m)
 
 int sat_start(struct sat *m, const struct ideal_options *o, struct buf *warnings, struct err *e)
 {
-	struct table **const tables[] = { &m->class_of, &m->demand_of,  &m->cand_of, &m->group_of,
-					  &m->pair_of,  &m->pack_class, &m->seen_of, &m->guard_of };
+	struct table **const tables[] = { &m->class_of,   &m->name_class, &m->demand_of,
+					  &m->cand_of,    &m->group_of,   &m->pair_of,
+					  &m->pack_class, &m->seen_of,    &m->guard_of };
 	bool whole = true;
 	int r;
 
@@ -340,6 +414,7 @@ void sat_release(struct sat *m)
 		free(m->blocked[i]);
 	free(m->blocked);
 	table_free(m->class_of);
+	table_free(m->name_class);
 	table_free(m->demand_of);
 	table_free(m->cand_of);
 	table_free(m->group_of);
@@ -456,5 +531,7 @@ int sat_explore(struct sat *m)
 	}
 	for (uint32_t i = 0; i < m->class_count && r == 0; i++)
 		r = settle_class(m, &m->classes[i]);
+	for (uint32_t i = 0; i < m->class_count && r == 0; i++)
+		r = settle_demands(m, i);
 	return r == 0 ? bury_the_dead(m) : r;
 }

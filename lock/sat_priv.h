@@ -67,6 +67,7 @@ struct sat_class {
 	bool dirty;
 	uint32_t *demands, demand_count, demand_cap;
 	uint32_t *cands, cand_count, cand_cap;
+	uint32_t next_same; /* another of the name, in a ring: a package may serve them all */
 };
 
 struct sat_group {
@@ -126,7 +127,7 @@ struct sat {
 	uint32_t expanded;                             /* cands whose edges stand */
 	size_t edges;
 	uint64_t work;
-	struct table *class_of, *demand_of, *cand_of, *group_of, *pair_of, *pack_class;
+	struct table *class_of, *name_class, *demand_of, *cand_of, *group_of, *pair_of, *pack_class;
 
 	struct solver *solver;
 	struct sat_seen *seen;

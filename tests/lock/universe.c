@@ -5,6 +5,11 @@
 
 #include <stdio.h>
 
+/* Nothing is unpacked here. */
+#define NO_DIGEST                                                                                  \
+	"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"     \
+	"AA=="
+
 struct world {
 	struct world *next;
 	char *name;
@@ -77,6 +82,12 @@ static void add_what(struct world *w, cJSON *v, const char *version, char *what)
 					    "optional");
 	} else if (strncmp(what, "opt:", 4) == 0) {
 		add_dep(v, "optionalDependencies", what + 4);
+	} else if (strncmp(what, "bundles:", 8) == 0) {
+		add_dep(v, "dependencies", what + 8);
+		if (!cJSON_GetObjectItemCaseSensitive(v, "bundleDependencies"))
+			(void)cJSON_AddArrayToObject(v, "bundleDependencies");
+		cJSON_AddItemToArray(cJSON_GetObjectItemCaseSensitive(v, "bundleDependencies"),
+				     cJSON_CreateString(what + 8));
 	} else if (strncmp(what, "node:", 5) == 0) {
 		(void)cJSON_AddStringToObject(section(v, "engines"), "node", what + 5);
 	} else if (strncmp(what, "at:", 3) == 0) {
@@ -161,9 +172,51 @@ static int packument(void *self, const char *name, const struct packument **ret,
 	return 0;
 }
 
+static cJSON *manifest_of(struct universe *u, const char *name, const char *version)
+{
+	struct world *w = world_of(u, name, false);
+	cJSON *versions = w ? cJSON_GetObjectItemCaseSensitive(w->json, "versions") : NULL;
+
+	return cJSON_GetObjectItemCaseSensitive(versions, version);
+}
+
+static int contents(void *self, const struct catalog_package *pkg, struct catalog_contents *ret,
+		    struct err *e)
+{
+	const cJSON *m = manifest_of(self, pkg->name, pkg->version), *name;
+	const cJSON *deps = cJSON_GetObjectItemCaseSensitive(m, "dependencies");
+
+	if (!m)
+		return err_set(e, -ENOENT, "%s: no such tarball", pkg->name);
+	ret->manifests = cJSON_CreateObject();
+	cJSON_AddItemToObject(ret->manifests, "package.json", cJSON_Duplicate(m, true));
+	cJSON_ArrayForEach(name, cJSON_GetObjectItemCaseSensitive(m, "bundleDependencies"))
+	{
+		const cJSON *v = cJSON_GetObjectItemCaseSensitive(deps, name->valuestring);
+		char path[256];
+
+		m = manifest_of(self, name->valuestring, v->valuestring);
+		cr_assert(m);
+		(void)snprintf(path, sizeof path, "node_modules/%s/package.json",
+			       name->valuestring);
+		cJSON_AddItemToObject(ret->manifests, path, cJSON_Duplicate(m, true));
+	}
+	ret->integrity = strdup("sha512-" NO_DIGEST);
+	return 0;
+}
+
 struct catalog universe_catalog(struct universe *u)
 {
-	return (struct catalog){ .packument = packument, .self = u };
+	return (struct catalog){ .packument = packument, .contents = contents, .self = u };
+}
+
+cJSON *universe_json(const struct universe *u)
+{
+	cJSON *all = cJSON_CreateObject();
+
+	for (const struct world *w = u->worlds; w; w = w->next)
+		cJSON_AddItemToObject(all, w->name, cJSON_Duplicate(w->json, true));
+	return all;
 }
 
 unsigned universe_asked(const struct universe *u)
