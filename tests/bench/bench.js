@@ -8,7 +8,9 @@
 //            has them), beside the mount
 //   export   the tree as real files: dx export, and bun's warm install by hard links and by copies
 //   read     require of ten big packages, find, tar: warm and with dropped caches, against the same
-//            tree on disk; messages; the daemon's memory; removal
+//            tree on disk; dropped also just after mounting, and without what the program alone takes
+//            then (its own binary has to be read again, too); the disk's reads on both sides;
+//            messages; the daemon's memory; removal
 //   write    1,000 small files and one of 200 MB, written, read back, removed, in node_modules/.cache
 //            and in a folder on the same disk; messages for the small ones
 //   lock     open and check, look-up, render, against JSON.parse and npm's own reading; sizes
@@ -199,37 +201,77 @@ function benchExport () {
 
 const big = ['webpack', '@babel/core', 'eslint', 'terser', 'postcss', 'typescript', 'lodash', 'react-dom/server',
   'jest-cli', 'html-webpack-plugin', 'workbox-build', 'rollup', '@babel/preset-env']
+
+// What the disk under `scratch` has done since it was started, for everybody: exact while nothing
+// else runs.
+function diskReads () {
+  const dev = fs.statSync(scratch).dev
+  const name = `${(dev >> 8) & 0xfff} ${(dev & 0xff) | ((dev >> 12) & 0xfff00)}`
+  const line = fs.readFileSync('/proc/diskstats', 'utf8').split('\n').map(l => l.trim().split(/\s+/)).find(l => `${l[0]} ${l[1]}` === name)
+  return line ? { reads: Number(line[3]), bytes: Number(line[5]) * 512 } : { reads: 0, bytes: 0 }
+}
+
+// Medians of each; all in turn, so that noise meets all.
+function inTurn (n, works, before) {
+  const all = works.map(() => [])
+  for (let i = 0; i < n; i++) {
+    works.forEach((work, k) => {
+      before(k)
+      const was = diskReads()
+      const t = ms(work)
+      const is = diskReads()
+      all[k].push({ ms: t, reads: is.reads - was.reads, bytes: is.bytes - was.bytes })
+    })
+  }
+  return all.map(a => Object.fromEntries(['ms', 'reads', 'bytes'].map(key => [key, median(a.map(x => x[key]))])))
+}
+
 function benchRead () {
   fill()
   const there = big.filter(p => fs.existsSync(path.join(onDisk, 'node_modules', p.split('/').slice(0, p[0] === '@' ? 2 : 1).join('/')))).slice(0, 10)
   const script = there.map(p => `require(${JSON.stringify(p)})`).join(';')
   const works = {
     require: dir => run('node', ['-e', script], { cwd: dir }),
-    find: dir => sh(`find node_modules | cat >/dev/null`, { cwd: dir }),
-    tar: dir => sh(`tar -cf - node_modules | cat >/dev/null`, { cwd: dir })
+    find: dir => sh('find node_modules | cat >/dev/null', { cwd: dir }),
+    tar: dir => sh('tar -cf - node_modules | cat >/dev/null', { cwd: dir })
+  }
+  // The same programs with nothing to do: what emptied caches cost them on either side.
+  const empty = path.join(scratch, 'empty')
+  fs.mkdirSync(empty, { recursive: true })
+  const alone = {
+    require: () => run('node', ['-e', '0'], { cwd: empty }),
+    find: () => sh('find . | cat >/dev/null', { cwd: empty }),
+    tar: () => sh('tar -cf - . | cat >/dev/null', { cwd: empty })
   }
   const status = () => JSON.parse(run(dxfs, ['status', '--json', path.join(mounted, 'node_modules')]).stdout)
+  const mount = mode => sh(`'${dxfs}' mount ${mode} --prefetch=none '${mounted}/node_modules'`)
   for (const mode of ['--read-only', '']) {
-    sh(`'${dxfs}' mount ${mode} --prefetch=none '${mounted}/node_modules'`)
+    mount(mode)
     const n = Math.min(runs, 7)
     for (const [name, work] of Object.entries(works)) {
-      for (const [state, before] of [['warm', () => {}], ['dropped', dropCaches]]) {
-        for (const d of [onDisk, mounted]) for (let i = 0; i < 3 && state === 'warm'; i++) work(d)
-        const a = []; const b = []
-        for (let i = 0; i < n; i++) { // both sides in turn, so that noise meets both
-          before()
-          a.push(ms(() => work(onDisk)))
-          before()
-          b.push(ms(() => work(mounted)))
+      const label = state => `${name}-${state}${mode || '-read-write'}`
+      for (const d of [onDisk, mounted]) for (let i = 0; i < 3; i++) work(d)
+      const warm = inTurn(n, [() => work(onDisk), () => work(mounted)], () => {})
+      show(`${label('warm')}-disk`, warm[0].ms, 'ms')
+      show(`${label('warm')}-dxfs`, warm[1].ms, 'ms')
+      show(`${label('warm')}-ratio`, warm[1].ms / warm[0].ms, 'x')
+      // The last one with a daemon that has not opened any package yet.
+      const [disk, ours, program, fresh] = inTurn(n, [() => work(onDisk), () => work(mounted), alone[name], () => work(mounted)], i => {
+        if (i === 3) {
+          unmount(mounted)
+          mount(mode)
         }
-        const label = `${name}-${state}${mode || '-read-write'}`
-        show(`${label}-disk`, median(a), 'ms')
-        show(`${label}-dxfs`, median(b), 'ms')
-        show(`${label}-ratio`, median(b) / median(a), 'x')
+        dropCaches()
+      })
+      for (const [side, r] of [['disk', disk], ['dxfs', ours], ['dxfs-just-mounted', fresh], ['program-alone', program]]) {
+        show(`${label('dropped')}-${side}`, r.ms, `ms (${r.reads} reads, ${(r.bytes / 1e6).toFixed(1)} MB of the whole disk)`)
       }
+      show(`${label('dropped')}-ratio`, ours.ms / disk.ms, 'x')
+      show(`${label('dropped')}-ratio-just-mounted`, fresh.ms / disk.ms, 'x')
+      show(`${label('dropped')}-ratio-without-program`, (ours.ms - program.ms) / (disk.ms - program.ms), 'x')
     }
     unmount(mounted)
-    sh(`'${dxfs}' mount ${mode} --prefetch=none '${mounted}/node_modules'`)
+    mount(mode)
     let before = status()
     for (const pass of [1, 2, 3]) {
       works.tar(mounted)
