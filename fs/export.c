@@ -161,10 +161,13 @@ static bool emit(void *arg, struct slice name, const struct view_attr *a, uint64
 	return w->r == 0;
 }
 
-/* The root folder of a package. */
-static bool is_place(const struct view *v, uint64_t ino)
+/* Is it the root folder of a package, and the first one of that? */
+static bool begins_package(const struct view *v, uint64_t ino)
 {
-	return view_ino_entry(ino) == 0 && view_place(v, ino)->kind == TREE_PACKAGE;
+	const struct place *p = view_ino_entry(ino) == 0 ? view_place(v, ino) : NULL;
+
+	return p && p->kind == TREE_PACKAGE && p->parcel &&
+	       !atomic_exchange(&p->parcel->exported, true);
 }
 
 static int fill(struct writer *w)
@@ -172,8 +175,8 @@ static int fill(struct writer *w)
 	struct parcel *wait;
 	int r;
 
-	if (is_place(w->job->view, w->folder->ino))
-		atomic_fetch_add(&w->job->counts->places_done, 1);
+	if (begins_package(w->job->view, w->folder->ino))
+		atomic_fetch_add(&w->job->counts->packages_done, 1);
 	w->dirfd = openat(w->job->rootfd, *w->folder->path ? w->folder->path : ".",
 			  O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (w->dirfd < 0)
@@ -405,11 +408,10 @@ int export_view(struct view *v, const char *dir, unsigned threads, struct export
 		struct err *e)
 {
 	struct writing w = { .threads = threads, .counts = counts };
-	const struct tree *t = view_tree(v);
 	int r = each_root(v, dir, look, NULL, e);
+	size_t packages;
 
-	for (uint32_t i = 0; i < t->count; i++)
-		if (t->nodes[i].kind == TREE_PACKAGE)
-			atomic_fetch_add(&counts->places, 1);
+	(void)view_parcels(v, &packages);
+	atomic_store(&counts->packages, packages);
 	return r < 0 ? r : each_root(v, dir, write_one, &w, e);
 }

@@ -13,7 +13,7 @@
 
 struct export_counts {
 	_Atomic uint64_t files, dirs, links, bytes;
-	_Atomic uint64_t places, places_done; /* where a package stands: all, and those begun */
+	_Atomic uint64_t packages, packages_done; /* all, and those begun at one place at least */
 };
 
 /* Writes the view's roots: node_modules to `dir`, an absolute path whose parent folder exists;

@@ -63,12 +63,8 @@ static void wait_all(struct exporting *x)
 
 	(void)pthread_mutex_lock(&x->mu);
 	while (x->done < x->wanted) {
-		struct timespec until;
+		const struct timespec until = helper_until(LOOK_MS);
 
-		(void)clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_nsec += LOOK_MS * 1000000L;
-		until.tv_sec += until.tv_nsec / 1000000000;
-		until.tv_nsec %= 1000000000;
 		(void)pthread_cond_timedwait(&x->changed, &x->mu, &until);
 		fetch_stats(x->fetch, &st);
 		progress_show(&progress, x->done, x->wanted, st.bytes);
@@ -210,14 +206,10 @@ static void *watch(void *arg)
 
 	(void)pthread_mutex_lock(&w->mu);
 	while (!w->end) {
-		struct timespec until;
+		const struct timespec until = helper_until(LOOK_MS);
 
-		(void)clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_nsec += LOOK_MS * 1000000L;
-		until.tv_sec += until.tv_nsec / 1000000000;
-		until.tv_nsec %= 1000000000;
 		if (pthread_cond_timedwait(&w->ended, &w->mu, &until) == ETIMEDOUT)
-			progress_show(&progress, w->counts->places_done, w->counts->places,
+			progress_show(&progress, w->counts->packages_done, w->counts->packages,
 				      w->counts->bytes);
 	}
 	(void)pthread_mutex_unlock(&w->mu);
@@ -228,12 +220,13 @@ static void *watch(void *arg)
 /* Without the thread it goes on, and says nothing. */
 static int export_watched(struct exporting *x, unsigned threads, struct err *e)
 {
-	struct watching w = { .counts = x->counts,
-			      .mu = PTHREAD_MUTEX_INITIALIZER,
-			      .ended = PTHREAD_COND_INITIALIZER };
-	bool watched = thread_start(&w.thread, watch, &w, NULL) == 0;
-	int r = export_view(x->v.view, x->target, threads, x->counts, e);
+	struct watching w = { .counts = x->counts, .mu = PTHREAD_MUTEX_INITIALIZER };
+	bool watched;
+	int r;
 
+	helper_cond(&w.ended);
+	watched = thread_start(&w.thread, watch, &w, NULL) == 0;
+	r = export_view(x->v.view, x->target, threads, x->counts, e);
 	(void)pthread_mutex_lock(&w.mu);
 	w.end = true;
 	(void)pthread_cond_signal(&w.ended);
@@ -283,10 +276,11 @@ int export_run(const struct export_request *q, struct export_counts *counts, str
 			       .counts = counts,
 			       .v = CMD_VIEW_INIT,
 			       .state = STATE_INIT,
-			       .mu = PTHREAD_MUTEX_INITIALIZER,
-			       .changed = PTHREAD_COND_INITIALIZER };
-	int r = run(&x, e);
+			       .mu = PTHREAD_MUTEX_INITIALIZER };
+	int r;
 
+	helper_cond(&x.changed);
+	r = run(&x, e);
 	release(&x);
 	return r;
 }

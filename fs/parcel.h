@@ -27,6 +27,7 @@ struct parcel {
 
 	atomic_bool touched;   /* something inside has been asked for */
 	atomic_bool predicted; /* it was wanted before that (fs/ahead.h), and was not here */
+	atomic_bool exported;  /* begun to be written, at one place at least (fs/export.h) */
 
 	/* guarded by the park's mutex (fs/park.h) */
 	struct parked *waiting;

@@ -371,18 +371,14 @@ void server_wait(struct server *s)
 
 bool server_wait_ms(struct server *s, unsigned wait_ms)
 {
+	const struct timespec until = helper_until(wait_ms);
 	bool ended = true;
-	struct timespec until;
 
-	(void)clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += wait_ms / 1000;
-	until.tv_nsec += (long)(wait_ms % 1000) * 1000000;
-	until.tv_sec += until.tv_nsec / 1000000000;
-	until.tv_nsec %= 1000000000;
 	for (unsigned i = 0; i < s->mount_count; i++) {
 		struct mount *m = &s->mounts[i];
 
-		if (m->running && pthread_timedjoin_np(m->thread, NULL, &until) == 0)
+		if (m->running &&
+		    pthread_clockjoin_np(m->thread, NULL, CLOCK_MONOTONIC, &until) == 0)
 			m->running = false;
 		ended &= !m->running;
 	}

@@ -18,7 +18,7 @@ mkdir empty
 dx export --offline empty >"$T/out"
 "$TREECMP" out empty
 
-# On a terminal it says how far it is, by the places where a package stands; not into a file.
+# On a terminal it says how far it is, in packages as dx fetch does; not into a file.
 if command -v script >/dev/null; then
 	TERM=xterm script -qc "'$DXFS_BIN/dx' export --offline shown" "$T/typescript" >/dev/null
 	"$TREECMP" out shown
