@@ -9,6 +9,19 @@ static const char usage[] =
 	"                 [--libc=LIBC] [--store=DIR] [--registry=URL] [--offline] [DIR]\n"
 	"writes the tree that a mount would show as real files into DIR (default: node_modules)\n";
 
+static void print_counts(const struct export_counts *c, bool json)
+{
+	if (json)
+		(void)printf("{\"files\":%" PRIu64 ",\"directories\":%" PRIu64 ",\"links\":%" PRIu64
+			     ",\"bytes\":%" PRIu64 "}\n",
+			     c->files, c->dirs, c->links, c->bytes);
+	else
+		(void)printf("%" PRIu64 " file%s, %" PRIu64 " director%s, %" PRIu64
+			     " link%s, %" PRIu64 " byte%s\n",
+			     c->files, plural(c->files), c->dirs, c->dirs == 1 ? "y" : "ies",
+			     c->links, plural(c->links), c->bytes, plural(c->bytes));
+}
+
 int cmd_export(int argc, char **argv)
 {
 	struct export_request q = { .dir = "node_modules", .who = "dx export" };
@@ -33,10 +46,6 @@ int cmd_export(int argc, char **argv)
 		q.dir = argv[optind];
 	r = export_run(&q, &counts, &e);
 	if (r == 0)
-		(void)printf(json ? "{\"files\":%" PRIu64 ",\"directories\":%" PRIu64
-				    ",\"links\":%" PRIu64 ",\"bytes\":%" PRIu64 "}\n"
-				  : "%" PRIu64 " files, %" PRIu64 " directories, %" PRIu64
-				    " links, %" PRIu64 " bytes\n",
-			     counts.files, counts.dirs, counts.links, counts.bytes);
+		print_counts(&counts, json);
 	return cmd_end("dx export", r, &e);
 }

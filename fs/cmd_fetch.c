@@ -346,12 +346,13 @@ static void summary_text(const struct fetching *f)
 	const struct tally *t = &f->tally;
 	uint32_t come = t->done - t->failed - t->cancelled;
 
-	(void)printf("%" PRIu32 " packages: %" PRIu32 " here already, %" PRIu32
+	(void)printf("%" PRIu32 " package%s: %" PRIu32 " here already, %" PRIu32
 		     " fetched (%.1f MB in %.1f s), %" PRIu32 " failed\n",
-		     f->total, f->here, come, (double)f->stats.bytes / 1e6,
+		     f->total, plural(f->total), f->here, come, (double)f->stats.bytes / 1e6,
 		     (double)(now_ms() - f->started_ms) / 1000, t->failed);
 	if (f->signal)
-		(void)printf("stopped (%s): %" PRIu32 " are missing; dx fetch goes on from here\n",
+		(void)printf("stopped (%s): %" PRIu32
+			     " still to be fetched; dx fetch goes on from here\n",
 			     strsignal(f->signal), f->total - f->here - come);
 }
 

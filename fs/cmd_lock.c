@@ -59,8 +59,9 @@ int cmd_lock_summary(const struct lock *l, const struct project *p, struct err *
 		links += !!(g->nodes[i].flags & NODE_LINK);
 		places += !(g->nodes[i].flags & (NODE_TOP | NODE_LINK));
 	}
-	(void)printf(PROJECT_LOCK ": %u packages at %u places, %u links, %zu bytes, from %s\n",
-		     packages, places, links, lock_bytes(l).len,
+	(void)printf(PROJECT_LOCK ": %u package%s at %u place%s, %u link%s, %zu bytes, from %s\n",
+		     packages, plural(packages), places, plural(places), links, plural(links),
+		     lock_bytes(l).len,
 		     p->lock_file && strcmp(p->lock_file, PROJECT_LOCK) != 0 ? p->lock_file
 									     : "package.json");
 	return 0;
@@ -82,19 +83,18 @@ void cmd_lock_solved(const struct sat_report *s)
 		return;
 	if (s->npm.msg[0])
 		(void)printf("npm gives up here, the solver does not: %s\n", s->npm.msg);
-	(void)printf("%u versions, ", s->count);
+	(void)printf("%u version%s, ", s->count, plural(s->count));
 	if (s->count > s->bound)
 		(void)printf("not proven the fewest: at least %u are needed\n", s->bound);
 	else
 		(void)printf("proven the fewest%s\n",
 			     s->newest ? "" : "; which of those is the newest is not proven");
 	if (s->bad)
-		(void)printf("%u dependencies on peers do not hold, and are let be, as npm does\n",
-			     s->bad);
+		(void)printf("peers that do not hold, and are let be, as npm does: %u\n", s->bad);
 	if (s->unknown)
-		(void)printf("the registry could not be asked for something %u times; what it has "
-			     "there does not count\n",
-			     s->unknown);
+		(void)printf("the registry could not be asked for something %u time%s; what it "
+			     "has there does not count\n",
+			     s->unknown, plural(s->unknown));
 }
 
 /* How `dx lock` is to make one. */

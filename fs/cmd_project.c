@@ -183,8 +183,9 @@ static int read_pinned(struct cmd_project *p, const struct cmd_resolve *ask, str
 	if (r < 0)
 		return err_set(e, r, "%s", why.msg);
 	if (*ret)
-		(void)fprintf(stderr, "keeping to the versions of %s (%u demands)\n%s",
-			      pinned_file(*ret), pinned_count(*ret), pinned_remarks(*ret));
+		(void)fprintf(stderr, "keeping to the versions of %s (%u demand%s)\n%s",
+			      pinned_file(*ret), pinned_count(*ret), plural(pinned_count(*ret)),
+			      pinned_remarks(*ret));
 	return 0;
 }
 

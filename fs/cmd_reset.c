@@ -132,7 +132,7 @@ static int run(const char *dir, const char *path, const char *upper, struct err 
 		r = at.live ? reset_live(&at, inside, &count, e)
 			    : reset_offline(&at, inside, &count, e);
 	if (r == 0)
-		(void)printf("%" PRIu64 " change%s taken back\n", count, count == 1 ? "" : "s");
+		(void)printf("%" PRIu64 " change%s taken back\n", count, plural(count));
 	return r;
 }
 

@@ -34,10 +34,11 @@ static void print_human(const cJSON *st)
 		     number(p, "failed"), json_true(st, "offline_safe") ? "; safe offline" : "");
 	(void)printf("  fetched   %.1f MB\n", number(st, "bytes_fetched") / 1e6);
 	if (number(pr, "made") > 0)
-		(void)printf("  predicted %.0f packages, %.0f of them used so far; %.1f of %.1f MB "
-			     "in vain\n",
-			     number(pr, "made"), number(pr, "used"),
-			     number(pr, "bytes_in_vain") / 1e6, number(pr, "bytes") / 1e6);
+		(void)printf(
+			"  predicted %.0f package%s, %.0f used so far; %.1f of %.1f MB in vain\n",
+			number(pr, "made"), plural((uint64_t)number(pr, "made")),
+			number(pr, "used"), number(pr, "bytes_in_vain") / 1e6,
+			number(pr, "bytes") / 1e6);
 	(void)printf("  memory    %.1f MB\n", number(st, "rss_kb") / 1024);
 	(void)printf("  lock      %s\n  store     %s\n", json_str(st, "lock"),
 		     json_str(st, "store"));
@@ -99,7 +100,17 @@ static int list_one(void *arg, const char *mountpoint)
 
 static int print_gone(void *arg, const char *dir, const char *mountpoint)
 {
-	(void)arg;
+	struct listing *l = arg;
+	auto_buf struct buf b = BUF_INIT((size_t)1 << 17);
+
+	if (l->json) {
+		buf_addstr(&b, l->count++ ? ",{\"mountpoint\":" : "{\"mountpoint\":");
+		json_put_str(&b, mountpoint);
+		buf_addstr(&b, ",\"pid\":null,\"kept\":");
+		json_put_str(&b, dir);
+		buf_addstr(&b, "}\n");
+		return cmd_write(&b, NULL);
+	}
 	(void)printf("%s: its project is gone; what was written into it is kept in %s until you "
 		     "delete that\n",
 		     mountpoint, dir);
@@ -114,11 +125,13 @@ static int list_all(bool json, struct err *e)
 	if (json)
 		(void)printf("[");
 	r = state_each(list_one, &l, e);
+	if (!json && l.count == 0)
+		(void)printf("nothing is mounted\n");
+	if (r == 0)
+		r = state_each_gone(print_gone, &l, e);
 	if (json)
 		(void)printf("]\n");
-	else if (l.count == 0)
-		(void)printf("nothing is mounted\n");
-	return r == 0 && !json ? state_each_gone(print_gone, NULL, e) : r;
+	return r;
 }
 
 int cmd_status(int argc, char **argv)

@@ -44,9 +44,12 @@ static int do_verify(struct store *s, const struct options *o)
 
 	if (store_verify(s, cpus > 0 ? (unsigned)cpus : 1, report_bad, NULL, &r, &e) < 0)
 		return fail(&e);
-	(void)printf(o->json ? "{\"blobs\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"bad\":%" PRIu64 "}\n"
-			     : "%" PRIu64 " blobs, %" PRIu64 " bytes, %" PRIu64 " bad\n",
-		     r.blobs, r.bytes, r.bad);
+	if (o->json)
+		(void)printf("{\"blobs\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"bad\":%" PRIu64 "}\n",
+			     r.blobs, r.bytes, r.bad);
+	else
+		(void)printf("%" PRIu64 " blob%s, %" PRIu64 " bytes, %" PRIu64 " bad\n", r.blobs,
+			     plural(r.blobs), r.bytes, r.bad);
 	return r.bad ? CMD_FAILED : CMD_OK;
 }
 
@@ -188,15 +191,17 @@ static int do_stats(struct store *s, const struct options *o)
 
 	if (store_stats(s, &st, &e) < 0)
 		return fail(&e);
+	json_put_str(&dir, store_dir(s));
 	if (o->json)
-		json_put_str(&dir, store_dir(s));
+		(void)printf("{\"packages\":%" PRIu64 ",\"bytes\":%" PRIu64
+			     ",\"quarantined\":%" PRIu64 ",\"dir\":%.*s}\n",
+			     st.packages, st.bytes, st.quarantined, (int)dir.len,
+			     (const char *)dir.data);
 	else
-		buf_addstr(&dir, store_dir(s));
-	(void)printf(o->json ? "{\"packages\":%" PRIu64 ",\"bytes\":%" PRIu64
-			       ",\"quarantined\":%" PRIu64 ",\"dir\":%.*s}\n"
-			     : "%" PRIu64 " packages, %" PRIu64 " bytes, %" PRIu64
-			       " in quarantine, in %.*s\n",
-		     st.packages, st.bytes, st.quarantined, (int)dir.len, (const char *)dir.data);
+		(void)printf("%" PRIu64 " package%s, %" PRIu64 " bytes, %" PRIu64
+			     " in quarantine, in %s\n",
+			     st.packages, plural(st.packages), st.bytes, st.quarantined,
+			     store_dir(s));
 	return CMD_OK;
 }
 

@@ -162,6 +162,6 @@ void progress_show(struct progress *p, uint64_t done, uint64_t total, uint64_t b
 	if (p->moves)
 		draw(p, &s);
 	else
-		(void)fprintf(p->to, "%llu of %llu packages, %.1f MB\n", (unsigned long long)done,
-			      (unsigned long long)total, (double)bytes / 1e6);
+		(void)fprintf(p->to, "%llu of %llu package%s, %.1f MB\n", (unsigned long long)done,
+			      (unsigned long long)total, plural(total), (double)bytes / 1e6);
 }

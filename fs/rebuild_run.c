@@ -237,8 +237,7 @@ int rebuild_run(struct rebuild *b, struct err *e)
 	}
 	if (r < 0)
 		return r;
-	(void)fprintf(stderr, "dx rebuild: scripts of %u package%s ran\n", ran,
-		      ran == 1 ? "" : "s");
+	(void)fprintf(stderr, "dx rebuild: scripts of %u package%s ran\n", ran, plural(ran));
 	return 0;
 }
 

@@ -472,16 +472,16 @@ int server_wait_local(struct server *s, struct pollfd *stop, unsigned count, str
 		if (now.local + now.failed >= now.packages)
 			break;
 		if (poll(stop, count, 0) != 0)
-			return err_set(e, -EINTR,
-				       "unmounted when %u of %u packages had not come yet",
-				       now.packages - now.local, now.packages);
+			return err_set(
+				e, -EINTR, "unmounted when %u of %u package%s had not come yet",
+				now.packages - now.local, now.packages, plural(now.packages));
 		wait_done(s, seen);
 	}
 	if (now.failed)
 		return err_set(e, -EIO,
-			       "%u of %u packages could not be brought; it is mounted all the "
+			       "%u of %u package%s could not be brought; it is mounted all the "
 			       "same, and `dxfs status` says what was wrong",
-			       now.failed, now.packages);
+			       now.failed, now.packages, plural(now.packages));
 	return 0;
 }
 

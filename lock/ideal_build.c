@@ -23,12 +23,13 @@ int ideal_too_much(struct ideal *d, const char *what)
 {
 	const struct inode *n = d->at;
 
-	d->error =
-		err_set(d->e, -E2BIG,
-			"gave up at %s%s%s, with %u packages at %u places: %s; remove what brings "
-			"them, or pin or override its version",
-			n && n->path[0] ? n->path : "package.json", n && n->path[0] ? "@" : "",
-			n && n->path[0] ? n->pkg->version : "", d->packuments, d->placed, what);
+	d->error = err_set(
+		d->e, -E2BIG,
+		"gave up at %s%s%s, with %u package%s at %u place%s: %s; remove what brings "
+		"them, or pin or override its version",
+		n && n->path[0] ? n->path : "package.json", n && n->path[0] ? "@" : "",
+		n && n->path[0] ? n->pkg->version : "", d->packuments, plural(d->packuments),
+		d->placed, plural(d->placed), what);
 	return d->error;
 }
 

@@ -147,7 +147,7 @@ JSON
 exits 0 "$dx" lock --check
 grep -q 'there is no dx.lock' "$dir/out" || fail 'check says that there is no dx.lock'
 exits 0 "$dx" lock
-grep -q '^dx.lock: 6 packages at 6 places, 1 links' "$dir/out" || { cat "$dir/out" >&2; fail summary; }
+grep -q '^dx.lock: 6 packages at 6 places, 1 link,' "$dir/out" || { cat "$dir/out" >&2; fail summary; }
 [ "$(head -c 3 dx.lock)" = DXL ] || fail 'dx.lock is a DXL'
 cp dx.lock "$dir/first"
 exits 0 "$dx" lock

@@ -99,7 +99,7 @@ begin bun
 printf '{ "lockfileVersion": 1, "workspaces": { "": { "dependencies": { "leaf": "^1.0.0", }, }, },\n"packages": { "leaf": ["leaf@1.0.0", "", {}, "%s"], }, }\n' "$sha512" >bun.lock
 dx lock 2>err
 same 'bun' "$there $sha512" "$(version)"
-grep -q 'keeping to the versions of bun.lock (1 demands)' err || fail 'it is said'
+grep -q 'keeping to the versions of bun.lock (1 demand)' err || fail 'it is said'
 rm dx.lock
 sed -i "s|$sha512|$newest|" bun.lock
 fails 1 "$DXFS_BIN/dx" lock

@@ -55,6 +55,9 @@ unmount_it
 mount_it
 dxfs status >"$T/said"
 grep -q "^$T/w2/node_modules: its project is gone" "$T/said" || fail "$(cat "$T/said")"
+same "kept, as JSON" "1 1 $T/w2/node_modules $T/state/dxfs" "$(dxfs status --json | node -e '
+	const all = JSON.parse(fs.readFileSync(0)), kept = all.filter((m) => "kept" in m);
+	console.log(all.length - kept.length, kept.length, kept[0].mountpoint, path.dirname(kept[0].kept));')"
 kept=$(grep -ls '/w2/' "$T"/state/dxfs/*/mountpoint)
 same "kept" mine "$(cat "${kept%/mountpoint}"/upper/pkg/*/mine)"
 unmount_it
