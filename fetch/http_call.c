@@ -378,5 +378,10 @@ void call_settle(struct http_call *c, CURLcode code)
 	case VERDICT_RETRY:
 		try_again(c, now_ms());
 		break;
+	case VERDICT_AGAIN:
+		c->tries--;
+		call_leave(c);
+		call_enqueue(c, true);
+		break;
 	}
 }

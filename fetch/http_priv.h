@@ -85,6 +85,7 @@ struct http_call {
 	uint64_t total;  /* bytes of the whole body, as announced; 0: unknown */
 	struct digester *digester;
 	bool delivered;   /* `done` has been called, though libcurl still has the transfer */
+	bool folder_only; /* the last attempt believed the folder alone */
 	bool unreachable; /* the last attempt found nobody */
 	int error;        /* what a callback found, as negative errno; its sentence is in e */
 	struct err e;
@@ -107,6 +108,7 @@ struct http {
 	int64_t retry_min_ms, retry_max_ms, retry_factor, stall_ms; /* stall_ms 0: not set */
 	const char *cafile; /* borrowed from the npmrc; NULL */
 	bool own_ca;        /* cafile or ca is set: the system's do not count */
+	bool folder_only;   /* of the system's, the folder will do until it does not */
 	char *ca_pem;       /* owned; NULL: a file, or the system's */
 	size_t ca_pem_len;
 	uint64_t random;
@@ -147,8 +149,9 @@ int transfer_begin(struct http_call *c) must_check; /* sets up c->easy; sentence
 void transfer_end(struct http_call *c);             /* drops c->easy and its headers */
 unsigned transfer_stall_ms(const struct http_call *c);
 
-enum verdict { VERDICT_DONE, VERDICT_FAILED, VERDICT_REDIRECT, VERDICT_RETRY };
-/* What an attempt came to. FAILED and RETRY leave result and sentence in c->e. */
+enum verdict { VERDICT_DONE, VERDICT_FAILED, VERDICT_REDIRECT, VERDICT_RETRY, VERDICT_AGAIN };
+/* What an attempt came to. FAILED and RETRY leave result and sentence in c->e. AGAIN: at once, and
+ * it does not count. */
 enum verdict transfer_verdict(struct http_call *c, CURLcode code);
 void answer_release(struct http_answer *a);
 

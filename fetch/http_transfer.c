@@ -318,6 +318,9 @@ static int set_tls(struct http_call *c)
 	/* npm's setting replaces what the system trusts; libcurl would add to it. */
 	if (c->h->own_ca)
 		SET(CURLOPT_CAPATH, NULL);
+	c->folder_only = c->h->folder_only;
+	if (c->folder_only)
+		SET(CURLOPT_CAINFO, NULL);
 	if (c->auth.certfile) {
 		SET(CURLOPT_SSLCERT, c->auth.certfile);
 		SET(CURLOPT_SSLKEY, c->auth.keyfile);
@@ -428,6 +431,11 @@ static enum verdict network_failure(struct http_call *c, CURLcode code)
 	int r = network_errno(code);
 
 	c->unreachable = r == -EHOSTUNREACH;
+	/* One that somebody has put into the file only; at most once more. */
+	if (code == CURLE_PEER_FAILED_VERIFICATION && c->folder_only) {
+		c->h->folder_only = c->folder_only = false;
+		return VERDICT_AGAIN;
+	}
 	(void)err_set(&c->e, r, "%s", c->curl_error[0] ? c->curl_error : curl_easy_strerror(code));
 	return r == -EKEYREJECTED || r == -ENOMEM || r == -EINVAL ? VERDICT_FAILED : VERDICT_RETRY;
 }

@@ -42,9 +42,22 @@ void hold_begin(struct hold *h)
 			    .idle_ticks = idle_ticks() };
 }
 
-void hold_look(struct hold *h, struct park *park, struct ahead *ahead)
+/* Since the first package has come. */
+static bool network_is_slow(struct hold *h, struct park *park, bool any_came)
+{
+	uint64_t waited_ms = park_waited_ms(park);
+
+	if (!any_came || !h->any_came)
+		h->waited_ms = waited_ms;
+	h->any_came = any_came;
+	h->waits = any_came && park_count(park) > 0 ? h->waits + 1 : 0;
+	return h->waits >= HOLD_WAITS || waited_ms - h->waited_ms >= HOLD_FAR_MS;
+}
+
+void hold_look(struct hold *h, struct park *park, struct ahead *ahead, bool any_came)
 {
 	uint64_t touches = ahead_touches(ahead);
+	bool slow = network_is_slow(h, park, any_came);
 	int64_t now = now_ms();
 
 	if (touches != h->touches)
@@ -53,7 +66,5 @@ void hold_look(struct hold *h, struct park *park, struct ahead *ahead)
 		look_at_processors(h, now);
 	h->tick_ms = now + HOLD_TICK_MS;
 	h->touches = touches;
-	h->waits = park_count(park) > 0 ? h->waits + 1 : 0;
-	h->on = h->waits < HOLD_WAITS && park_waited_ms(park) < HOLD_FAR_MS && now < h->until_ms &&
-		(now < h->quiet_ms || h->busy);
+	h->on = !slow && now < h->until_ms && (now < h->quiet_ms || h->busy);
 }

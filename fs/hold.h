@@ -6,7 +6,8 @@
  * background waits
  *
  *   - until nothing has been touched for the first time for HOLD_QUIET_MS, and a processor is idle,
- *   - or requests wait for packages: then the network is what is slow, and more at once is better,
+ *   - or requests wait for packages, others than the first, for which a connection must be made:
+ *     then the network is what is slow, and more at once is better,
  *   - and HOLD_MAX_MS at most. */
 #pragma once
 #include "fs/ahead.h"
@@ -25,13 +26,15 @@ struct hold {
 	int64_t tick_ms; /* when to look again */
 	int64_t until_ms, quiet_ms;
 	uint64_t touches;
-	unsigned waits; /* the last so many looks found a request waiting */
-	bool busy;      /* no processor was idle between the last two looks at them */
+	bool any_came;
+	uint64_t waited_ms; /* what had been waited when the first package had come */
+	unsigned waits;     /* the last so many looks found a request waiting */
+	bool busy;          /* no processor was idle between the last two looks at them */
 	int64_t looked_ms;
 	uint64_t idle_ticks; /* then; of all processors */
 };
 
 void hold_begin(struct hold *h);
 
-/* Looks, at tick_ms; `on` is false when it is over. */
-void hold_look(struct hold *h, struct park *park, struct ahead *ahead);
+/* Looks, at tick_ms; `on` is false when it is over. `any_came`: a fetch has ended. */
+void hold_look(struct hold *h, struct park *park, struct ahead *ahead, bool any_came);

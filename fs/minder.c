@@ -356,6 +356,16 @@ static enum news next_news(struct server *s, struct parcel **ret)
 	return news;
 }
 
+static bool any_came(struct server *s)
+{
+	bool any;
+
+	(void)pthread_mutex_lock(&s->mu);
+	any = s->dones > 0;
+	(void)pthread_mutex_unlock(&s->mu);
+	return any;
+}
+
 static void *run(void *arg)
 {
 	struct server *s = arg;
@@ -369,7 +379,7 @@ static void *run(void *arg)
 		} else if (news == NEWS_ASKED) {
 			look_again(s);
 		} else if (news == NEWS_TICK) {
-			hold_look(&s->hold, s->park, s->ahead);
+			hold_look(&s->hold, s->park, s->ahead, any_came(s));
 			if (!s->hold.on)
 				prefetch(s, UINT32_MAX);
 		} else {
