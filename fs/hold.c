@@ -1,12 +1,10 @@
 #include "fs/hold.h"
 
-#include "core/clock.h"
-
 #include <fcntl.h>
 #include <stdio.h>
+#include <unistd.h>
 
-/* What all processors together have idled, in ticks of _SC_CLK_TCK; 0: not known. */
-static uint64_t idle_ticks(void)
+uint64_t hold_idle_ms(void)
 {
 	auto_close int fd = open("/proc/stat", O_RDONLY | O_CLOEXEC);
 	char line[256];
@@ -16,55 +14,50 @@ static uint64_t idle_ticks(void)
 	if (n <= 0)
 		return 0;
 	line[n] = '\0';
-	return sscanf(line, "cpu %*u %*u %*u %llu %llu", &idle, &wait) == 2 ? idle + wait : 0;
+	if (sscanf(line, "cpu %*u %*u %*u %llu %llu", &idle, &wait) != 2)
+		return 0;
+	return (idle + wait) * 1000 / (unsigned long long)sysconf(_SC_CLK_TCK);
 }
 
-static void look_at_processors(struct hold *h, int64_t now)
+void hold_begin(struct hold *h, const struct hold_seen *seen)
 {
-	uint64_t ticks = idle_ticks();
-	double hz = (double)sysconf(_SC_CLK_TCK);
-
-	h->busy = ticks && (double)(ticks - h->idle_ticks) / hz <
-				   HOLD_IDLE * (double)(now - h->looked_ms) / 1000;
-	h->idle_ticks = ticks;
-	h->looked_ms = now;
-}
-
-void hold_begin(struct hold *h)
-{
-	int64_t now = now_ms();
-
 	*h = (struct hold){ .on = true,
-			    .tick_ms = now + HOLD_TICK_MS,
-			    .until_ms = now + HOLD_MAX_MS,
-			    .quiet_ms = now + HOLD_QUIET_MS,
-			    .looked_ms = now,
-			    .idle_ticks = idle_ticks() };
+			    .tick_ms = seen->now_ms + HOLD_TICK_MS,
+			    .until_ms = seen->now_ms + HOLD_MAX_MS,
+			    .quiet_ms = seen->now_ms + HOLD_QUIET_MS,
+			    .last = *seen,
+			    .looked_ms = seen->now_ms,
+			    .idle_ms = seen->idle_ms };
+}
+
+static void look_at_processors(struct hold *h, const struct hold_seen *seen)
+{
+	uint64_t idle_ms = seen->idle_ms - h->idle_ms;
+
+	h->busy = seen->idle_ms &&
+		  (double)idle_ms < HOLD_IDLE * (double)(seen->now_ms - h->looked_ms);
+	h->idle_ms = seen->idle_ms;
+	h->looked_ms = seen->now_ms;
 }
 
 /* Since the first package has come. */
-static bool network_is_slow(struct hold *h, struct park *park, bool any_came)
+static bool network_is_slow(struct hold *h, const struct hold_seen *seen)
 {
-	uint64_t waited_ms = park_waited_ms(park);
-
-	if (!any_came || !h->any_came)
-		h->waited_ms = waited_ms;
-	h->any_came = any_came;
-	h->waits = any_came && park_count(park) > 0 ? h->waits + 1 : 0;
-	return h->waits >= HOLD_WAITS || waited_ms - h->waited_ms >= HOLD_FAR_MS;
+	if (!h->last.any_came)
+		h->waited_ms = seen->waited_ms;
+	h->waits = seen->any_came && seen->parked ? h->waits + 1 : 0;
+	return h->waits >= HOLD_WAITS || seen->waited_ms - h->waited_ms >= HOLD_FAR_MS;
 }
 
-void hold_look(struct hold *h, struct park *park, struct ahead *ahead, bool any_came)
+void hold_look(struct hold *h, const struct hold_seen *seen)
 {
-	uint64_t touches = ahead_touches(ahead);
-	bool slow = network_is_slow(h, park, any_came);
-	int64_t now = now_ms();
+	bool slow = network_is_slow(h, seen);
 
-	if (touches != h->touches)
-		h->quiet_ms = now + HOLD_QUIET_MS;
-	if (now - h->looked_ms >= HOLD_QUIET_MS)
-		look_at_processors(h, now);
-	h->tick_ms = now + HOLD_TICK_MS;
-	h->touches = touches;
-	h->on = !slow && now < h->until_ms && (now < h->quiet_ms || h->busy);
+	if (seen->touches != h->last.touches)
+		h->quiet_ms = seen->now_ms + HOLD_QUIET_MS;
+	if (seen->now_ms - h->looked_ms >= HOLD_QUIET_MS)
+		look_at_processors(h, seen);
+	h->tick_ms = seen->now_ms + HOLD_TICK_MS;
+	h->last = *seen;
+	h->on = !slow && seen->now_ms < h->until_ms && (seen->now_ms < h->quiet_ms || h->busy);
 }

@@ -10,7 +10,7 @@
  *     then the network is what is slow, and more at once is better,
  *   - and HOLD_MAX_MS at most. */
 #pragma once
-#include "fs/ahead.h"
+#include "core/base.h"
 
 #define HOLD_FIRST    32 /* packages */
 #define HOLD_TICK_MS  20 /* between two looks */
@@ -20,21 +20,33 @@
 #define HOLD_MAX_MS   3000
 #define HOLD_IDLE     0.8 /* of one processor */
 
-/* One thread's. Zeroed: not on. */
+struct hold_seen {
+	int64_t now_ms;
+	uint64_t touches;   /* packages that have been touched so far */
+	uint64_t waited_ms; /* by all requests whose wait has ended */
+	uint64_t idle_ms;   /* of all processors together since some time; 0: not known. Only
+			     * needed HOLD_QUIET_MS after looked_ms */
+	bool parked;        /* a request waits now */
+	bool any_came;      /* a package that was asked for */
+};
+
+/* Zeroed: not on. */
 struct hold {
 	bool on;
 	int64_t tick_ms; /* when to look again */
 	int64_t until_ms, quiet_ms;
-	uint64_t touches;
-	bool any_came;
+	struct hold_seen last;
 	uint64_t waited_ms; /* what had been waited when the first package had come */
 	unsigned waits;     /* the last so many looks found a request waiting */
 	bool busy;          /* no processor was idle between the last two looks at them */
-	int64_t looked_ms;
-	uint64_t idle_ticks; /* then; of all processors */
+	int64_t looked_ms;  /* at the processors */
+	uint64_t idle_ms;   /* then */
 };
 
-void hold_begin(struct hold *h);
+void hold_begin(struct hold *h, const struct hold_seen *seen);
 
-/* Looks, at tick_ms; `on` is false when it is over. `any_came`: a fetch has ended. */
-void hold_look(struct hold *h, struct park *park, struct ahead *ahead, bool any_came);
+/* At tick_ms; `on` is false when it is over. */
+void hold_look(struct hold *h, const struct hold_seen *seen);
+
+/* hold_seen.idle_ms, since the machine was started. */
+uint64_t hold_idle_ms(void);

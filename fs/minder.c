@@ -356,14 +356,28 @@ static enum news next_news(struct server *s, struct parcel **ret)
 	return news;
 }
 
-static bool any_came(struct server *s)
+static struct hold_seen look_around(struct server *s)
 {
-	bool any;
+	struct hold_seen seen = { .now_ms = now_ms(),
+				  .touches = ahead_touches(s->ahead),
+				  .waited_ms = park_waited_ms(s->park),
+				  .parked = park_count(s->park) > 0 };
 
+	if (seen.now_ms - s->hold.looked_ms >= HOLD_QUIET_MS)
+		seen.idle_ms = hold_idle_ms();
 	(void)pthread_mutex_lock(&s->mu);
-	any = s->dones > 0;
+	seen.any_came = s->dones > 0;
 	(void)pthread_mutex_unlock(&s->mu);
-	return any;
+	return seen;
+}
+
+static void hold_on(struct server *s)
+{
+	struct hold_seen seen = look_around(s);
+
+	hold_look(&s->hold, &seen);
+	if (!s->hold.on)
+		prefetch(s, UINT32_MAX);
 }
 
 static void *run(void *arg)
@@ -379,9 +393,7 @@ static void *run(void *arg)
 		} else if (news == NEWS_ASKED) {
 			look_again(s);
 		} else if (news == NEWS_TICK) {
-			hold_look(&s->hold, s->park, s->ahead, any_came(s));
-			if (!s->hold.on)
-				prefetch(s, UINT32_MAX);
+			hold_on(s);
 		} else {
 			correct(s, src);
 		}
@@ -393,9 +405,10 @@ static void *run(void *arg)
 static void *begin(void *arg)
 {
 	struct server *s = arg;
+	struct hold_seen seen = look_around(s);
 
 	if (s->c.prefetch == PREFETCH_BACKGROUND)
-		hold_begin(&s->hold);
+		hold_begin(&s->hold, &seen);
 	if (s->c.prefetch >= PREFETCH_BACKGROUND)
 		prefetch(s, s->hold.on ? HOLD_FIRST : UINT32_MAX);
 	if (s->upper)
