@@ -467,6 +467,7 @@ static struct flight *next_work(struct fetch_worker *w)
 static void *worker(void *arg)
 {
 	struct fetch_worker *w = arg;
+	struct gunzip_scratch scratch = { 0 };
 	struct fetch *f = w->f;
 
 	/* Programs, and who waits, shall have the processors first. */
@@ -485,19 +486,23 @@ static void *worker(void *arg)
 		}
 		unlock(f);
 		if (!fl)
-			return NULL;
+			break;
 		if (f->stopping)
 			flight_end(fl, err_set(&fl->e, -ECANCELED, "cancelled"));
 		else
-			flight_work(fl);
+			flight_work(fl, &scratch);
 		lock(f);
 		f->busy--;
 		idle = f->flights == 0;
 		unlock(f);
 		/* A daemon may live for weeks after its last package. */
-		if (idle)
+		if (idle) {
+			gunzip_scratch_release(&scratch);
 			(void)malloc_trim(0);
+		}
 	}
+	gunzip_scratch_release(&scratch);
+	return NULL;
 }
 
 /* ---- the life of it all ---- */

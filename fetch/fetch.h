@@ -9,7 +9,8 @@
  * Memory does not depend on how much is wanted or how large it is. Bodies take 32 MiB
  * (HTTP_BUDGET), and what was under way when that was reached 48 MiB more at the very most;
  * unpacking takes 128 MiB (GUNZIP_MEMORY_MAX) in all workers together, and one package more if
- * somebody waits for it. What is larger goes through unnamed files in the store's folder. */
+ * somebody waits for it; each keeps up to 8 MiB of it (GUNZIP_SCRATCH) for the next one. What is
+ * larger goes through unnamed files in the store's folder. */
 #pragma once
 #include "core/store.h"
 

@@ -116,4 +116,5 @@ void flight_to_fail(struct flight *fl, int result);
 
 /* fetch_work.c */
 void flight_start(struct flight *fl); /* on the dispatcher */
-void flight_work(struct flight *fl);  /* on a worker */
+/* On a worker, whose scratch it is. */
+void flight_work(struct flight *fl, struct gunzip_scratch *s);

@@ -231,13 +231,15 @@ static void room_give(struct fetch *f, size_t n)
 	(void)pthread_mutex_unlock(&f->mu);
 }
 
-static int put(struct flight *fl, struct slice bytes, const struct digest *sha512)
+static int put(struct flight *fl, struct slice bytes, const struct digest *sha512,
+	       struct gunzip_scratch *s)
 {
 	struct fetch *f = fl->f;
 	struct ingest_request rq = { .name = fl->pkg.name,
 				     .version = fl->pkg.version,
 				     .integrity = fl->pkg.integrity,
-				     .key = fl->pkg.key };
+				     .key = fl->pkg.key,
+				     .scratch = s };
 	struct ingest_result done;
 	size_t memory = gunzip_memory(bytes);
 	int r;
@@ -251,10 +253,10 @@ static int put(struct flight *fl, struct slice bytes, const struct digest *sha51
 	return r == -ENOENT ? -EIO : r;
 }
 
-static void from_bytes(struct flight *fl)
+static void from_bytes(struct flight *fl, struct gunzip_scratch *s)
 {
 	char shown[URL_SHOWN_MAX];
-	int r = put(fl, fl->body.bytes, &fl->sha512);
+	int r = put(fl, fl->body.bytes, &fl->sha512, s);
 
 	http_body_release(&fl->body);
 	if (r == 0) {
@@ -272,7 +274,7 @@ static void from_bytes(struct flight *fl)
 	flight_end(fl, err_wrap(&fl->e, r, "%s", shown));
 }
 
-static void from_here(struct flight *fl)
+static void from_here(struct flight *fl, struct gunzip_scratch *s)
 {
 	struct fetch *f = fl->f;
 	auto_free char *bytes = NULL;
@@ -287,16 +289,16 @@ static void from_here(struct flight *fl)
 	if (r == -ENOENT && fl->source.kind == SOURCE_FILE)
 		r = err_set(&fl->e, -EIO, "there is no file %.160s", fl->source.what);
 	if (r == 0)
-		r = put(fl, (struct slice){ (const uint8_t *)bytes, len }, NULL);
+		r = put(fl, (struct slice){ (const uint8_t *)bytes, len }, NULL, s);
 	flight_end(fl, r);
 }
 
-void flight_work(struct flight *fl)
+void flight_work(struct flight *fl, struct gunzip_scratch *s)
 {
 	if (fl->source.kind != SOURCE_URL)
-		from_here(fl);
+		from_here(fl, s);
 	else if (fl->is_packument)
 		work_packument(fl);
 	else
-		from_bytes(fl);
+		from_bytes(fl, s);
 }

@@ -12,6 +12,7 @@
 #define GZIP_MIN    18    /* header and trailer */
 #define FLAG_HCRC   2     /* libdeflate does not check a header's own checksum */
 #define WINDOW_AUTO (15 + 32)
+#define HUGE_PAGE   ((uintptr_t)2 << 20)
 
 static int too_dense(struct err *e)
 {
@@ -77,35 +78,91 @@ static enum libdeflate_result member(struct libdeflate_decompressor *d, struct s
 	return libdeflate_zlib_decompress_ex(d, in.ptr, in.len, out, room, used, made);
 }
 
-static int grow(uint8_t **p, size_t *cap, size_t max)
+/* Where the output goes: at first into the scratch memory, if there is some and it may do. */
+struct room {
+	uint8_t *p, *heap; /* heap: owned; NULL: p is the scratch memory */
+	size_t cap, max;
+	struct gunzip_scratch *scratch; /* NULL: not used */
+};
+
+static bool scratch_begin(struct gunzip_scratch *s)
 {
-	size_t n = *cap > max / 2 ? max : *cap * 2;
+	if (s->busy)
+		return false;
+	if (!s->p) {
+		void *p = mmap(NULL, GUNZIP_SCRATCH, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		if (p == MAP_FAILED)
+			return false;
+		s->p = p;
+	}
+	return true;
+}
+
+void gunzip_scratch_release(struct gunzip_scratch *s)
+{
+	if (s->p)
+		(void)munmap(s->p, GUNZIP_SCRATCH);
+	libdeflate_free_decompressor(s->inflater);
+	*s = (struct gunzip_scratch){ 0 };
+}
+
+/* Large pages: a fault for each small one takes as long as inflating into it. */
+static void advise(void *p, size_t n)
+{
+	uintptr_t from = ((uintptr_t)p + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1);
+	uintptr_t to = ((uintptr_t)p + n) & ~(HUGE_PAGE - 1);
+
+	if (to > from)
+		(void)madvise((void *)from, to - from, MADV_HUGEPAGE);
+}
+
+static int room_begin(struct room *m, struct slice in, size_t max, struct gunzip_scratch *s)
+{
+	*m = (struct room){ .cap = first_cap(in, max), .max = max };
+	if (s && m->cap <= GUNZIP_SCRATCH && scratch_begin(s)) {
+		m->scratch = s;
+		m->p = s->p;
+		m->cap = max < GUNZIP_SCRATCH ? max : GUNZIP_SCRATCH;
+		return 0;
+	}
+	m->p = m->heap = malloc(m->cap);
+	if (!m->p)
+		return -ENOMEM;
+	advise(m->p, m->cap);
+	return 0;
+}
+
+static int room_grow(struct room *m, size_t len)
+{
+	size_t n = m->cap > m->max / 2 ? m->max : m->cap * 2;
 	uint8_t *q;
 
-	if (*cap >= max)
+	if (m->cap >= m->max)
 		return -E2BIG;
-	q = realloc(*p, n);
+	q = realloc(m->heap, n);
 	if (!q)
 		return -ENOMEM;
-	*p = q;
-	*cap = n;
+	if (!m->heap)
+		memcpy(q, m->p, len);
+	m->scratch = NULL;
+	m->p = m->heap = q;
+	m->cap = n;
 	return 0;
 }
 
 /* 0, -ENOMEM, or -EAGAIN: zlib shall decide. */
-static int all_members(struct libdeflate_decompressor *d, struct slice in, size_t max,
-		       uint8_t **out, size_t *ret_len)
+static int all_members(struct libdeflate_decompressor *d, struct slice in, struct room *m,
+		       size_t *ret_len)
 {
-	size_t cap = first_cap(in, max), len = 0, used, made;
+	size_t len = 0, used, made;
 
-	*out = malloc(cap);
-	if (!*out)
-		return -ENOMEM;
 	while (in.len > 0 && in.ptr[0] != 0) {
-		enum libdeflate_result res = member(d, in, *out + len, cap - len, &used, &made);
+		enum libdeflate_result res = member(d, in, m->p + len, m->cap - len, &used, &made);
 
 		if (res == LIBDEFLATE_INSUFFICIENT_SPACE) {
-			int r = grow(out, &cap, max);
+			int r = room_grow(m, len);
 
 			if (r < 0)
 				return r == -E2BIG ? -EAGAIN : r;
@@ -121,24 +178,40 @@ static int all_members(struct libdeflate_decompressor *d, struct slice in, size_
 	return 0;
 }
 
-static int in_memory(struct gunzipped *ret, struct slice in, size_t max, struct err *e)
+static struct libdeflate_decompressor *inflater_of(struct gunzip_scratch *s)
 {
-	struct libdeflate_decompressor *d = libdeflate_alloc_decompressor();
-	auto_free uint8_t *out = NULL;
-	size_t len = 0;
-	int r = -ENOMEM;
+	if (!s)
+		return libdeflate_alloc_decompressor();
+	if (!s->inflater)
+		s->inflater = libdeflate_alloc_decompressor();
+	return s->inflater;
+}
 
-	if (d)
-		r = all_members(d, in, max, &out, &len);
-	libdeflate_free_decompressor(d);
+static int in_memory(struct gunzipped *ret, struct slice in, size_t max, struct gunzip_scratch *s,
+		     struct err *e)
+{
+	struct libdeflate_decompressor *d = inflater_of(s);
+	struct room m = { 0 };
+	size_t len = 0;
+	int r = d ? room_begin(&m, in, max, s) : -ENOMEM;
+
+	if (r == 0)
+		r = all_members(d, in, &m, &len);
+	if (!s)
+		libdeflate_free_decompressor(d);
 	if (r == -ENOMEM)
-		return err_set(e, r, "no memory to unpack the archive");
-	if (r < 0)
+		r = err_set(e, r, "no memory to unpack the archive");
+	if (r == 0 && len > (uint64_t)GUNZIP_RATIO_MAX * in.len)
+		r = too_dense(e);
+	if (r < 0) {
+		free(m.heap);
 		return r;
-	if (len > (uint64_t)GUNZIP_RATIO_MAX * in.len)
-		return too_dense(e);
-	ret->bytes = (struct slice){ out, len };
-	ret->heap = take(&out);
+	}
+	ret->bytes = (struct slice){ m.p, len };
+	ret->heap = m.heap;
+	ret->scratch = m.scratch;
+	if (m.scratch)
+		m.scratch->busy = true;
 	return 0;
 }
 
@@ -295,7 +368,8 @@ int gunzip(struct gunzipped *ret, struct slice in, const struct gunzip_options *
 		return 0;
 	}
 	if (memory > 0) {
-		int r = in_memory(ret, in, memory < max ? memory : (size_t)max, e);
+		int r = in_memory(ret, in, memory < max ? memory : (size_t)max,
+				  o ? o->scratch : NULL, e);
 
 		if (r != -EAGAIN)
 			return r;
@@ -306,6 +380,8 @@ int gunzip(struct gunzipped *ret, struct slice in, const struct gunzip_options *
 void gunzip_release(struct gunzipped *g)
 {
 	free(g->heap);
+	if (g->scratch)
+		g->scratch->busy = false;
 	if (g->map)
 		(void)munmap(g->map, g->map_len);
 	*g = (struct gunzipped){ 0 };

@@ -27,16 +27,28 @@
  * less than a tenth of it. Runs of zeros take no room in the temporary file. */
 #define GUNZIP_OUTPUT_MAX ((uint64_t)4 << 30)
 
+/* Memory for one archive after the other, so that each finds it warm. One thread's; zeroed before
+ * use. Takes as much memory as the largest archive that was in it, GUNZIP_SCRATCH at most. */
+#define GUNZIP_SCRATCH ((size_t)8 << 20) /* more than 99 of 100 packages hold */
+struct gunzip_scratch {
+	uint8_t *p;
+	bool busy; /* a struct gunzipped has it */
+	struct libdeflate_decompressor *inflater;
+};
+void gunzip_scratch_release(struct gunzip_scratch *s); /* not while it is busy */
+
 struct gunzip_options {
-	const char *tmp_dir; /* for the temporary file; NULL: anonymous memory (memfd) */
-	uint64_t output_max; /* 0: GUNZIP_OUTPUT_MAX */
+	const char *tmp_dir;            /* for the temporary file; NULL: anonymous memory (memfd) */
+	uint64_t output_max;            /* 0: GUNZIP_OUTPUT_MAX */
+	struct gunzip_scratch *scratch; /* used if it is not busy; must outlive the result; NULL */
 };
 
 /* Zero it before use; gunzip_release() may be called on a zeroed one. */
 struct gunzipped {
-	struct slice bytes; /* borrowed from the input when that is not compressed */
-	void *heap;         /* owned */
-	void *map;          /* owned, map_len bytes */
+	struct slice bytes;             /* borrowed from the input when that is not compressed */
+	void *heap;                     /* owned */
+	struct gunzip_scratch *scratch; /* borrowed, and busy; NULL */
+	void *map;                      /* owned, map_len bytes */
 	size_t map_len;
 };
 

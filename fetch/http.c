@@ -187,8 +187,7 @@ static int begin(struct http *h, struct err *e)
 	if (!h->multi)
 		return err_set(e, -ENOMEM, "libcurl: out of memory");
 	(void)curl_multi_setopt(h->multi, CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX);
-	(void)curl_multi_setopt(h->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)h->sockets);
-	(void)curl_multi_setopt(h->multi, CURLMOPT_MAX_CONCURRENT_STREAMS, (long)HTTP_STREAMS);
+	(void)curl_multi_setopt(h->multi, CURLMOPT_MAX_CONCURRENT_STREAMS, (long)HTTP_STREAMS_EACH);
 	(void)curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, (long)h->sockets + 16);
 	if (getrandom(&h->random, sizeof h->random, GRND_NONBLOCK) != sizeof h->random)
 		h->random = (uint64_t)now_ms();

@@ -44,10 +44,15 @@
 #define HTTP_RETRIES_NOW       2  /* npm's; who waits, or has mistyped, shall be told */
 #define HTTP_RETRY_AFTER_MAX_S 60 /* a server that asks for more has failed, for now */
 #define HTTP_SOCKETS           15 /* npm's maxsockets, for one host */
-/* For a host that speaks HTTP/2: at 100 ms, a thousand small packages take a second. Servers allow
- * 100 or 128 streams on a connection; beyond that another one is opened. */
-#define HTTP_STREAMS    128
-#define HTTP_ACTIVE_MAX 192
+/* For a host that speaks HTTP/2, on all connections together; at 100 ms, a thousand small packages
+ * take a second. Servers allow 100 or 128 streams on a connection and often 1000 requests. When one
+ * ends, all that were on it want another, and libcurl opens as many as it may: so it may not open
+ * many, and they are shared from the beginning. */
+#define HTTP_STREAMS      128
+#define HTTP_STREAMS_BULK HTTP_ACTIVE_MAX
+#define HTTP_STREAMS_EACH 64 /* on one connection */
+#define HTTP_CONNECTIONS  4
+#define HTTP_ACTIVE_MAX   192
 
 /* Unless fetch-timeout and the like are set: npm's five minutes without a byte, and ten seconds
  * before a second try, are for installs; here a program may be waiting. */

@@ -104,7 +104,8 @@ struct http {
 	struct http_list active, paused;
 	unsigned active_count, active_now; /* active_now: of HTTP_NOW */
 	unsigned sockets, retries;
-	bool retries_set;                                           /* by npm's settings */
+	long connections; /* that libcurl may have to one host; 0: not told yet */
+	bool retries_set; /* by npm's settings */
 	int64_t retry_min_ms, retry_max_ms, retry_factor, stall_ms; /* stall_ms 0: not set */
 	const char *cafile; /* borrowed from the npmrc; NULL */
 	bool own_ca;        /* cafile or ca is set: the system's do not count */

@@ -6,7 +6,9 @@
 
 static unsigned slots(const struct http *h, const struct http_host *x)
 {
-	return x->streams ? HTTP_STREAMS : h->sockets;
+	if (!x->streams)
+		return h->sockets;
+	return h->c.bulk ? HTTP_STREAMS_BULK : HTTP_STREAMS;
 }
 
 /* How many transfers of this host may run before one of this priority has to wait. */
@@ -119,6 +121,23 @@ static void put_back(struct http *h, struct http_host *x)
 	}
 }
 
+/* One that carries many streams is worth many that do not: as few of those as do, so that they
+ * do not all begin with a handshake when a server ends one in the middle. libcurl has one limit
+ * for all hosts. */
+static void limit_connections(struct http *h)
+{
+	long n = HTTP_CONNECTIONS;
+
+	for (const struct http_host *x = h->hosts; x; x = x->next)
+		if (!x->streams)
+			n = h->sockets;
+	if (n > (long)h->sockets)
+		n = h->sockets;
+	if (n != h->connections)
+		(void)curl_multi_setopt(h->multi, CURLMOPT_MAX_HOST_CONNECTIONS, n);
+	h->connections = n;
+}
+
 typedef void host_fn(struct http *h, struct http_host *x, enum http_prio p, int64_t now);
 
 static void each_host(struct http *h, host_fn *fn, enum http_prio p, int64_t now)
@@ -133,6 +152,7 @@ static void each_host(struct http *h, host_fn *fn, enum http_prio p, int64_t now
 
 void sched_start(struct http *h, int64_t now)
 {
+	limit_connections(h);
 	for (struct http_host *x = h->hosts; x; x = x->next)
 		if (!x->streams)
 			put_back(h, x);

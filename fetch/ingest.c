@@ -77,7 +77,7 @@ int ingest(struct store *s, const struct ingest_request *rq, struct slice tarbal
 	   const struct digest *sha512, struct ingest_result *ret, struct err *e)
 {
 	auto_ingest_files struct ingest_files files = INGEST_FILES_INIT;
-	const struct gunzip_options o = { .tmp_dir = store_dir(s) };
+	const struct gunzip_options o = { .tmp_dir = store_dir(s), .scratch = rq->scratch };
 	struct ingest_result res = { 0 };
 	int r = digest_as(&res.sha512, DIGEST_SHA512, tarball, sha512, e);
 

@@ -40,9 +40,10 @@ void ingest_files_release(struct ingest_files *f);
 /* ---- into the store ---- */
 
 struct ingest_request {
-	const char *name, *version; /* for the blob's header; NULL is "" */
-	const char *integrity;      /* the lock's text, NULL if it has none */
-	struct digest key;          /* under which it will be looked up; zeroed: its SHA-512 */
+	const char *name, *version;     /* for the blob's header; NULL is "" */
+	const char *integrity;          /* the lock's text, NULL if it has none */
+	struct digest key;              /* under which it will be looked up; zeroed: its SHA-512 */
+	struct gunzip_scratch *scratch; /* the thread's; NULL */
 };
 
 struct ingest_result {

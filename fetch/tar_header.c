@@ -313,8 +313,12 @@ void tar_ext_release(struct tar_ext *x)
 
 static void add_text(struct buf *b, const uint8_t *p, size_t n)
 {
-	size_t from = b->len;
+	const uint8_t *nul = memchr(p, 0, n);
+	size_t from = b->len, rest = nul ? (size_t)(p + n - nul) : 0;
 
+	/* Nearly always nothing but NULs follow one: no line end that would bring more. */
+	if (rest > 0 && memcmp(nul, nul + 1, rest - 1) == 0)
+		n -= rest;
 	utf8_add(b, (struct slice){ p, n });
 	utf8_cut_at_nul(b, from);
 }
@@ -347,9 +351,11 @@ static unsigned checksum(const uint8_t *block)
 {
 	unsigned sum = 8 * ' ';
 
-	for (size_t i = 0; i < TAR_BLOCK; i++)
-		if (i < 148 || i >= 156)
-			sum += block[i];
+	/* Its own field counts as spaces. Two plain loops, which compilers make fast. */
+	for (size_t i = 0; i < 148; i++)
+		sum += block[i];
+	for (size_t i = 156; i < TAR_BLOCK; i++)
+		sum += block[i];
 	return sum;
 }
 

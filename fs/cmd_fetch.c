@@ -109,18 +109,30 @@ static void one_done(void *arg, const struct digest *key, int result, const char
 
 /* ---- all of them ---- */
 
+struct wanted {
+	struct fetch_pkg pkg;
+	bool large; /* probably */
+};
+
 static int by_key(const void *a, const void *b)
 {
-	const struct fetch_pkg *x = a, *y = b;
+	const struct wanted *x = a, *y = b;
 
-	return memcmp(&x->key, &y->key, sizeof x->key);
+	return memcmp(&x->pkg.key, &y->pkg.key, sizeof x->pkg.key);
+}
+
+/* A lock names no sizes. But one package in twenty has commands or is made for one platform, and
+ * these bring half of all bytes, the largest among them. */
+static bool looks_large(const struct graph_node *n)
+{
+	return n->bin_count > 0 || n->os.count > 0 || n->cpu.count > 0;
 }
 
 /* Every package of the selected nodes, each key once, sorted by key. */
-static int collect(struct fetching *f, struct fetch_pkg **ret, uint32_t *ret_count, struct err *e)
+static int collect(struct fetching *f, struct wanted **ret, uint32_t *ret_count, struct err *e)
 {
 	auto_free bool *present = calloc(f->graph->count, sizeof *present);
-	auto_free struct fetch_pkg *list = calloc(f->graph->count, sizeof *list);
+	auto_free struct wanted *list = calloc(f->graph->count, sizeof *list);
 	uint32_t n = 0, unique = 0;
 	int r;
 
@@ -129,22 +141,23 @@ static int collect(struct fetching *f, struct fetch_pkg **ret, uint32_t *ret_cou
 	r = select_nodes(f->graph, &f->project.select, present, e);
 	for (uint32_t i = 0; r == 0 && i < f->graph->count; i++) {
 		const struct graph_node *node = &f->graph->nodes[i];
-		struct fetch_pkg p = { .name = node->pkg_name,
-				       .version = node->version,
-				       .resolved = node->resolved,
-				       .integrity = node->integrity };
+		struct wanted w = { .pkg = { .name = node->pkg_name,
+					     .version = node->version,
+					     .resolved = node->resolved,
+					     .integrity = node->integrity },
+				    .large = looks_large(node) };
 
 		if (!present[i])
 			continue;
-		r = fetch_key(f->project.npmrc, f->project.project.dir, node, &p.key, e);
-		if (r == 0 && p.key.alg != DIGEST_NONE)
-			list[n++] = p;
+		r = fetch_key(f->project.npmrc, f->project.project.dir, node, &w.pkg.key, e);
+		if (r == 0 && w.pkg.key.alg != DIGEST_NONE)
+			list[n++] = w;
 	}
 	if (r < 0)
 		return r;
 	qsort(list, n, sizeof *list, by_key);
 	for (uint32_t i = 0; i < n; i++)
-		if (i == 0 || !digest_eq(&list[i].key, &list[unique - 1].key))
+		if (i == 0 || !digest_eq(&list[i].pkg.key, &list[unique - 1].pkg.key))
 			list[unique++] = list[i];
 	*ret = take(&list);
 	*ret_count = unique;
@@ -152,7 +165,7 @@ static int collect(struct fetching *f, struct fetch_pkg **ret, uint32_t *ret_cou
 }
 
 /* What gc shall keep: all that this project's lock names, from before the first package comes. */
-static int keep_root(struct fetching *f, const struct fetch_pkg *list, struct store_root **ret,
+static int keep_root(struct fetching *f, const struct wanted *list, struct store_root **ret,
 		     struct err *e)
 {
 	const char *dir = f->project.project.dir;
@@ -163,7 +176,7 @@ static int keep_root(struct fetching *f, const struct fetch_pkg *list, struct st
 	if (!keys)
 		return err_set(e, -ENOMEM, "out of memory");
 	for (uint32_t i = 0; i < f->total; i++)
-		keys[i] = list[i].key;
+		keys[i] = list[i].pkg.key;
 	hash128_hex(hash128(dir, strlen(dir)), id + strlen(id));
 	r = store_root_open(ret, f->store, id, e);
 	if (r == 0)
@@ -171,17 +184,20 @@ static int keep_root(struct fetching *f, const struct fetch_pkg *list, struct st
 	return r;
 }
 
-static void want_missing(struct fetching *f, struct fetch_pkg *list)
+/* What takes longest begins first, lest all else wait for it in the end. */
+static void want_missing(struct fetching *f, struct wanted *list)
 {
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < f->total; i++)
-		if (!store_has(f->store, &list[i].key))
+		if (!store_has(f->store, &list[i].pkg.key))
 			list[n++] = list[i];
 	f->here = f->total - n;
 	f->tally.wanted = n;
-	for (uint32_t i = 0; i < n; i++)
-		fetch_want(f->fetch, &list[i], FETCH_BACKGROUND);
+	for (unsigned large = 2; large-- > 0;)
+		for (uint32_t i = 0; i < n; i++)
+			if (list[i].large == large)
+				fetch_want(f->fetch, &list[i].pkg, FETCH_BACKGROUND);
 }
 
 /* ---- waiting ---- */
@@ -236,7 +252,7 @@ static void wait_all(struct fetching *f, int signals)
 }
 
 /* Ctrl-C once ends cleanly: what has come is kept, what is under way is dropped. Twice ends. */
-static int fetch_and_wait(struct fetching *f, struct fetch_pkg *list, struct err *e)
+static int fetch_and_wait(struct fetching *f, struct wanted *list, struct err *e)
 {
 	struct fetch_config c = { .store = f->store,
 				  .npmrc = f->project.npmrc,
@@ -296,7 +312,7 @@ static void sync_behind(struct store *s)
 
 static int fetch_all(struct fetching *f, struct err *e)
 {
-	auto_free struct fetch_pkg *list = NULL;
+	auto_free struct wanted *list = NULL;
 	struct store_root *root = NULL;
 	struct err ignored = { 0 };
 	int r = collect(f, &list, &f->total, e);

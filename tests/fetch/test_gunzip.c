@@ -195,6 +195,49 @@ Test(gunzip, what_is_too_large_for_memory_goes_through_a_file)
 	}
 }
 
+Test(gunzip, scratch_memory_is_used_again_and_never_twice_at_once)
+{
+	auto_buf struct buf a = BUF_INIT(1 << 20), b = BUF_INIT(1 << 20), large = BUF_INIT(1 << 28),
+			    more = BUF_INIT(1 << 28);
+	struct gunzip_scratch s = { 0 };
+	const struct gunzip_options o = { .scratch = &s };
+	struct gunzipped first = { 0 }, second = { 0 };
+
+	tarball_gzip(SLICE("one"), &a);
+	tarball_gzip(SLICE("two, longer"), &b);
+	cr_assert_eq(gunzip(&first, of(&a), &o, NULL), 0);
+	cr_assert(first.bytes.ptr == s.p && first.heap == NULL);
+	cr_assert_eq(gunzip(&second, of(&b), &o, NULL), 0);
+	cr_assert(second.bytes.ptr != s.p && second.heap != NULL);
+	cr_assert(slice_eq(first.bytes, SLICE("one")));
+	cr_assert(slice_eq(second.bytes, SLICE("two, longer")));
+	gunzip_release(&second);
+	gunzip_release(&first);
+	cr_assert_eq(gunzip(&first, of(&b), &o, NULL), 0);
+	cr_assert(first.bytes.ptr == s.p && slice_eq(first.bytes, SLICE("two, longer")));
+	gunzip_release(&first);
+
+	/* One that says so, and one whose last member tells nothing of what came before. */
+	deflate_much(&large, GUNZIP_SCRATCH + (1 << 16), true);
+	deflate_much(&more, 1 << 20, true);
+	tarball_gzip(SLICE("end"), &more);
+	cr_assert_eq(gunzip(&first, of(&large), &o, NULL), 0);
+	cr_assert(first.heap != NULL && first.bytes.len == GUNZIP_SCRATCH + (1 << 16));
+	gunzip_release(&first);
+	cr_assert_eq(gunzip(&first, of(&more), &o, NULL), 0);
+	cr_assert_eq(first.bytes.len, (1 << 20) + 3);
+	cr_assert_eq(memcmp(first.bytes.ptr + (1 << 20), "end", 3), 0);
+	gunzip_release(&first);
+
+	/* What fails leaves it free. */
+	b.data[b.len - 6] ^= 1;
+	cr_assert_eq(gunzip(&first, of(&b), &o, NULL), -EBADMSG);
+	cr_assert_eq(gunzip(&first, of(&a), &o, NULL), 0);
+	cr_assert(first.bytes.ptr == s.p);
+	gunzip_release(&first);
+	gunzip_scratch_release(&s);
+}
+
 Test(gunzip, ten_gigabytes_of_zeros_are_refused_early)
 {
 	auto_buf struct buf z = BUF_INIT(1 << 20), all = BUF_INIT(1 << 26);
