@@ -2,6 +2,7 @@
 #include "lock/ideal_priv.h"
 #include "lock/manifest.h"
 #include "lock/npmlock.h"
+#include "lock/render.h"
 
 #include <stdio.h>
 
@@ -482,8 +483,8 @@ int ideal_start(struct ideal *d)
 	d->engines = table_new();
 	d->pkgs = table_new();
 	d->empty = arena_alloc(&d->arena, sizeof *d->empty);
-	if (!d->names || !d->specs || !d->children || !d->loads || !d->packs || !d->pkgs || !d->engines ||
-	    !d->empty)
+	if (!d->names || !d->specs || !d->children || !d->loads || !d->packs || !d->pkgs ||
+	    !d->engines || !d->empty)
 		return ideal_stick(d, -ENOMEM);
 	d->empty->version = d->empty->rest = "";
 	return 0;
@@ -553,17 +554,6 @@ static int check_platform(struct ideal *d, const struct graph *g)
 	return d->o->select ? select_nodes(g, d->o->select, present, d->e) : 0;
 }
 
-/* npm's own rules can end in a tree that npm then takes for a broken one. */
-static int check_sound(const struct ideal *d, const struct graph *g)
-{
-	struct err why = { 0 };
-	int r = d->o->force || d->o->as_placed ? 0 : graph_sound(g, GRAPH_AS_NPM, &why);
-
-	return r < 0 ? err_set(d->e, r, "npm's rules lead to a tree that does not hold: %s",
-			       why.msg)
-		     : 0;
-}
-
 static int finish(struct ideal *d, bool from_lock, struct graph **ret)
 {
 	auto_graph struct graph *g = NULL;
@@ -578,8 +568,6 @@ static int finish(struct ideal *d, bool from_lock, struct graph **ret)
 		r = ideal_reread_root(d, manifest);
 	if (r == 0 && (prune || manifest.len))
 		r = remake(d, manifest.len ? manifest : d->o->manifest, prune, &g);
-	if (r == 0)
-		r = check_sound(d, g);
 	if (r == 0)
 		r = check_platform(d, g);
 	if (r == 0)
@@ -609,8 +597,8 @@ static int build(struct ideal *d, struct slice lock, struct graph **ret)
 	return r == 0 ? finish(d, lock.len > 0, ret) : r;
 }
 
-int ideal_build(struct ideal_result *ret, struct slice lock, const struct ideal_options *o,
-		struct err *e)
+static int build_once(struct ideal_result *ret, struct slice lock, const struct ideal_options *o,
+		      struct err *e)
 {
 	struct ideal d = { .o = o,
 			   .e = e,
@@ -621,6 +609,45 @@ int ideal_build(struct ideal_result *ret, struct slice lock, const struct ideal_
 	ret->packuments = d.packuments;
 	ideal_release(&d);
 	return r;
+}
+
+/* What npm makes of its own answer when it is run again. */
+static int build_again(struct ideal_result *ret, const struct ideal_options *o, struct err *e)
+{
+	auto_buf struct buf text = BUF_INIT(NPMLOCK_SIZE_MAX);
+	struct ideal_options mine = *o;
+	int r = render_package_lock(ret->graph, &text, e);
+
+	graph_free(take(&ret->graph));
+	mine.update = NULL;
+	mine.update_all = false;
+	mine.pinned = NULL;
+	return r == 0 ? build_once(ret, (struct slice){ text.data, text.len }, &mine, e) : r;
+}
+
+#define AGAIN_MAX 2u /* times that npm is run again on what does not hold */
+
+int ideal_build(struct ideal_result *ret, struct slice lock, const struct ideal_options *o,
+		struct err *e)
+{
+	struct err why = { 0 };
+	int r = build_once(ret, lock, o, e), sound = 0;
+
+	if (r < 0 || o->force || o->as_placed)
+		return r;
+	/* npm's rules can end in a tree that npm itself then calls invalid: what overrides mean to
+	 * a package is not always looked at again where it moves. */
+	for (unsigned i = 0; i <= AGAIN_MAX && r == 0; i++) {
+		sound = graph_sound(ret->graph, GRAPH_AS_NPM, &why);
+		if (sound == 0)
+			return 0;
+		if (i < AGAIN_MAX)
+			r = build_again(ret, o, e);
+	}
+	graph_free(take(&ret->graph));
+	return r < 0 ? r
+		     : err_set(e, sound, "npm's rules lead to a tree that does not hold: %s",
+			       why.msg);
 }
 
 void ideal_result_release(struct ideal_result *r)
