@@ -228,6 +228,11 @@ static int compact(struct slot *s)
 	gunzip_release(&json);
 	if (large)
 		(void)pthread_mutex_unlock(&s->m->large);
+	if (r == -EBADMSG)
+		r = err_set(said(s), r,
+			    "%s: what %s answered is not valid JSON; a proxy or a login page may "
+			    "answer in its place",
+			    s->name, s->url);
 	if (r == 0)
 		r = hold(s, b.len);
 	if (r == 0)

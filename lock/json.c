@@ -38,12 +38,26 @@ static int check_text(struct slice text, struct err *e)
 	return 0;
 }
 
+/* Where cJSON stands when it wanted a name and found something else: behind its first character. */
+static bool is_behind(struct slice text, size_t off)
+{
+	size_t at = off - 1;
+
+	if (off == 0 || off > text.len || strchr("\" \t\r\n0123456789", text.ptr[at]))
+		return false;
+	while (at > 0 && strchr(" \t\r\n", text.ptr[at - 1]))
+		at--;
+	return at > 0 && (text.ptr[at - 1] == '{' || text.ptr[at - 1] == ',');
+}
+
 static int syntax_error(struct slice text, const char *at, struct err *e)
 {
 	size_t off = at && (const uint8_t *)at >= text.ptr
 			     ? (size_t)((const uint8_t *)at - text.ptr)
 			     : 0;
 	unsigned line = 1, column = 1;
+
+	off -= is_behind(text, off);
 
 	for (size_t i = 0; i < off && i < text.len; i++) {
 		if (text.ptr[i] == '\n') {

@@ -4,6 +4,9 @@
 // Sections:
 //   mount    from exec to a first `ls node_modules` that answers, warm store, locks of 70, 350,
 //            1,400 and 5,000 packages, and by step what it is spent on
+//   switch   another lock behind the mount, as a branch switch brings it (switch_branch.js): from
+//            both files being there to the name of a package that came being there, less the time
+//            that the mount waits for more changes; of a lock that it has met before, and of a new one
 //   install  bun's and pnpm's warm install of the project (--tools: a folder whose node_modules/.bin
 //            has them), beside the mount
 //   export   the tree as real files: dx export, and bun's warm install by hard links and by copies
@@ -137,6 +140,35 @@ function benchMount () {
     process.stdout.write(r.stderr.replace(/^(?=.)/gm, '  '))
     unmount(at)
   }
+}
+
+// The mount waits so long for more changes (RELOCK_QUIET_MS in fs/relock.h).
+const quiet = 100
+async function benchSwitch () {
+  const at = path.join(scratch, 'm', 'switch')
+  const branch = path.join(scratch, 'branch')
+  copyProject(options.project, at)
+  run('node', [path.join(__dirname, 'switch_branch.js'), options.project, branch])
+  run(dxfs, ['mount', '--offline', '--prefetch=none', path.join(at, 'node_modules')])
+  const came = path.join(at, 'node_modules/switch-new')
+  const sides = [options.project, branch].map(dir => ['package.json', 'package-lock.json'].map(f => fs.readFileSync(path.join(dir, f), 'utf8')))
+  for (const kind of ['known', 'new']) {
+    const took = []
+    for (let i = 1; i <= runs + 2; i++) {
+      const [manifest, lock] = sides[i % 2]
+      fs.writeFileSync(path.join(at, '.manifest'), manifest)
+      // What nobody has seen yet differs in a digest.
+      fs.writeFileSync(path.join(at, '.lock'), kind === 'known' ? lock : lock.replace(/(sha512-)[^"]{8}/, `$1${String(i).padStart(8, 'A')}`))
+      await new Promise(resolve => setTimeout(resolve, 3 * quiet)) // what was before has been looked at
+      const t = process.hrtime.bigint()
+      fs.renameSync(path.join(at, '.manifest'), path.join(at, 'package.json'))
+      fs.renameSync(path.join(at, '.lock'), path.join(at, 'package-lock.json'))
+      while (fs.existsSync(came) !== (i % 2 === 1)) if (process.hrtime.bigint() - t > 10n ** 10n) throw new Error('the switch is not seen')
+      if (i > 2) took.push(Number(process.hrtime.bigint() - t) / 1e6 - quiet)
+    }
+    show(`switch-to-a-${kind}-lock`, median(took), 'ms')
+  }
+  unmount(at)
 }
 
 function benchInstall () {
@@ -372,17 +404,19 @@ function benchStore () {
   show('npm-folder-bytes-on-disk', Number(sh(`du -s -B1 '${onDisk}/node_modules' | cut -f1`).stdout), 'bytes')
 }
 
-try {
+async function main () {
   if (wanted('mount')) benchMount()
+  if (wanted('switch')) await benchSwitch()
   if (wanted('install')) benchInstall()
   if (wanted('export')) benchExport()
   if (wanted('read')) benchRead()
   if (wanted('write')) benchWrite()
   if (wanted('lock')) benchLock()
   if (wanted('store')) benchStore()
-} finally {
-  for (const d of [mounted, ...['express', 'vite', 'cra', 'synth'].map(n => path.join(scratch, 'm', n))]) {
+}
+main().finally(() => {
+  for (const d of [mounted, ...['express', 'vite', 'cra', 'synth', 'switch'].map(n => path.join(scratch, 'm', n))]) {
     if (fs.existsSync(d)) unmount(d)
   }
   if (!process.env.BENCH_DIR) fs.rmSync(scratch, { recursive: true, force: true })
-}
+})

@@ -16,6 +16,14 @@ Test(json, a_syntax_error_names_line_and_column)
 
 	cr_assert_eq(json_parse(&j, SLICE("{\n  \"a\": }"), &e), -EBADMSG);
 	cr_assert(strstr(e.msg, "line 2") != NULL);
+	cr_assert_eq(json_parse(&j, SLICE("{\n  \"a\": 1,\n  }"), &e), -EBADMSG);
+	cr_expect(strstr(e.msg, "line 3, column 3"), "%s", e.msg);
+	cr_assert_eq(json_parse(&j, SLICE("{ a: 1 }"), &e), -EBADMSG);
+	cr_expect(strstr(e.msg, "line 1, column 3"), "%s", e.msg);
+	cr_assert_eq(json_parse(&j, SLICE("{\"a\": 1 \"b\": 2}"), &e), -EBADMSG);
+	cr_expect(strstr(e.msg, "line 1, column 9"), "%s", e.msg);
+	cr_assert_eq(json_parse(&j, SLICE("{\"a\" 1}"), &e), -EBADMSG);
+	cr_expect(strstr(e.msg, "line 1, column 6"), "%s", e.msg);
 	cr_assert_eq(json_parse(&j, SLICE("{} x"), &e), -EBADMSG);
 	cr_assert_eq(json_parse(&j, SLICE(""), &e), -EBADMSG);
 }
