@@ -1,3 +1,4 @@
+#include "core/clock.h"
 #include "lock/sat.h"
 #include "tests/lock/resolving.h"
 
@@ -441,6 +442,8 @@ Test(sat, random_universes_with_peers)
 
 /* ---- limits ---- */
 
+#define LIMIT 1500 /* ms */
+
 Test(sat, what_is_not_proven_is_not_said_to_be)
 {
 	auto_universe struct universe *u =
@@ -459,6 +462,56 @@ Test(sat, what_is_not_proven_is_not_said_to_be)
 	cr_expect(strcmp(got, "a 1.0.0, b 1.1.0") == 0);
 	cr_expect(report.solved && report.count == 2 && report.bound == 0 && !report.newest);
 	end(&p);
+}
+
+/* Which of 150 to take so that each of 400 has one of its three: nobody proves the fewest soon. */
+static char *hard_universe(void)
+{
+	auto_buf struct buf b = BUF_INIT(1 << 20);
+	uint64_t seed = 3;
+
+	for (unsigned i = 0; i < 400; i++) {
+		for (unsigned v = 1; v <= 3; v++)
+			buf_addf(&b, "p%u %u.0.0 e%u@1\n", i, v, next_random(&seed, 150));
+	}
+	for (unsigned i = 0; i < 150; i++)
+		buf_addf(&b, "e%u 1.0.0\n", i);
+	return buf_steal_str(&b);
+}
+
+static char *hard_manifest(void)
+{
+	auto_buf struct buf b = BUF_INIT(1 << 16);
+
+	buf_addstr(&b, "{'dependencies':{");
+	for (unsigned i = 0; i < 400; i++)
+		buf_addf(&b, "%s'p%u':'*'", i ? "," : "", i);
+	buf_addstr(&b, "}}");
+	return buf_steal_str(&b);
+}
+
+/* Time is over in the middle of the search: what was found by then holds, and how far it was
+ * proven is known. */
+Test(sat, time_that_is_over_in_the_search)
+{
+	auto_free char *text = hard_universe(), *manifest = hard_manifest();
+	auto_universe struct universe *u = universe_new(text);
+	auto_ideal_result struct ideal_result result = IDEAL_RESULT_INIT;
+	struct catalog c = universe_catalog(u);
+	struct sat_report report = { .limit_ms = LIMIT };
+	struct project p = { 0 };
+	struct err e = { 0 };
+	int64_t began = now_ms();
+
+	begin(&p, manifest);
+	p.o.catalog = &c;
+	cr_assert(sat_dedupe(&result, (struct slice){ 0 }, &p.o, &report, &e) == 0, "%s", e.msg);
+	end(&p);
+	/* The clock is looked at often enough. */
+	cr_expect(report.bound > 0 && report.count > report.bound && !report.newest);
+	cr_expect(report.count <= 550 && report.bad == 0);
+	cr_expect(graph_sound(result.graph, GRAPH_ALL_HOLDS, NULL) == 0);
+	cr_expect(now_ms() - began < LIMIT + 60000);
 }
 
 /* As many versions as no package has, each with needs of its own. */
