@@ -72,7 +72,7 @@ int cmd_options(int argc, char **argv, const struct cmd_option *options, const c
 		int least, int most)
 {
 	struct option longs[CMD_OPTIONS_MAX + 2] = { { "help", no_argument, NULL, 'h' } };
-	char shorts[CMD_OPTIONS_MAX + 1] = "";
+	char shorts[2 * CMD_OPTIONS_MAX + 1] = "";
 	size_t letters = 0;
 	int c, at = 0;
 
@@ -85,6 +85,8 @@ int cmd_options(int argc, char **argv, const struct cmd_option *options, const c
 						.val = options[i].letter };
 		if (options[i].letter)
 			shorts[letters++] = options[i].letter;
+		if (options[i].letter && longs[i + 1].has_arg)
+			shorts[letters++] = ':';
 	}
 	while ((c = getopt_long(argc, argv, shorts, longs, &at)) != -1) {
 		if (c == 'h' || c == '?') {

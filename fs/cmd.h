@@ -32,7 +32,7 @@ struct cmd_option {
 	int (*each)(void *arg, const char *value);
 	void *arg;
 };
-#define CMD_OPTIONS_MAX 8
+#define CMD_OPTIONS_MAX 16
 
 /* Reads the options (the list ends with a NULL name) and answers --help with `usage`. -1: go on,
  * with argv[optind] and what follows, at least `least` and at most `most` of them; else the exit

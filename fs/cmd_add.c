@@ -4,7 +4,15 @@
 #include "fs/cmd_project.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
+
+#define USAGE_WORKSPACES                                                                           \
+	"  -w, --workspace=NAME  of that workspace (its name, its folder, or the folder of "       \
+	"some);\n"                                                                                 \
+	"                       may be repeated. In a workspace's folder it is that one\n"         \
+	"      --workspaces     of all workspaces\n"                                               \
+	"      --include-workspace-root  and of the root\n"
 
 static const char usage_add[] =
 	"usage: dx add [options] PACKAGE...\n"
@@ -15,18 +23,56 @@ static const char usage_add[] =
 	"  -O, --save-optional  into optionalDependencies\n"
 	"      --save-peer      into peerDependencies\n"
 	"  -P, --save-prod      into dependencies\n"
+	"  -B, --save-bundle    and into bundleDependencies\n"
 	"  -E, --save-exact     the very version, not a range\n"
+	"      --save-prefix=P  what stands in front of the version: ^ (as without it), ~, ...\n"
+	"      --tag=TAG        what is meant by a name alone, instead of latest\n"
+	"  -S, --save           as without it\n" USAGE_WORKSPACES
 	"Without an option, a package stays where it stands, and a new one is in dependencies.\n"
 	"Where there is no package.json, neither here nor further up, one is made here.\n";
 
-static const char usage_remove[] =
-	"usage: dx remove NAME...\n"
-	"Takes packages out of package.json, and resolves it anew as `dx lock` does.\n";
+static const char usage_remove[] = "usage: dx remove [options] NAME...\n"
+				   "Takes packages out of package.json, and resolves it anew as "
+				   "`dx lock` does.\n" USAGE_WORKSPACES;
 
 static const char usage_update[] =
-	"usage: dx update [NAME...]\n"
+	"usage: dx update [options] [NAME...]\n"
 	"Resolves anew, with the newest versions that package.json allows: of the named packages\n"
-	"wherever they stand, or of all. package.json stays as it is.\n";
+	"wherever they stand, or of all. package.json stays as it is.\n"
+	"  -S, --save           package.json asks for what came, as `dx add` would say it\n"
+	"  -E, --save-exact     then for the very version\n" USAGE_WORKSPACES;
+
+/* Of whose package.json. */
+struct scope {
+	const char **names; /* --workspace; owned */
+	size_t count;
+	bool all, root;
+};
+
+static void scope_release(struct scope *s)
+{
+	free(s->names);
+}
+
+static int add_workspace(void *arg, const char *name)
+{
+	struct scope *s = arg;
+	const char **more = reallocarray(s->names, s->count + 1, sizeof *more);
+
+	if (!more)
+		return -ENOMEM;
+	s->names = more;
+	s->names[s->count++] = name;
+	return 0;
+}
+
+/* In every table of options. */
+#define SCOPE_OPTIONS(s)                                                                           \
+	{ "workspace", .each = add_workspace, .arg = &(s), .letter = 'w' },                        \
+		{ "workspaces", .given = &(s).all },                                               \
+	{                                                                                          \
+		"include-workspace-root", .given = &(s).root                                       \
+	}
 
 /* As npm does for `npm install NAME` in a folder that is no project. */
 static int new_manifest(struct err *e)
@@ -41,6 +87,106 @@ static int new_manifest(struct err *e)
 	return err_set(e, r, "cannot make package.json here: %s", strerror(-r));
 }
 
+/* ---- whose package.json ---- */
+
+/* npm's filter: its name, its folder, or (patterns too) the folder that it lies in. */
+static bool is_meant(const struct project_workspace *w, const char *dir, const char *cwd,
+		     const char *arg, struct arena *a)
+{
+	const char *folder = arena_printf(a, "%s/%s", dir, w->folder);
+	const char *pattern = arena_printf(a, "%s/*", strncmp(arg, "./", 2) == 0 ? arg + 2 : arg);
+	const char *given =
+		arena_printf(a, "%s%s%s", *arg == '/' ? "" : cwd, *arg == '/' ? "" : "/", arg);
+	size_t n = strlen(cwd);
+	char real[PATH_MAX];
+
+	if (!folder || !pattern || !given)
+		return false;
+	if (strcmp(arg, w->name) == 0 || workspaces_match(pattern, w->folder, false))
+		return true;
+	if (strncmp(folder, cwd, n) == 0 && folder[n] == '/' &&
+	    workspaces_match(pattern, folder + n + 1, false))
+		return true;
+	return realpath(given, real) && strcmp(real, folder) == 0;
+}
+
+struct folders {
+	const char **list; /* NULL-terminated, in the arena */
+	size_t count;
+};
+
+static void add_folder(struct folders *f, const char *folder)
+{
+	for (size_t i = 0; i < f->count; i++) {
+		if (strcmp(f->list[i], folder) == 0)
+			return;
+	}
+	f->list[f->count++] = folder;
+}
+
+static int no_workspace(const struct scope *s, struct err *e)
+{
+	return err_set(e, -ENOENT, "%s%.80s: this project has no such workspace",
+		       s->count ? "--workspace=" : "--workspaces", s->count ? s->names[0] : "");
+}
+
+static int find_folders(const struct cmd_project *c, const struct scope *s, const char *cwd,
+			struct arena *a, struct folders *ret, struct err *e)
+{
+	struct project_workspace *list = NULL;
+	size_t count = 0, dir = strlen(c->project.dir);
+	int r = s->count || s->all ? project_workspaces(&c->project, a, &list, &count, e) : 0;
+
+	if (r == 0)
+		ret->list = arena_array(a, count + 3, sizeof *ret->list);
+	if (r == 0 && !ret->list)
+		r = err_set(e, -ENOMEM, "no memory for the workspaces");
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < s->count; i++) {
+		for (size_t k = 0; k < count; k++) {
+			if (is_meant(&list[k], c->project.dir, cwd, s->names[i], a))
+				add_folder(ret, list[k].folder);
+		}
+	}
+	for (size_t k = 0; k < count && s->all && !s->count; k++)
+		add_folder(ret, list[k].folder);
+	if ((s->count || s->all) && !ret->count)
+		return no_workspace(s, e);
+	if (!ret->count && c->workspace)
+		add_folder(ret, c->workspace + dir + 1);
+	if (!ret->count || s->root)
+		add_folder(ret, "");
+	return 0;
+}
+
+/* ---- the work ---- */
+
+/* npm installs no project into itself: then it is as if nothing had been named. */
+static void drop_self(const struct cmd_project *c, struct project_edits *edits)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < edits->count; i++) {
+		const struct project_edit *edit = &edits->list[i];
+		char real[PATH_MAX];
+
+		if (edit->name || !edit->spec || !realpath(edit->spec, real) ||
+		    strcmp(real, c->project.dir) != 0)
+			edits->list[kept++] = *edit;
+	}
+	edits->count = kept;
+}
+
+static void say_absent(const char *who, const struct project_edits *edits)
+{
+	for (size_t i = 0; i < edits->count; i++) {
+		if (edits->list[i].was_absent)
+			(void)fprintf(stderr, "%s: package.json does not depend on %s\n", who,
+				      edits->list[i].name);
+	}
+}
+
 static int resolve(struct cmd_project *c, const char *who, struct project_edits *edits,
 		   const struct cmd_resolve *what, struct err *e)
 {
@@ -49,34 +195,49 @@ static int resolve(struct cmd_project *c, const char *who, struct project_edits 
 	auto_lock struct lock *l = NULL;
 	int r;
 
+	drop_self(c, edits);
 	ask.edits = edits;
 	ask.build = sat_resolve;
 	ask.build_arg = &report;
-
-	if (c->workspace && edits)
-		return err_set(e, -ENOTSUP,
-			       "%.120s is a workspace of %.120s, of which only the root's own "
-			       "package.json is changed here: change the workspace's by hand, "
-			       "then `dx lock`",
-			       c->workspace, c->project.dir);
-	if (edits && !edits->prefix)
+	if (!edits->prefix)
 		edits->prefix = npmrc_bool(c->npmrc, "save-exact", false)
 					? ""
 					: npmrc_get(c->npmrc, "save-prefix");
+	edits->bundle = edits->bundle || npmrc_bool(c->npmrc, "save-bundle", false);
 	r = cmd_project_resolve(c, &ask, &l, e);
 	if (r < 0)
 		return r;
+	say_absent(who, edits);
 	cmd_lock_solved(&report);
 	cmd_project_show(c, who);
 	return cmd_lock_summary(l, &c->project, e);
 }
 
+static int resolve_scoped(struct cmd_project *c, const char *who, struct project_edits *edits,
+			  const struct scope *s, const struct cmd_resolve *what, struct err *e)
+{
+	auto_arena struct arena a = ARENA_INIT((size_t)64 << 20);
+	auto_free char *cwd = realpath(".", NULL);
+	struct folders folders = { 0 };
+	int r;
+
+	if (!cwd)
+		return err_set(e, -errno, "the current folder: %s", strerror(errno));
+	r = find_folders(c, s, cwd, &a, &folders, e);
+	if (r < 0)
+		return r;
+	edits->cwd = cwd;
+	edits->folders = folders.list;
+	return resolve(c, who, edits, what, e);
+}
+
 /* Opens the project and resolves it with the changes that were asked for. */
-static int run(const char *who, struct project_edits *edits, const struct cmd_resolve *what,
-	       bool may_make, struct err *e)
+static int run(const char *who, struct project_edits *edits, const struct scope *s,
+	       const struct cmd_resolve *what, bool may_make, struct err *e)
 {
 	auto_cmd_project struct cmd_project c = CMD_PROJECT_INIT;
-	int r = cmd_project_open(&c, NULL, e);
+	const struct cmd_project_options o = { .tag = what->tag };
+	int r = cmd_project_open(&c, &o, e);
 	bool made = r == -ENOENT && may_make;
 
 	if (made) {
@@ -84,10 +245,10 @@ static int run(const char *who, struct project_edits *edits, const struct cmd_re
 		r = new_manifest(e);
 		made = r == 0;
 		if (made)
-			r = cmd_project_open(&c, NULL, e);
+			r = cmd_project_open(&c, &o, e);
 	}
 	if (r == 0)
-		r = resolve(&c, who, edits, what, e);
+		r = resolve_scoped(&c, who, edits, s, what, e);
 	if (r < 0 && made)
 		(void)unlink("package.json");
 	return r;
@@ -123,45 +284,69 @@ static int split(char *arg, struct project_edit *ret, struct err *e)
 	return 0;
 }
 
+/* Of these, one at a time. */
+struct kinds {
+	bool dev, optional, peer, prod;
+};
+
+static enum deps_save kind_of(const struct kinds *k)
+{
+	return k->dev        ? DEPS_DEV
+	       : k->optional ? DEPS_OPTIONAL
+	       : k->peer     ? DEPS_PEER
+	       : k->prod     ? DEPS_PROD
+			     : DEPS_AS_IS;
+}
+
 int cmd_add(int argc, char **argv)
 {
-	bool dev = false, optional = false, peer = false, prod = false, exact = false;
-	const struct cmd_option options[] = { { "save-dev", .given = &dev, .letter = 'D' },
-					      { "save-optional", .given = &optional,
-						.letter = 'O' },
-					      { "save-peer", .given = &peer },
-					      { "save-prod", .given = &prod, .letter = 'P' },
-					      { "save-exact", .given = &exact, .letter = 'E' },
-					      { 0 } };
+	struct scope scope cleanup(scope_release) = { 0 };
 	struct project_edits edits = { 0 };
+	struct kinds kinds = { 0 };
+	struct cmd_resolve ask = { 0 };
+	bool exact = false, save = false;
+	const struct cmd_option options[] = {
+		{ "save-dev", .given = &kinds.dev, .letter = 'D' },
+		{ "save-optional", .given = &kinds.optional, .letter = 'O' },
+		{ "save-peer", .given = &kinds.peer },
+		{ "save-prod", .given = &kinds.prod, .letter = 'P' },
+		{ "save-bundle", .given = &edits.bundle, .letter = 'B' },
+		{ "save-exact", .given = &exact, .letter = 'E' },
+		{ "save-prefix", .value = &edits.prefix },
+		{ "tag", .value = &ask.tag },
+		{ "save", .given = &save, .letter = 'S' },
+		SCOPE_OPTIONS(scope),
+		{ 0 }
+	};
 	struct err e = { 0 };
 	int r = 0, rc = cmd_options(argc, argv, options, usage_add, 1, argc);
 
 	if (rc >= 0)
 		return rc;
-	edits.prefix = exact ? "" : NULL;
+	if (kinds.dev + kinds.optional + kinds.peer + kinds.prod > 1) {
+		(void)fprintf(stderr,
+			      "dx add: --save-dev, --save-optional, --save-peer and --save-prod go "
+			      "one at a time\n%s",
+			      usage_add);
+		return CMD_USAGE;
+	}
+	edits.prefix = exact ? "" : edits.prefix;
+	edits.how = kind_of(&kinds);
 	edits.list = calloc((size_t)(argc - optind), sizeof *edits.list);
 	if (!edits.list)
 		r = err_set(&e, -ENOMEM, "out of memory");
-	for (int i = optind; i < argc && r == 0; i++) {
-		struct project_edit *edit = &edits.list[edits.count++];
-
-		r = split(argv[i], edit, &e);
-		edit->section = dev        ? "devDependencies"
-				: optional ? "optionalDependencies"
-				: peer     ? "peerDependencies"
-				: prod     ? "dependencies"
-					   : NULL;
-	}
+	for (int i = optind; i < argc && r == 0; i++)
+		r = split(argv[i], &edits.list[edits.count++], &e);
 	if (r == 0)
-		r = run("dx add", &edits, &(struct cmd_resolve){ 0 }, true, &e);
+		r = run("dx add", &edits, &scope, &ask, true, &e);
 	free(edits.list);
 	return cmd_end("dx add", r, &e);
 }
 
 int cmd_remove(int argc, char **argv)
 {
-	const struct cmd_option options[] = { { 0 } };
+	struct scope scope cleanup(scope_release) = { 0 };
+	const struct cmd_option options[] = { SCOPE_OPTIONS(scope), { 0 } };
 	struct project_edits edits = { 0 };
 	struct err e = { 0 };
 	int r, rc = cmd_options(argc, argv, options, usage_remove, 1, argc);
@@ -171,7 +356,7 @@ int cmd_remove(int argc, char **argv)
 	edits.list = calloc((size_t)(argc - optind), sizeof *edits.list);
 	for (int i = optind; i < argc && edits.list; i++)
 		edits.list[edits.count++].name = argv[i];
-	r = edits.list ? run("dx remove", &edits, &(struct cmd_resolve){ 0 }, false, &e)
+	r = edits.list ? run("dx remove", &edits, &scope, &(struct cmd_resolve){ 0 }, false, &e)
 		       : err_set(&e, -ENOMEM, "out of memory");
 	free(edits.list);
 	return cmd_end("dx remove", r, &e);
@@ -179,15 +364,22 @@ int cmd_remove(int argc, char **argv)
 
 int cmd_update(int argc, char **argv)
 {
-	const struct cmd_option options[] = { { 0 } };
+	struct scope scope cleanup(scope_release) = { 0 };
+	struct project_edits edits = { 0 };
+	bool exact = false;
+	const struct cmd_option options[] = { { "save", .given = &edits.update, .letter = 'S' },
+					      { "save-exact", .given = &exact, .letter = 'E' },
+					      SCOPE_OPTIONS(scope),
+					      { 0 } };
 	struct cmd_resolve ask = { 0 };
 	struct err e = { 0 };
 	int r, rc = cmd_options(argc, argv, options, usage_update, 0, argc);
 
 	if (rc >= 0)
 		return rc;
+	edits.prefix = exact ? "" : NULL;
 	ask.update = optind < argc ? (const char *const *)&argv[optind] : NULL;
 	ask.update_all = optind == argc;
-	r = run("dx update", NULL, &ask, false, &e);
+	r = run("dx update", &edits, &scope, &ask, false, &e);
 	return cmd_end("dx update", r, &e);
 }

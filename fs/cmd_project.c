@@ -16,8 +16,8 @@
 
 static int read_settings(struct cmd_project *p, struct err *e)
 {
-	const char *overrides[3] = { 0 };
-	auto_free char *registry = NULL;
+	const char *overrides[4] = { 0 };
+	auto_free char *registry = NULL, *tag = NULL;
 	size_t n = 0;
 
 	if (p->o.registry) {
@@ -26,6 +26,13 @@ static int read_settings(struct cmd_project *p, struct err *e)
 			return err_set(e, -ENOMEM, "out of memory");
 		}
 		overrides[n++] = registry;
+	}
+	if (p->o.tag) {
+		if (asprintf(&tag, "tag=%s", p->o.tag) < 0) {
+			tag = NULL;
+			return err_set(e, -ENOMEM, "out of memory");
+		}
+		overrides[n++] = tag;
 	}
 	if (p->o.offline)
 		overrides[n++] = "offline=true";

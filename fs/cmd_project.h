@@ -11,6 +11,7 @@ struct cmd_project_options {
 	const char *dir;             /* the project's folder; NULL: project_find() */
 	const char *lock_file;       /* a DXL to use instead of the project's lock; NULL: none */
 	const char *registry;        /* NULL: as configured */
+	const char *tag;             /* the default one; NULL: as configured */
 	const char *os, *cpu, *libc; /* NULL: as configured, else this machine's */
 	unsigned omit;               /* OMIT_*, added to what npm's settings say */
 	bool offline, force;
@@ -70,7 +71,8 @@ struct cmd_resolve {
 	/* "1", "2" or "3": of the npm lock that is written; NULL: npm's setting, and without that
 	 * the version that it has, if not everything is updated or it is 1: then 3, as for npm. */
 	const char *lockfile_version;
-	bool keep_form; /* keep its version although everything is updated */
+	const char *tag; /* as in struct cmd_project_options; only `dx add` looks */
+	bool keep_form;  /* keep its version although everything is updated */
 	/* ideal_options.build */
 	int (*build)(struct ideal_result *ret, struct slice lock, const struct ideal_options *o,
 		     void *arg, struct err *e);

@@ -276,6 +276,12 @@ static void report_extraneous(struct check *c)
 	}
 }
 
+/* Of ours all that is needed, but what is linked outside the project: that is somebody else's. */
+static bool is_ours(const struct graph_node *n)
+{
+	return !(n->flags & NODE_EXTRANEOUS) && strncmp(n->path, "../", 3) != 0;
+}
+
 static int check(struct check *c, struct err *e)
 {
 	const struct graph *g = c->g;
@@ -285,7 +291,7 @@ static int check(struct check *c, struct err *e)
 	reach(c);
 	visit(c, 0);
 	for (uint32_t i = 1; i < g->count; i++) {
-		bool looked_at = c->ours ? !(g->nodes[i].flags & NODE_EXTRANEOUS) : c->reached[i];
+		bool looked_at = c->ours ? is_ours(&g->nodes[i]) : c->reached[i];
 
 		if (looked_at && has_problem(c, i))
 			visit(c, i);

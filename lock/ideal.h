@@ -8,6 +8,7 @@
 #pragma once
 #include "lock/catalog.h"
 #include "lock/graph.h"
+#include "lock/manifest.h"
 #include "lock/platform.h"
 #include "lock/select.h"
 
@@ -29,7 +30,7 @@ struct ideal_options {
 	const struct platform *platform; /* whose node and npm the engines are compared with */
 	const char *dir;                 /* the project's absolute real path */
 	int dirfd;                       /* the same, open */
-	struct slice manifest; /* root's package.json to be, instead of the file; len 0: the file */
+	struct manifest_texts manifests; /* package.json files to be, instead of what they are */
 	/* Whether what is resolved may be installed here (EBADPLATFORM); NULL: not asked. */
 	const struct select_params *select;
 	bool has_before;
@@ -52,17 +53,21 @@ struct ideal_options {
 	 * has is an error (-EINVAL). */
 	const char *const *update;
 	bool update_all; /* the lock is not kept to at all */
-	/* Direct dependencies that were asked for just now, NULL-terminated; NULL: none. */
-	const char *const *requested;
+	/* Direct dependencies of root or a workspace that were asked for just now. */
+	const struct ideal_request {
+		const char *folder, *name;
+	} * requested;
+	size_t requested_count;
 	/* Where to give up; 0: as below. */
 	struct {
 		size_t memory;
 		uint64_t work;
 		uint32_t packuments;
 	} max;
-	/* May be NULL. Called when all is resolved: what root's package.json is to say in the end,
-	 * which stands in the lock's entry of root and decides no more. len 0: what it said. */
-	int (*settle)(void *arg, const struct graph *g, struct slice *ret, struct err *e);
+	/* May be NULL. Called when all is resolved: what package.json files are to say in the end,
+	 * which stands in the lock's entries of them and decides no more. count 0: what they said.
+	 */
+	int (*settle)(void *arg, const struct graph *g, struct manifest_texts *ret, struct err *e);
 	void *settle_arg;
 	/* How project_resolve() is to resolve; NULL: ideal_build(). */
 	int (*build)(struct ideal_result *ret, struct slice lock, const struct ideal_options *o,

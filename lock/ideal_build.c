@@ -447,12 +447,15 @@ static int note_requests(struct ideal *d)
 		return ideal_stick(d, -ENOMEM);
 	for (uint32_t i = 0; i < d->update_count; i++)
 		d->updates_there[i] = d->updates[i]->first != NULL;
-	for (s = d->o->requested; s && *s; s++) {
-		struct iname *name = ideal_name(d, *s);
-		struct iedge *edge = name ? ideal_edge(d->tree, name) : NULL;
+	for (size_t i = 0; i < d->o->requested_count; i++) {
+		struct iname *name = ideal_name(d, d->o->requested[i].name);
+		struct inode *top = ideal_top_in(d, d->o->requested[i].folder);
+		struct iedge *edge = name && top ? ideal_edge(top, name) : NULL;
 
 		if (edge)
 			edge->requested = true;
+		if (top)
+			ideal_queue(d, top);
 	}
 	return d->error;
 }
@@ -507,7 +510,8 @@ void ideal_release(struct ideal *d)
 	arena_release(&d->arena);
 }
 
-static int read_back(struct ideal *d, struct slice text, struct slice manifest, struct graph **ret)
+static int read_back(struct ideal *d, struct slice text, const struct manifest_texts *texts,
+		     struct graph **ret)
 {
 	const struct npmlock_options lo = { .graph.legacy_peer_deps = d->o->legacy_peer_deps };
 	const struct graph_options *go = &lo.graph;
@@ -515,7 +519,7 @@ static int read_back(struct ideal *d, struct slice text, struct slice manifest, 
 	int r = npmlock_parse(&g, text, &lo, d->e);
 
 	if (r == 0)
-		r = manifest_project_as(g, d->o->dirfd, manifest, d->e);
+		r = manifest_project_as(g, d->o->dirfd, texts, d->e);
 	if (r == 0)
 		r = graph_edges(g, go, d->e);
 	if (r == 0)
@@ -536,13 +540,13 @@ static bool has_extraneous(const struct graph *g)
 }
 
 /* Writes the tree and reads it as a lock; *g is what it was before, and is replaced. */
-static int remake(struct ideal *d, struct slice manifest, bool prune, struct graph **g)
+static int remake(struct ideal *d, const struct manifest_texts *texts, bool prune, struct graph **g)
 {
 	auto_buf struct buf text = BUF_INIT(NPMLOCK_SIZE_MAX);
 	int r = ideal_write(d, prune ? *g : NULL, &text);
 
 	graph_free(take(g));
-	return r == 0 ? read_back(d, (struct slice){ text.data, text.len }, manifest, g) : r;
+	return r == 0 ? read_back(d, (struct slice){ text.data, text.len }, texts, g) : r;
 }
 
 static int check_platform(struct ideal *d, const struct graph *g)
@@ -557,17 +561,17 @@ static int check_platform(struct ideal *d, const struct graph *g)
 static int finish(struct ideal *d, bool from_lock, struct graph **ret)
 {
 	auto_graph struct graph *g = NULL;
-	struct slice manifest = { 0 };
+	struct manifest_texts settled = { 0 };
 	bool prune;
-	int r = remake(d, d->o->manifest, false, &g);
+	int r = remake(d, &d->o->manifests, false, &g);
 
 	prune = r == 0 && (from_lock || d->o->prune) && has_extraneous(g);
 	if (r == 0 && d->o->settle)
-		r = d->o->settle(d->o->settle_arg, g, &manifest, d->e);
-	if (r == 0 && manifest.len)
-		r = ideal_reread_root(d, manifest);
-	if (r == 0 && (prune || manifest.len))
-		r = remake(d, manifest.len ? manifest : d->o->manifest, prune, &g);
+		r = d->o->settle(d->o->settle_arg, g, &settled, d->e);
+	if (r == 0 && settled.count)
+		r = ideal_reread(d, &settled);
+	if (r == 0 && (prune || settled.count))
+		r = remake(d, settled.count ? &settled : &d->o->manifests, prune, &g);
 	if (r == 0)
 		r = check_platform(d, g);
 	if (r == 0)

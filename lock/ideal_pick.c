@@ -483,7 +483,8 @@ static bool read_deps(struct ideal *d, struct ipkg *pkg, const cJSON *mani)
 		cJSON_ArrayForEach(m, json_get(mani, sections[i].key))
 		{
 			if (!cJSON_IsString(m) || !m->string ||
-			    (sections[i].section == SECTION_PROD && json_get(optional, m->string)))
+			    (sections[i].section == SECTION_PROD && !d->settled &&
+			     json_get(optional, m->string)))
 				continue;
 			*deps = (struct idep){ .name = ideal_name(d, m->string),
 					       .spec = ideal_spec_of(d, m->valuestring),

@@ -92,6 +92,7 @@ enum {
 	I_LINKED = 32,    /* on the list of links whose targets are to be looked at */
 	I_IN_BUNDLE = 64, /* came out of a bundler's tarball */
 	I_REMOVED = 128,
+	I_OUTSIDE = 256, /* on the list of tops outside the project */
 };
 
 struct inode {
@@ -101,6 +102,7 @@ struct inode {
 	struct inode *same_prev, *same_next;  /* of the name */
 	struct inode *target;                 /* links */
 	struct inode *first_link, *link_next; /* links to it */
+	struct inode *next_outside;           /* of struct ideal's list */
 	struct inode *source;                 /* virtual roots: whom they stand for */
 	struct inode *virtual_root, *peer_source;
 	struct iname *name;
@@ -135,12 +137,15 @@ struct ideal {
 	int error; /* the first failure that could not be returned; sticky */
 	struct buf *warnings;
 	struct inode *tree;
+	struct inode
+		*outside; /* tops outside the project, of all trees: they stand below nothing */
 	const struct overrides *overrides;
 
 	struct table *names, *specs, *children, *loads, *packs, *pkgs, *engines;
 	uint32_t folds, packuments;
 	uint64_t links_made;
 	bool bundles; /* some package bundles others */
+	bool settled; /* what is optional may stand among the dependencies besides */
 
 	struct inode **queue; /* a heap */
 	uint32_t queue_count, queue_cap;
@@ -348,8 +353,10 @@ int ideal_node_from_edge(struct ideal *d, struct iedge *edge, struct inode *pare
 /* ---- ideal_read.c, ideal_write.c ---- */
 
 int ideal_read_project(struct ideal *d, struct slice lock);
-/* Root's entry, of another package.json than the one that was resolved. */
-int ideal_reread_root(struct ideal *d, struct slice manifest);
+/* The entries of other package.json files than those that were resolved. */
+int ideal_reread(struct ideal *d, const struct manifest_texts *texts);
+/* Root ("") or the top in a folder below it; NULL: there is none. */
+struct inode *ideal_top_in(const struct ideal *d, const char *folder);
 /* The target of a link in an absolute folder: a node in no tree, without edges yet. */
 struct inode *ideal_read_folder(struct ideal *d, struct iname *name, struct slice folder);
 /* As a package-lock.json, in no order; `without`: leave out what is extraneous in that; NULL. */

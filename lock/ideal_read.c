@@ -11,22 +11,35 @@
 
 /* The project's package.json files and the lock to keep to, as a tree. */
 
+/* What is to be read instead of <folder>/package.json, absolute; len 0: nothing. */
+static struct slice text_instead(const struct ideal *d, const char *folder)
+{
+	size_t n = strlen(d->o->dir);
+
+	if (strncmp(folder, d->o->dir, n) != 0 || (folder[n] != '/' && folder[n]))
+		return (struct slice){ 0 };
+	return manifest_text(&d->o->manifests, folder[n] ? folder + n + 1 : "");
+}
+
 /* <folder>/package.json, absolute. */
 static int read_json(struct ideal *d, const char *folder, cJSON **ret, struct err *e)
 {
-	auto_free char *text = NULL, *path = NULL;
+	auto_free char *file = NULL, *path = NULL;
+	struct slice text = text_instead(d, folder);
 	cJSON *j = NULL;
-	size_t len;
-	int r;
+	int r = 0;
 
 	if (asprintf(&path, "%s/package.json", folder) < 0) {
 		path = NULL;
 		return ideal_stick(d, -ENOMEM);
 	}
-	r = file_read_all(AT_FDCWD, path, MANIFEST_SIZE_MAX, &text, &len, e);
+	if (!text.len)
+		r = file_read_all(AT_FDCWD, path, MANIFEST_SIZE_MAX, &file, &text.len, e);
 	if (r < 0)
 		return r;
-	r = json_parse(&j, (struct slice){ (const uint8_t *)text, len }, e);
+	if (file)
+		text.ptr = (const uint8_t *)file;
+	r = json_parse(&j, text, e);
 	if (r == 0 && !cJSON_IsObject(j))
 		r = err_set(e, -EBADMSG, "its JSON is no object");
 	if (r == 0)
@@ -111,12 +124,8 @@ static int read_root(struct ideal *d)
 	const char *folder = strrchr(d->o->dir, '/');
 	struct err why = { 0 };
 	struct ipkg *pkg;
-	int r;
+	int r = read_json(d, d->o->dir, &j, &why);
 
-	if (d->o->manifest.len)
-		r = json_parse(&j, d->o->manifest, &why);
-	else
-		r = read_json(d, d->o->dir, &j, &why);
 	if (r < 0)
 		return err_set(d->e, r, "%s", why.msg);
 	r = overrides_parse(&d->arena, json_get(j, "overrides"), &d->overrides, d->e);
@@ -134,18 +143,40 @@ static int read_root(struct ideal *d)
 	return 0;
 }
 
-int ideal_reread_root(struct ideal *d, struct slice manifest)
+struct inode *ideal_top_in(const struct ideal *d, const char *folder)
 {
-	auto_json cJSON *j = NULL;
-	struct ipkg *pkg;
-	int r = json_parse(&j, manifest, d->e);
+	struct inode *n = d->tree->first_fs;
 
-	if (r < 0)
-		return r;
-	pkg = ideal_pkg_of(d, j, NULL, true, d->e);
-	if (!pkg)
-		return ideal_stick(d, -ENOMEM);
-	d->tree->pkg = pkg;
+	while (n && strcmp(n->path, folder) != 0) {
+		size_t len = strlen(n->path);
+
+		/* Tops stand below the top in whose folder they lie. */
+		if (strncmp(folder, n->path, len) == 0 && folder[len] == '/')
+			n = n->first_fs;
+		else
+			n = n->fs_next;
+	}
+	return *folder ? n : d->tree;
+}
+
+int ideal_reread(struct ideal *d, const struct manifest_texts *texts)
+{
+	d->settled = true;
+	for (size_t i = 0; i < texts->count; i++) {
+		struct inode *n = ideal_top_in(d, texts->items[i].folder);
+		auto_json cJSON *j = NULL;
+		struct ipkg *pkg;
+		int r = n ? json_parse(&j, texts->items[i].text, d->e) : 0;
+
+		if (r < 0)
+			return r;
+		pkg = n ? ideal_pkg_of(d, j, NULL, true, d->e) : NULL;
+		if (n && !pkg)
+			return ideal_stick(d, -ENOMEM);
+		if (n)
+			n->pkg = pkg;
+	}
+	d->settled = false;
 	return 0;
 }
 

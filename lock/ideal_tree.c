@@ -545,10 +545,26 @@ static struct inode *innermost(struct inode *n, const char *path, const struct i
 	}
 }
 
-static struct inode *find_top(struct inode *root, const char *path)
+static bool is_outside(const char *path)
+{
+	return strncmp(path, "../", 3) == 0 || strcmp(path, "..") == 0;
+}
+
+static struct inode *find_outside(const struct ideal *d, const struct inode *root, const char *path)
+{
+	struct inode *n = d->outside;
+
+	while (n && !(n->root == root && !(n->flags & I_REMOVED) && strcmp(n->path, path) == 0))
+		n = n->next_outside;
+	return n;
+}
+
+static struct inode *find_top(const struct ideal *d, struct inode *root, const char *path)
 {
 	struct inode *n = root;
 
+	if (is_outside(path) && !is_outside(root->path))
+		return find_outside(d, root, path);
 	for (;;) {
 		struct inode *c, *in = NULL;
 
@@ -610,13 +626,17 @@ void ideal_attach_top(struct ideal *d, struct inode *n, struct inode *root)
 		link_forget(n->first_link);
 	if (n->fs_parent)
 		fs_unlink(n);
-	old = find_top(root, n->path);
+	old = find_top(d, root, n->path);
 	if (old && old != n && old != root)
 		ideal_remove(d, old);
 	in = innermost(root, n->path, n);
 	if (in != root || path_within(n->path, root->path)) {
 		fs_link(d, n, in);
 		adopt(d, n);
+	} else if (!(n->flags & I_OUTSIDE)) {
+		n->flags |= I_OUTSIDE;
+		n->next_outside = d->outside;
+		d->outside = n;
 	}
 	n->flags &= ~(uint32_t)I_REMOVED;
 	mark_root(d, n, root);
@@ -632,7 +652,7 @@ static void relink(struct ideal *d, struct inode *n, struct inode *root)
 	if (!target)
 		return;
 	link_forget(n);
-	there = find_top(root, target->path);
+	there = find_top(d, root, target->path);
 	if (there) {
 		ideal_set_target(n, there);
 		return;

@@ -33,27 +33,39 @@ static int parse(const char *folder, struct slice text, cJSON **ret, struct err 
 	return 0;
 }
 
-/* <dirfd>/<folder>/package.json ("" for dirfd itself), the caller's; -ENOENT (also where the
- * folder is none), -EBADMSG for bad JSON or JSON that is no object, -E2BIG. */
-static int read_manifest(int dirfd, const char *folder, cJSON **ret, struct err *e)
+struct slice manifest_text(const struct manifest_texts *t, const char *folder)
 {
-	auto_free char *text = NULL;
-	size_t len;
-	int r = read_text(dirfd, folder, &text, &len, e);
-
-	if (r < 0)
-		return r;
-	return parse(folder, (struct slice){ (const uint8_t *)text, len }, ret, e);
+	for (size_t i = 0; t && i < t->count; i++) {
+		if (strcmp(t->items[i].folder, folder) == 0)
+			return t->items[i].text;
+	}
+	return (struct slice){ 0 };
 }
 
 /* A project at work: which tops have been read. */
 struct project_reader {
 	struct graph *g;
 	int dirfd;
-	bool *done;        /* by node; owned */
-	struct slice root; /* instead of root's file; len 0: the file */
+	bool *done;                         /* by node; owned */
+	const struct manifest_texts *texts; /* instead of files; NULL: none */
 	struct err *e;
 };
+
+/* <folder>/package.json ("" for root's), the caller's; -ENOENT (also where the folder is none),
+ * -EBADMSG for bad JSON or JSON that is no object, -E2BIG. */
+static int read_manifest(const struct project_reader *p, const char *folder, cJSON **ret,
+			 struct err *e)
+{
+	struct slice text = manifest_text(p->texts, folder);
+	auto_free char *file = NULL;
+	int r = text.len ? 0 : read_text(p->dirfd, folder, &file, &text.len, e);
+
+	if (r < 0)
+		return r;
+	if (file)
+		text.ptr = (const uint8_t *)file;
+	return parse(folder, text, ret, e);
+}
 
 /* npm links a top's bins as the lock has them, if package.json has any today: of its own, or those
  * in a folder. Locks of version 1 have none. */
@@ -125,7 +137,7 @@ static int read_workspace(struct project_reader *p, const char *path, struct fou
 	auto_json cJSON *j = NULL;
 	uint32_t node = graph_find(p->g, path);
 	const char *name;
-	int r = read_manifest(p->dirfd, path, &j, p->e);
+	int r = read_manifest(p, path, &j, p->e);
 
 	ret->name = NULL;
 	ret->path = path;
@@ -194,11 +206,19 @@ static int read_workspaces(struct project_reader *p, const cJSON *patterns)
 
 /* ---- root and link targets ---- */
 
+struct json_style manifest_style(struct slice root)
+{
+	struct json_style style = npmlock_style(root);
+
+	/* npm's own, if this has none. */
+	return style.indent[0] ? style : (struct json_style){ .indent = "  " };
+}
+
 static int read_root(struct project_reader *p)
 {
 	auto_json cJSON *j = NULL;
 	auto_free char *file = NULL;
-	struct slice text = p->root;
+	struct slice text = manifest_text(p->texts, "");
 	int r = text.len ? 0 : read_text(p->dirfd, "", &file, &text.len, p->e);
 
 	if (r == -ENOENT)
@@ -210,9 +230,7 @@ static int read_root(struct project_reader *p)
 	r = parse("", text, &j, p->e);
 	if (r < 0)
 		return r;
-	p->g->style = npmlock_style(text);
-	if (!p->g->style.indent[0])
-		p->g->style = (struct json_style){ .indent = "  " }; /* npm's own */
+	p->g->style = manifest_style(text);
 	r = apply(p, 0, j);
 	if (r == 0)
 		r = overrides_parse(&p->g->arena, json_get(j, "overrides"), &p->g->overrides, p->e);
@@ -235,7 +253,7 @@ static int read_target(struct project_reader *p, uint32_t i)
 
 	if (p->done[i] || !(n->flags & NODE_TOP) || is_outside(n->path))
 		return 0;
-	r = read_manifest(p->dirfd, n->path, &j, NULL);
+	r = read_manifest(p, n->path, &j, NULL);
 	if (r == -ENOMEM)
 		return err_set(p->e, r, "no memory for the packages that are linked");
 	if (r < 0)
@@ -245,13 +263,14 @@ static int read_target(struct project_reader *p, uint32_t i)
 
 int manifest_project(struct graph *g, int dirfd, struct err *e)
 {
-	return manifest_project_as(g, dirfd, (struct slice){ 0 }, e);
+	return manifest_project_as(g, dirfd, NULL, e);
 }
 
-int manifest_project_as(struct graph *g, int dirfd, struct slice root, struct err *e)
+int manifest_project_as(struct graph *g, int dirfd, const struct manifest_texts *texts,
+			struct err *e)
 {
 	auto_free bool *done = calloc(g->count, sizeof *done);
-	struct project_reader p = { .g = g, .dirfd = dirfd, .done = done, .root = root, .e = e };
+	struct project_reader p = { .g = g, .dirfd = dirfd, .done = done, .texts = texts, .e = e };
 	int r;
 
 	if (!done)

@@ -18,8 +18,25 @@
  * the lock's entry stays. */
 int manifest_project(struct graph *g, int dirfd, struct err *e) must_check;
 
-/* The same with another text for root's package.json (len 0: the file). */
-int manifest_project_as(struct graph *g, int dirfd, struct slice root, struct err *e) must_check;
+/* Texts of package.json that are to be read instead of the files. */
+struct manifest_text {
+	const char *folder; /* below the project, "" for root */
+	struct slice text;
+};
+struct manifest_texts {
+	const struct manifest_text *items;
+	size_t count;
+};
+
+/* len 0: there is none, the file counts. */
+struct slice manifest_text(const struct manifest_texts *t, const char *folder);
+
+/* The same with these. */
+int manifest_project_as(struct graph *g, int dirfd, const struct manifest_texts *texts,
+			struct err *e) must_check;
+
+/* How npm would write the lock of a root with this package.json. */
+struct json_style manifest_style(struct slice root);
 
 /* The folders that `patterns` (a package.json's "workspaces": a list, or an object with a list
  * "packages") find, sorted, each once, whether they have a package.json or not.

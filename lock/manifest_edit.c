@@ -174,22 +174,10 @@ static void new_section(struct buf *b, struct slice outer, struct slice last, co
 	buf_addstr(b, "}");
 }
 
-/* Behind the last of the others, else last. */
-static void place_section(struct found *f)
+static void stand_last(struct found *f)
 {
-	static const char *const sections[] = { "dependencies", "devDependencies",
-						"optionalDependencies", "peerDependencies" };
-	struct json_scan s = json_scan(f->object);
-	struct json_item m;
-
 	f->before = f->last;
 	f->has_before = f->count > 0;
-	while (json_scan_next(&s, &m)) {
-		for (size_t i = 0; i < sizeof sections / sizeof *sections; i++) {
-			if (key_is(m.key, sections[i]))
-				f->before = m;
-		}
-	}
 }
 
 static int add_section(struct buf *ret, struct slice root, const char *section, const char *name,
@@ -202,7 +190,7 @@ static int add_section(struct buf *ret, struct slice root, const char *section, 
 
 	if (find(&f, root, section) < 0)
 		return -EBADMSG;
-	place_section(&f);
+	stand_last(&f);
 	spaced = is_spaced(root, &f);
 	if (!f.count)
 		space = last = SLICE("\n  ");
@@ -279,24 +267,93 @@ static int edit(struct buf *ret, struct slice root, const char *section, const c
 	return r;
 }
 
-int manifest_edit(struct buf *ret, struct slice text, const char *section, const char *name,
-		  const char *spec, struct err *e)
+/* The strings, one a line if the file has lines. */
+static void put_list(struct buf *b, const cJSON *list, struct slice outer)
+{
+	const uint8_t *unit = outer.len ? memrchr(outer.ptr, '\n', outer.len) : NULL;
+	const cJSON *m;
+
+	buf_addstr(b, "[");
+	cJSON_ArrayForEach(m, list)
+	{
+		if (m != list->child)
+			buf_addstr(b, ",");
+		buf_add(b, outer.ptr, outer.len);
+		if (unit)
+			put_until(b, unit + 1, end_of(outer));
+		json_put(b, m);
+	}
+	if (list->child)
+		buf_add(b, outer.ptr, outer.len);
+	buf_addstr(b, "]");
+}
+
+static int edit_list(struct buf *ret, struct slice root, const char *key, const cJSON *list)
+{
+	auto_buf struct buf value = BUF_INIT((size_t)1 << 20);
+	struct slice space = lead(root);
+	struct found f;
+
+	if (find(&f, root, key) < 0)
+		return -EBADMSG;
+	if (!list) {
+		if (f.is_there)
+			cut_last(ret, &f);
+		else
+			buf_add(ret, root.ptr, root.len);
+		return 0;
+	}
+	put_list(&value, list, space);
+	if (f.is_there) {
+		put_until(ret, root.ptr, f.member.value.ptr);
+		buf_add(ret, value.data, value.len);
+		put_until(ret, end_of(f.member.value), end_of(root));
+	} else {
+		stand_last(&f);
+		insert(ret, &f, space, key, (struct slice){ value.data, value.len },
+		       is_spaced(root, &f));
+	}
+	return buf_error(&value);
+}
+
+struct change {
+	const char *section, *name, *spec;
+	const cJSON *list;
+};
+
+static int change(struct buf *ret, struct slice text, const struct change *c, bool is_list,
+		  struct err *e)
 {
 	const uint8_t *from = memchr(text.ptr, '{', text.len);
 	const uint8_t *to = memrchr(text.ptr, '}', text.len);
 	auto_json cJSON *whole = NULL;
+	struct slice root;
 	int r = json_parse(&whole, text, e);
 
 	if (r < 0)
 		return err_wrap(e, r, "package.json");
 	if (!cJSON_IsObject(whole) || !from || !to)
 		return err_set(e, -EBADMSG, "package.json: its JSON is no object");
+	root = (struct slice){ from, (size_t)(to - from) + 1 };
 	put_until(ret, text.ptr, from);
-	r = edit(ret, (struct slice){ from, (size_t)(to - from) + 1 }, section, name, spec);
+	r = is_list ? edit_list(ret, root, c->section, c->list)
+		    : edit(ret, root, c->section, c->name, c->spec);
 	put_until(ret, to + 1, end_of(text));
 	if (r == 0)
 		r = buf_error(ret);
 	if (r == -EBADMSG)
-		return err_set(e, r, "package.json: \"%.40s\" is no object", section);
+		return err_set(e, r, "package.json: \"%.40s\" is no object", c->section);
 	return r < 0 ? err_set(e, r, "package.json: no memory to change it") : 0;
+}
+
+int manifest_edit(struct buf *ret, struct slice text, const char *section, const char *name,
+		  const char *spec, struct err *e)
+{
+	return change(ret, text, &(struct change){ section, name, spec, NULL }, false, e);
+}
+
+int manifest_edit_list(struct buf *ret, struct slice text, const char *key, const cJSON *list,
+		       struct err *e)
+{
+	return change(ret, text, &(struct change){ key, NULL, NULL, list }, true, e);
 }

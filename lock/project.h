@@ -14,6 +14,7 @@
  * these files and no more: nothing is parsed (but package.json, where it names workspaces). */
 #pragma once
 #include "lock/lock.h"
+#include "lock/manifest_deps.h"
 #include "lock/npmlock.h"
 
 #define PROJECT_LOCK "dx.lock" /* the DXL that is kept in a project */
@@ -72,25 +73,43 @@ struct ideal_result;
 
 /* What package.json is to ask for, or no more. */
 struct project_edit {
-	const char *name;    /* NULL: as the package at `spec` calls itself; filled in */
-	const char *spec;    /* "": the newest, or what it asks for now; NULL: no more */
-	const char *section; /* NULL: where it stands, else "dependencies"; filled in */
+	const char *name; /* NULL: as the package at `spec` calls itself */
+	const char *spec; /* "": the newest, or what it asks for now; NULL: no more */
+	bool was_absent;  /* filled in: nowhere was anything to take out */
 };
 struct project_edits {
 	struct project_edit *list;
 	size_t count;
 	const char *prefix; /* npm's save-prefix; NULL: "^" */
+	const char *cwd; /* from where paths in specs start, absolute; NULL: the project's folder */
+	/* Of whose package.json: folders below the project, "" for root, NULL-terminated; NULL:
+	 * root's. */
+	const char *const *folders;
+	enum deps_save how;
+	bool bundle;
+	/* What is updated (all, or ideal_options.update) is saved as if it had been asked for: `npm
+	 * update --save`; `list` is empty. */
+	bool update;
 };
 
 /* Resolves package.json anew (ideal.h), keeping to the lock that is there, and writes: npm's lock,
  * as npm would have, where it stands, and dx.lock in either case. `edits` (may be NULL) change
- * package.json first, which keeps its formatting. `io` needs no `dir` and `dirfd`. Nothing is
- * written when it cannot be resolved, and no file of which nothing changed. *ret_changed: npm's
+ * package.json files first, which keep their formatting. `io` needs no `dir` and `dirfd`. Nothing
+ * is written when it cannot be resolved, and no file of which nothing changed. *ret_changed: npm's
  * lock, or the dx.lock that is the only one, says something else now. */
 int project_resolve(const struct project *p, const struct npmlock_options *o,
 		    const struct ideal_options *io, const struct project_edits *edits,
 		    struct ideal_result *ret, struct lock **ret_lock, bool *ret_changed,
 		    struct err *e) must_check;
+
+struct project_workspace {
+	const char *name, *folder; /* below the project */
+};
+
+/* The workspaces that root's package.json names, in the arena. -EINVAL for what npm refuses too;
+ * errors of reading. */
+int project_workspaces(const struct project *p, struct arena *a, struct project_workspace **ret,
+		       size_t *ret_count, struct err *e) must_check;
 
 struct pinned;
 

@@ -4,12 +4,10 @@
 #include "lock/json_text.h"
 #include "lock/legacy.h"
 #include "lock/manifest.h"
-#include "lock/manifest_edit.h"
 #include "lock/pinned.h"
+#include "lock/project_edit.h"
 #include "lock/project_priv.h"
 #include "lock/render.h"
-#include "lock/semver.h"
-#include "lock/spec.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -215,306 +213,7 @@ static int write_npm_lock(const struct project *p, const struct npmlock_options 
 	return r == 0 ? write_dxl(p, o, again, ret, &ignored, e) : r;
 }
 
-/* ---- package.json, changed ---- */
-
-static const char *const sections[] = { "devDependencies", "optionalDependencies", "dependencies",
-					"peerDependencies" };
-
-/* The text as it is after each step; owned. */
-struct editing {
-	char *text;
-	size_t len;
-	struct err *e;
-	struct arena arena; /* names that were found out */
-};
-
-static int set(struct editing *m, const char *section, const char *name, const char *spec)
-{
-	auto_buf struct buf b = BUF_INIT(MANIFEST_SIZE_MAX);
-	int r = manifest_edit(&b, (struct slice){ (const uint8_t *)m->text, m->len }, section, name,
-			      spec, m->e);
-
-	if (r < 0)
-		return r;
-	free(m->text);
-	m->len = b.len;
-	m->text = buf_steal_str(&b);
-	return m->text ? 0 : err_set(m->e, -ENOMEM, "out of memory");
-}
-
-/* The section that has the name already, and what it says; NULL: none. */
-static const char *section_of(const cJSON *manifest, const char *name, const char **ret_spec)
-{
-	for (size_t i = 0; i < ARRAY_LEN(sections); i++) {
-		*ret_spec = json_str(json_get(manifest, sections[i]), name);
-		if (*ret_spec)
-			return sections[i];
-	}
-	return NULL;
-}
-
-/* As npm does: a name stands in one of them, but what is a peer may be a dev dependency too. */
-static int leave_others(struct editing *m, const char *section, const char *name)
-{
-	bool prod = strcmp(section, "dependencies") == 0;
-	bool dev = strcmp(section, "devDependencies") == 0;
-	bool peer = strcmp(section, "peerDependencies") == 0;
-	int r = 0;
-
-	if (prod)
-		r = set(m, "devDependencies", name, NULL);
-	else
-		r = set(m, "dependencies", name, NULL);
-	if (r == 0 && (prod || peer))
-		r = set(m, "optionalDependencies", name, NULL);
-	if (r == 0 && !dev && !peer)
-		r = set(m, "peerDependencies", name, NULL);
-	return r;
-}
-
-static int is_tag(const char *name, const char *spec, bool *ret, struct err *e)
-{
-	auto_arena struct arena a = ARENA_INIT((size_t)1 << 20);
-	struct spec s;
-	int r = spec_parse(&s, slice_str(name), slice_str(*spec ? spec : "*"), SLICE("/"), &a, e);
-
-	*ret = r == 0 && s.type == SPEC_TAG;
-	return r;
-}
-
-/* What a tag means today. */
-static int tagged(const struct ideal_options *io, const char *name, const char *tag,
-		  const char **ret, struct err *e)
-{
-	const struct packument *p;
-	int r = io->catalog->packument(io->catalog->self, name, &p, e);
-
-	if (r < 0)
-		return r;
-	*ret = packument_tag(p, tag);
-	return *ret ? 0
-		    : err_set(e, -ENOENT, "%s: the registry has no tag \"%s\" of it", name, tag);
-}
-
-/* The manifest at a spec that is no registry's; *ret is owned by the caller. */
-static int manifest_at(const struct project *p, const struct ideal_options *io,
-		       const struct spec *s, struct arena *a, cJSON **ret, struct err *e)
-{
-	const struct catalog *c = io->catalog;
-	struct catalog_contents all cleanup(catalog_contents_release) = { 0 };
-	struct catalog_package pkg = { .name = "the package" };
-	auto_catalog_git struct catalog_git got = { 0 };
-	auto_free char *text = NULL;
-	size_t len;
-	int r = -ENOENT;
-
-	pkg.resolved =
-		arena_printf(a, "%s%.*s%s", s->type == SPEC_FILE ? "file:" : "",
-			     SLICE_FMT(s->fetch), s->type == SPEC_DIRECTORY ? "/package.json" : "");
-	if (!pkg.resolved)
-		return err_set(e, -ENOMEM, "out of memory");
-	if (s->type == SPEC_DIRECTORY) {
-		r = file_read_all(p->dirfd, pkg.resolved, MANIFEST_SIZE_MAX, &text, &len, e);
-		return r < 0 ? r : json_parse(ret, (struct slice){ (uint8_t *)text, len }, e);
-	}
-	if (s->type == SPEC_GIT && c->git) {
-		r = c->git(c->self, s, &got, e);
-		*ret = take(&got.manifest);
-	} else if (s->type != SPEC_GIT && c->contents) {
-		r = c->contents(c->self, &pkg, &all, e);
-		*ret = cJSON_DetachItemFromObjectCaseSensitive(all.manifests, "package.json");
-	}
-	return r;
-}
-
-/* "user/repo" is saved as the shortcut, a path as "file:", the rest as it was given. */
-static const char *spec_to_save(const struct project *p, const struct spec *s, struct arena *a)
-{
-	static const char *const hosts[] = { [GITHUB] = "github",
-					     [BITBUCKET] = "bitbucket",
-					     [GITLAB] = "gitlab",
-					     [GIST] = "gist",
-					     [SOURCEHUT] = "sourcehut" };
-	const uint8_t *hash = memchr(s->raw.ptr, '#', s->raw.len);
-	const char *path;
-
-	if (s->type == SPEC_GIT && s->host != GIT_HOST_NONE && !s->auth.len)
-		return arena_printf(a, "%s:%.*s%s%.*s%.*s", hosts[s->host], SLICE_FMT(s->user),
-				    s->user.len ? "/" : "", SLICE_FMT(s->project),
-				    hash ? (int)(s->raw.ptr + s->raw.len - hash) : 0,
-				    hash ? (const char *)hash : "");
-	if (s->type == SPEC_FILE || s->type == SPEC_DIRECTORY) {
-		path = spec_way(p->dir, s->fetch, a);
-		return path ? arena_printf(a, "file:%s", path) : NULL;
-	}
-	return arena_strndup(a, s->raw.ptr, s->raw.len);
-}
-
-/* With a name in front: what is no registry's is saved as without one. What is not understood here
- * is refused where it is looked at. */
-static int normalize(struct editing *m, const struct project *p, struct project_edit *edit)
-{
-	struct spec s;
-
-	if (!edit->spec || spec_parse(&s, slice_str(edit->name), slice_str(edit->spec),
-				      slice_str(p->dir), &m->arena, NULL) < 0)
-		return 0;
-	if (s.type >= SPEC_GIT)
-		edit->spec = spec_to_save(p, &s, &m->arena);
-	return edit->spec ? 0 : err_set(m->e, -ENOMEM, "out of memory");
-}
-
-/* Finds out what was meant without a name. */
-static int find_name(struct editing *m, const struct project *p, const struct ideal_options *io,
-		     struct project_edit *edit)
-{
-	auto_json cJSON *j = NULL;
-	const char *name;
-	struct spec s;
-	int r = spec_parse(&s, (struct slice){ 0 }, slice_str(edit->spec), slice_str(p->dir),
-			   &m->arena, m->e);
-
-	if (r == 0 && s.type < SPEC_GIT)
-		r = err_set(m->e, -EINVAL, "%.80s: say under which name: NAME@%.80s", edit->spec,
-			    edit->spec);
-	if (r == 0)
-		r = manifest_at(p, io, &s, &m->arena, &j, m->e);
-	if (r < 0)
-		return r;
-	name = json_str(j, "name");
-	if (!name || !*name)
-		return err_set(m->e, -EINVAL,
-			       "%.80s: its package.json has no name; say under which: NAME@%.80s",
-			       edit->spec, edit->spec);
-	edit->name = arena_strdup(&m->arena, name);
-	edit->spec = spec_to_save(p, &s, &m->arena);
-	return edit->name && edit->spec ? 0 : err_set(m->e, -ENOMEM, "out of memory");
-}
-
-static int apply(struct editing *m, const struct ideal_options *io, struct project_edit *edit)
-{
-	auto_json cJSON *j = NULL;
-	const char *have = NULL, *at, *spec = edit->spec;
-	bool tag;
-	int r = json_parse(&j, (struct slice){ (const uint8_t *)m->text, m->len }, m->e);
-
-	if (r < 0)
-		return err_wrap(m->e, r, "package.json");
-	at = section_of(j, edit->name, &have);
-	if (!spec) {
-		if (!at)
-			return err_set(m->e, -ENOENT, "package.json does not depend on %s",
-				       edit->name);
-		for (size_t i = 0; i < ARRAY_LEN(sections) && r == 0; i++)
-			r = set(m, sections[i], edit->name, NULL);
-		return r;
-	}
-	r = is_tag(edit->name, spec, &tag, m->e);
-	if (r == 0 && tag)
-		r = tagged(io, edit->name, spec, &spec, m->e);
-	if (r < 0)
-		return r;
-	if (!edit->section)
-		edit->section = at ? at : "dependencies";
-	if (!*spec)
-		spec = have ? have : "*";
-	r = leave_others(m, edit->section, edit->name);
-	return r == 0 ? set(m, edit->section, edit->name, spec) : r;
-}
-
-/* Is what the prefix and the version allow allowed by the range too? Asked of the two ends. */
-static bool covers(const char *range, const char *prefix, const char *version)
-{
-	struct semver v;
-	char last[128];
-
-	if (!semver_satisfies(slice_str(version), slice_str(range), SEMVER_LOOSE) ||
-	    semver_parse(&v, slice_str(version), SEMVER_LOOSE) < 0)
-		return false;
-	if (*prefix == '\0' || (*prefix == '^' && v.major == 0 && v.minor == 0))
-		return true;
-	if (*prefix != '~' && *prefix != '^') /* ">=" and the like */
-		(void)snprintf(last, sizeof last, "%llu.%llu.%llu", SEMVER_NUMBER_MAX,
-			       SEMVER_NUMBER_MAX, SEMVER_NUMBER_MAX);
-	else if (*prefix == '~' || v.major == 0)
-		(void)snprintf(last, sizeof last, "%llu.%llu.%llu", (unsigned long long)v.major,
-			       (unsigned long long)v.minor, SEMVER_NUMBER_MAX);
-	else
-		(void)snprintf(last, sizeof last, "%llu.%llu.%llu", (unsigned long long)v.major,
-			       SEMVER_NUMBER_MAX, SEMVER_NUMBER_MAX);
-	return semver_satisfies(slice_str(last), slice_str(range), SEMVER_LOOSE);
-}
-
-/* What package.json is to say of a package that was asked for as `spec` and came as `n`: the range
- * that was given, unless "^version" is a narrower one. NULL: as it was given. */
-static char *saved_spec(const struct graph_node *n, const char *name, const char *spec,
-			const char *prefix)
-{
-	auto_arena struct arena a = ARENA_INIT((size_t)1 << 20);
-	struct spec s;
-	struct slice asked;
-	char *out = NULL;
-	const char *range;
-	auto_free char *own = NULL;
-
-	if (!n->version || n->flags & NODE_LINK ||
-	    spec_parse(&s, slice_str(name), slice_str(*spec ? spec : "*"), SLICE("/"), &a, NULL) <
-		    0)
-		return NULL;
-	if (s.type != SPEC_VERSION && s.type != SPEC_RANGE && s.type != SPEC_TAG &&
-	    s.type != SPEC_ALIAS)
-		return NULL;
-	asked = s.fetch;
-	own = strndup((const char *)asked.ptr, asked.len);
-	if (!own)
-		return NULL;
-	range = own;
-	if ((s.type == SPEC_ALIAS ? s.alias_type : s.type) == SPEC_RANGE && strcmp(own, "*") != 0 &&
-	    !covers(own, prefix, n->version))
-		prefix = "";
-	else
-		range = n->version;
-	if (strcmp(n->pkg_name, name) != 0
-		    ? asprintf(&out, "npm:%s@%s%s", n->pkg_name, prefix, range) < 0
-		    : asprintf(&out, "%s%s", prefix, range) < 0)
-		return NULL;
-	return out;
-}
-
-static int save_specs(struct editing *m, const struct graph *g, const struct project_edits *edits)
-{
-	int r = 0;
-
-	for (size_t i = 0; i < edits->count && r == 0; i++) {
-		const struct project_edit *edit = &edits->list[i];
-		uint32_t node = edit->spec ? graph_child(g, 0, edit->name) : GRAPH_NONE;
-		auto_free char *spec = NULL;
-
-		if (node == GRAPH_NONE)
-			continue;
-		spec = saved_spec(&g->nodes[node], edit->name, edit->spec,
-				  edits->prefix ? edits->prefix : "^");
-		if (spec)
-			r = set(m, edit->section, edit->name, spec);
-	}
-	return r;
-}
-
-struct settling {
-	struct editing *m;
-	const struct project_edits *edits;
-};
-
-static int settle(void *arg, const struct graph *g, struct slice *ret, struct err *e)
-{
-	const struct settling *s = arg;
-	int r = save_specs(s->m, g, s->edits);
-
-	(void)e; /* the editing has it */
-	if (r == 0)
-		*ret = (struct slice){ (const uint8_t *)s->m->text, s->m->len };
-	return r;
-}
+/* ---- the whole ---- */
 
 static int build(struct ideal_result *ret, struct slice lock, const struct ideal_options *o,
 		 struct err *e)
@@ -522,53 +221,19 @@ static int build(struct ideal_result *ret, struct slice lock, const struct ideal
 	return o->build ? o->build(ret, lock, o, o->build_arg, e) : ideal_build(ret, lock, o, e);
 }
 
-static int resolve_edited(const struct project *p, struct slice keep_to, struct ideal_options *io,
-			  const struct project_edits *edits, struct editing *m,
-			  struct ideal_result *ret)
+static int start_edits(struct editing *m, const struct project *p, struct ideal_options *io,
+		       const struct project_edits *edits, struct err *e)
 {
-	auto_free const char **names = calloc(edits->count + 1, sizeof *names);
-	struct settling settling = { m, edits };
-	auto_free char *asked = NULL;
-	size_t n = 0;
-	int r;
+	int r = editing_start(m, p, io, edits, e);
 
-	if (!names)
-		return err_set(m->e, -ENOMEM, "out of memory");
-	r = file_read_all(p->dirfd, "package.json", MANIFEST_SIZE_MAX, &m->text, &m->len, m->e);
-	for (size_t i = 0; i < edits->count && r == 0; i++) {
-		r = edits->list[i].name ? normalize(m, p, &edits->list[i])
-					: find_name(m, p, io, &edits->list[i]);
-		if (r == 0)
-			r = apply(m, io, &edits->list[i]);
-		if (edits->list[i].spec)
-			names[n++] = edits->list[i].name;
-	}
 	if (r < 0)
 		return r;
-	asked = strndup(m->text, m->len);
-	if (!asked)
-		return err_set(m->e, -ENOMEM, "out of memory");
-	io->requested = names;
-	io->manifest = (struct slice){ (const uint8_t *)asked, m->len };
-	io->settle = settle;
-	io->settle_arg = &settling;
-	return build(ret, keep_to, io, m->e);
-}
-
-/* ---- the whole ---- */
-
-static int write_manifest(const struct project *p, const struct editing *m, struct err *e)
-{
-	auto_free char *path = NULL;
-	int r = path_of(p, "package.json", &path, e);
-
-	return r == 0 ? file_replace(path, m->text, m->len, 0644, e) : r;
-}
-
-static void editing_release(struct editing *m)
-{
-	arena_release(&m->arena);
-	free(m->text);
+	io->manifests = m->asked;
+	io->requested = m->requested;
+	io->requested_count = m->requested_count;
+	io->settle = editing_settle;
+	io->settle_arg = m;
+	return 0;
 }
 
 /* Whoever resolved it: what npm would not take is not written. */
@@ -589,8 +254,7 @@ int project_resolve(const struct project *p, const struct npmlock_options *o,
 		    struct ideal_result *ret, struct lock **ret_lock, bool *ret_changed,
 		    struct err *e)
 {
-	struct editing m cleanup(editing_release) = { .e = e,
-						      .arena = ARENA_INIT((size_t)1 << 20) };
+	struct editing m cleanup(editing_release) = { 0 };
 	struct kept kept cleanup(kept_release) = { .text = BUF_INIT(NPMLOCK_SIZE_MAX) };
 	struct ideal_options mine = *io;
 	struct slice lock;
@@ -600,16 +264,18 @@ int project_resolve(const struct project *p, const struct npmlock_options *o,
 	mine.dirfd = p->dirfd;
 	r = keep(p, o, &kept, e);
 	lock = (struct slice){ kept.text.data, kept.text.len };
-	if (r == 0 && edits && edits->count)
-		r = resolve_edited(p, lock, &mine, edits, &m, ret);
-	else if (r == 0)
+	if (r == 0 && edits && (edits->count || edits->update))
+		r = start_edits(&m, p, &mine, edits, e);
+	if (r == 0)
 		r = build(ret, lock, &mine, e);
 	if (r == 0 && !mine.force)
 		r = check_sound(ret->graph, e);
+	if (r == 0)
+		editing_style(&m, ret->graph);
 	if (r == 0 && project_has_npm_lock(p))
 		r = set_form(p, io, &kept, ret->graph, e);
-	if (r == 0 && m.text)
-		r = write_manifest(p, &m, e);
+	if (r == 0)
+		r = editing_write(&m);
 	if (r < 0)
 		return r;
 	if (project_has_npm_lock(p))

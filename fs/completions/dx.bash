@@ -1,6 +1,6 @@
 # bash completion for dx
 _dx() {
-	local cur=${COMP_WORDS[COMP_CWORD]}
+	local cur=${COMP_WORDS[COMP_CWORD]} words
 	COMPREPLY=()
 	if [ "$COMP_CWORD" -eq 1 ]; then
 		mapfile -t COMPREPLY < <(compgen -W 'lock add remove update ls why fetch verify export rebuild store semver --help --version' -- "$cur")
@@ -9,9 +9,15 @@ _dx() {
 	case ${COMP_WORDS[1]} in
 	lock) mapfile -t COMPREPLY < <(compgen -W '--check --update --dedupe --explain --from= --lockfile-version= show export diff merge --help' -- "$cur"
 		compgen -f -- "$cur") ;;
-	add) mapfile -t COMPREPLY < <(compgen -W '--save-dev --save-optional --save-peer --save-prod --save-exact --help' -- "$cur") ;;
+	add) mapfile -t COMPREPLY < <(compgen -W '--save-dev --save-optional --save-peer --save-prod --save-bundle --save-exact --save-prefix= --tag= --workspace= --workspaces --include-workspace-root --help' -- "$cur") ;;
 	ls) mapfile -t COMPREPLY < <(compgen -W '--all --json --help' -- "$cur") ;;
-	why | remove | update)
+	remove | update)
+		words='--workspace= --workspaces --include-workspace-root --help'
+		[ "${COMP_WORDS[1]}" = remove ] || words="--save --save-exact $words"
+		mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+		[ -d node_modules ] && [ "${cur#-}" = "$cur" ] && mapfile -t COMPREPLY < <(cd node_modules && compgen -d -- "$cur")
+		;;
+	why)
 		[ -d node_modules ] && mapfile -t COMPREPLY < <(cd node_modules && compgen -d -- "$cur")
 		;;
 	verify) mapfile -t COMPREPLY < <(compgen -W '--json --registry= --help' -- "$cur") ;;

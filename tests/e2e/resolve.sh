@@ -88,7 +88,10 @@ cmp package.json before.json || fail 'add that fails leaves package.json alone'
 cmp dx.lock before || fail 'add that fails leaves the lock alone'
 fails 1 "$DXFS_BIN/dx" update no-such-package
 grep -q 'dedupe' "$T/out" && fail "update of what is not there: $(cat "$T/out")"
-fails 1 "$DXFS_BIN/dx" remove nothing
+dx remove nothing 2>said
+grep -q 'does not depend on nothing' said || fail "remove of what is not there: $(cat said)"
+cmp package.json before.json || fail 'remove of what is not there leaves package.json alone'
+fails 2 "$DXFS_BIN/dx" add -D -O leaf
 fails 2 "$DXFS_BIN/dx" add
 sed -i 's/\^1.1.0/1.0.0/' package.json
 dx lock
@@ -167,10 +170,14 @@ mkdir -p ws/w
 echo '{"name":"w"}' >ws/w/package.json
 (cd ws/w && dx lock)
 [ ! -e ws/w/dx.lock ] || fail 'a workspace has a lock of its own'
-cd ws/w
-fails 1 "$DXFS_BIN/dx" add leaf
-grep -q "is a workspace of" "$T/out" || fail "$(cat "$T/out")"
-cd "$T/p"
+(cd ws/w && dx add leaf)
+same "the workspace's package.json" '{"name":"w","dependencies":{"leaf":"^2.0.0"}}' "$(node -p 'JSON.stringify(require("./ws/w/package.json"))')"
+same "not the root's" '{"name":"p","workspaces":["ws/*"]}' "$(cat package.json)"
+dx lock --check
+(cd ws/w && dx remove leaf)
+same 'and out of it' '{"name":"w"}' "$(cat ws/w/package.json)"
+fails 1 "$DXFS_BIN/dx" add -w nothing leaf
+grep -q 'no such workspace' "$T/out" || fail "$(cat "$T/out")"
 
 # --- what cannot be resolved ---
 refuses() { # refuses MANIFEST WORDS

@@ -11,6 +11,16 @@ same "hoisted" "leaf@1.1.0" "$(cd packages/b && node -p 'require("leaf")')"
 same "through the link" "leaf@2.0.0" "$(node node_modules/.bin/wa)"
 same "one daemon" 1 "$(daemons | wc -l)"
 [ "$(mounts)" -ge 3 ] || fail "only $(mounts) mounts"
+
+# --- dx add in a workspace's folder: its package.json, the root's lock, and the mount follows ---
+cp package.json root.json
+(cd packages/b && dx add needs-leaf1)
+node -e 'process.exit(require("./packages/b/package.json").dependencies["needs-leaf1"] === "^1.0.0" ? 0 : 1)' ||
+	fail "the workspace's package.json: $(cat packages/b/package.json)"
+cmp package.json root.json || fail "the root's package.json changed"
+same "the mount has it" "needs-leaf1@1.0.0" "$(cd packages/b && node -p 'require("needs-leaf1")')"
+dx remove -w @ws/b needs-leaf1
+[ ! -e node_modules/needs-leaf1 ] || fail 'it is still there'
 unmount_it
 same "all unmounted" 0 "$(mounts)"
 same "nothing stays" "" "$(find . -name node_modules)"

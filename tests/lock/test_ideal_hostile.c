@@ -66,6 +66,7 @@ static int resolve(struct liar *liar, struct ideal_options *o, const char *manif
 {
 	auto_ideal_result struct ideal_result result = IDEAL_RESULT_INIT;
 	const struct catalog c = { .packument = packument, .self = liar };
+	const struct manifest_text text = { "", slice_str(manifest) };
 	char dir[TEST_DIR_SIZE], command[64];
 	int r;
 
@@ -74,7 +75,7 @@ static int resolve(struct liar *liar, struct ideal_options *o, const char *manif
 	o->platform = &node20;
 	o->dir = dir;
 	o->dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	o->manifest = slice_str(manifest);
+	o->manifests = (struct manifest_texts){ &text, 1 };
 	r = ideal_build(&result, slice_str(""), o, e);
 	(void)close(o->dirfd);
 	(void)snprintf(command, sizeof command, "rm -rf '%s'", dir);

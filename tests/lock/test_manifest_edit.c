@@ -50,12 +50,12 @@ Test(manifest_edit, where_there_is_no_order_it_stands_last)
 	       "{ \"dependencies\": { \"a\": \"2\", \"z\": \"1\" } }");
 }
 
-Test(manifest_edit, a_new_section_stands_behind_the_others)
+Test(manifest_edit, a_new_section_stands_last)
 {
 	expect(plain, "devDependencies", "t", "1",
 	       "{\n  \"name\": \"x\",\n  \"dependencies\": {\n    \"b\": \"^1.0.0\",\n    \"d\": "
-	       "\"2\"\n  },\n  \"devDependencies\": {\n    \"t\": \"1\"\n  },\n  \"private\": "
-	       "true\n}\n");
+	       "\"2\"\n  },\n  \"private\": true,\n  \"devDependencies\": {\n    \"t\": "
+	       "\"1\"\n  }\n}\n");
 	expect("{\n\t\"name\": \"x\"\n}", "dependencies", "a", "1",
 	       "{\n\t\"name\": \"x\",\n\t\"dependencies\": {\n\t\t\"a\": \"1\"\n\t}\n}");
 	expect("{}\n", "dependencies", "a", "1",
@@ -96,4 +96,30 @@ Test(manifest_edit, what_is_no_manifest)
 	expect("[]", "dependencies", "a", "1", "package.json: its JSON is no object");
 	expect("{\n\"a\" 1}", "dependencies", "a", "1",
 	       "package.json: not valid JSON: line 2, column 5");
+}
+
+static void expect_list(const char *text, const char *list, const char *want)
+{
+	auto_buf struct buf b = BUF_INIT(1 << 16);
+	auto_json cJSON *j = list ? cJSON_Parse(list) : NULL;
+	auto_free char *got = NULL;
+
+	cr_assert_eq(manifest_edit_list(&b, slice_str(text), "bundleDependencies", j, NULL), 0);
+	got = buf_steal_str(&b);
+	if (strcmp(got, want) != 0)
+		(void)fprintf(stderr, "got: %s\nnot: %s\n", got, want);
+	cr_expect(strcmp(got, want) == 0);
+}
+
+Test(manifest_edit, a_list_at_the_top)
+{
+	expect_list("{\n  \"name\": \"x\"\n}\n", "[\"a\", \"b\"]",
+		    "{\n  \"name\": \"x\",\n  \"bundleDependencies\": [\n    \"a\",\n    "
+		    "\"b\"\n  ]\n}\n");
+	expect_list("{\"bundleDependencies\":[\"z\"],\"b\":1}", "[\"a\"]",
+		    "{\"bundleDependencies\":[\"a\"],\"b\":1}");
+	expect_list("{\n\t\"bundleDependencies\": [\n\t\t\"z\"\n\t],\n\t\"b\": 1\n}", NULL,
+		    "{\n\t\"b\": 1\n}");
+	expect_list("{\"bundleDependencies\":true}", NULL, "{}");
+	expect_list("{\"b\":1}", NULL, "{\"b\":1}");
 }
