@@ -265,14 +265,15 @@ static void want_what_is_first(struct ahead *a)
 static void want_what_is_below(struct ahead *a, uint32_t touched)
 {
 	struct known *k = &a->known;
-	uint32_t line[AHEAD_BELOW], count = 0;
+	uint32_t line[AHEAD_DEEP], count = 0;
+	uint32_t max = park_longest_ms(a->c.park) >= AHEAD_FAR_MS ? AHEAD_DEEP : AHEAD_BELOW;
 
 	line[count++] = touched;
 	k->below[touched] = true;
 	for (uint32_t i = 0; i < count; i++) {
 		const struct foresight_pkg *p = &k->pkgs[line[i]];
 
-		for (uint32_t j = 0; j < p->dep_count && count < AHEAD_BELOW; j++) {
+		for (uint32_t j = 0; j < p->dep_count && count < max; j++) {
 			if (k->below[p->deps[j]])
 				continue;
 			k->below[p->deps[j]] = true;

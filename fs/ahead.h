@@ -13,6 +13,8 @@
 
 #define AHEAD_QUIET_S 5
 #define AHEAD_BELOW   128u /* what one HTTP/2 connection carries at once */
+#define AHEAD_DEEP    512u /* where a round trip costs more than what is fetched in vain */
+#define AHEAD_FAR_MS  120  /* there somebody has waited for so long */
 
 struct ahead_config {
 	struct view_cell *shown;
@@ -21,8 +23,8 @@ struct ahead_config {
 	const char *store_dir; /* where the model is */
 	bool only_learn;       /* want nothing */
 	/* All will come anyway: also what is less likely, but below a touched package by the lock's
-	 * edges, the nearest AHEAD_BELOW of it, comes before the rest. It saves a round trip for
-	 * each level of them, costs nothing, and is not counted as predicted. */
+	 * edges, the nearest AHEAD_BELOW of it (AHEAD_DEEP), comes before the rest. It saves a
+	 * round trip for each level of them, costs nothing, and is not counted as predicted. */
 	bool all_comes;
 };
 

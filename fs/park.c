@@ -22,7 +22,7 @@ struct park {
 	struct parked *all; /* every parked request */
 	unsigned looked;    /* marked requests that the last ticks have looked at */
 	unsigned count;
-	uint64_t waited_ms;
+	uint64_t waited_ms, longest_ms;
 	struct park_error errors[PARK_ERRORS];
 	unsigned error_count, error_next;
 };
@@ -71,6 +71,7 @@ static void link_in(struct park *p, struct parcel *src, struct parked *r)
 static void link_out(struct park *p, struct parked *r)
 {
 	struct parked **at = &r->parcel->waiting;
+	uint64_t waited_ms;
 
 	while (*at != r)
 		at = &(*at)->next_of_parcel;
@@ -82,7 +83,9 @@ static void link_out(struct park *p, struct parked *r)
 	if (r->next)
 		r->next->prev = r->prev;
 	p->count--;
-	p->waited_ms += (uint64_t)(now_ms() + p->c.deadline_ms - r->deadline_ms);
+	waited_ms = (uint64_t)(now_ms() + p->c.deadline_ms - r->deadline_ms);
+	p->waited_ms += waited_ms;
+	p->longest_ms = waited_ms > p->longest_ms ? waited_ms : p->longest_ms;
 }
 
 /* One whose caller is gone or has waited for too long. */
@@ -252,6 +255,16 @@ uint64_t park_waited_ms(struct park *p)
 
 	(void)pthread_mutex_lock(&p->mu);
 	ms = p->waited_ms;
+	(void)pthread_mutex_unlock(&p->mu);
+	return ms;
+}
+
+uint64_t park_longest_ms(struct park *p)
+{
+	uint64_t ms;
+
+	(void)pthread_mutex_lock(&p->mu);
+	ms = p->longest_ms;
 	(void)pthread_mutex_unlock(&p->mu);
 	return ms;
 }

@@ -82,6 +82,7 @@ void park_note_error(struct park *p, const struct parcel *src, const char *reaso
 void park_forget_errors(struct park *p, const char *what);      /* those of this `package` */
 unsigned park_count(struct park *p);                            /* requests that wait now */
 uint64_t park_waited_ms(struct park *p);                        /* of all whose wait has ended */
+uint64_t park_longest_ms(struct park *p);                       /* of those waits */
 bool park_on_its_way(struct park *p, const struct parcel *src); /* a fetch is under way */
 
 /* Is a signal that ends programs pending for a thread? Reads /proc/<pid>/status. */
