@@ -112,6 +112,24 @@ for folder in @only-a @only-a/one goes nests/node_modules nests/node_modules/inn
 	same "$folder, listed anew" "$(cat "$T/before")" "$(ls -A "node_modules/$folder")"
 	exec 9<&-
 done
+
+# What was written into a package that changes is set aside and comes back; all else stays.
+mkdir -p node_modules/.cache
+for there in package-000 package-006 big-moves/lib .cache; do echo mine >"node_modules/$there/mine.txt"; done
+for i in 1 2 3; do
+	on b
+	relock
+	now b a
+	same "in other versions, $i" "" "$(ls node_modules/package-000/mine.txt node_modules/big-moves/lib/mine.txt 2>/dev/null)"
+	same "elsewhere, $i" "mine mine" "$(cat node_modules/package-006/mine.txt node_modules/.cache/mine.txt | tr '\n' ' ' | sed 's/ $//')"
+	same "set aside, $i" 2 "$(status s.aside.length)"
+	on a
+	relock
+	now a b
+	same "back again, $i" 4 "$(cat node_modules/{package-000,package-006,big-moves/lib,.cache}/mine.txt | grep -c mine)"
+	same "set aside, back on a, $i" 0 "$(status s.aside.length)"
+done
+rm node_modules/{package-000,package-006,big-moves/lib,.cache}/mine.txt
 unmount_it
 
 # What did not change keeps what the kernel knows of it: nothing is asked again but, once each, the
