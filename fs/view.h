@@ -57,8 +57,9 @@ struct place {
 	const char *text;       /* LINK, BIN */
 	_Atomic(char *) hidden; /* HIDDEN: the bytes, once rendered */
 	_Atomic size_t hidden_len;
-	/* Counts how often the kernel was told that it is deleted (minder_tell.c): what is dead there
-	 * stays dead as long as a program holds it, and must not be met again under this number. */
+	/* Counts how often the kernel was told that it is deleted (minder_tell.c): what is dead
+	 * there stays dead as long as a program holds it, and must not be met again under this
+	 * number. */
 	atomic_uint deaths;
 };
 
