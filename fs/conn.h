@@ -29,6 +29,7 @@ struct conn {
 	_Atomic uint64_t messages[CONN_OPCODES];
 	_Atomic uint64_t init_unique;  /* the request INIT, while it is not answered */
 	_Atomic uint32_t init_offered; /* the flags that the kernel offered in it */
+	_Atomic uint32_t kernel_minor; /* of its FUSE protocol 7; 0 until INIT is answered */
 };
 
 struct conn_options {

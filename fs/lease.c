@@ -7,6 +7,8 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
+#define WAITS_FOR_PAGES 44 /* minor number of FUSE's protocol 7 in Linux 6.16 */
+
 static int open_how(int dirfd, const char *path, int flags, uint64_t resolve)
 {
 	struct open_how how = {
@@ -37,6 +39,8 @@ int lease_dir(const struct conn *c, const char *path)
 	size_t len = strlen(c->dir);
 	auto_close int root = -1;
 
+	if (atomic_load(&c->kernel_minor) < WAITS_FOR_PAGES)
+		return -EOPNOTSUPP;
 	if (!c->dev || strncmp(path, c->dir, len) != 0 || (path[len] && path[len] != '/'))
 		return -ENOENT;
 	root = open_how(AT_FDCWD, c->dir, O_PATH | O_DIRECTORY, 0);

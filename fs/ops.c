@@ -282,8 +282,9 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	const unsigned no = FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_ATOMIC_O_TRUNC |
 			    FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_SPLICE_READ |
 			    FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE | FUSE_CAP_HANDLE_KILLPRIV;
+	struct conn *c = userdata;
 
-	(void)userdata;
+	atomic_store(&c->kernel_minor, conn->proto_minor);
 #if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 17)
 	for (unsigned bit = 1; bit; bit <<= 1) {
 		if (yes & bit)

@@ -27,7 +27,10 @@ comes() {
 	done
 }
 
-for mode in --read-only --offline; do
+# Older kernels are given nothing where they can write (fs/lease.h).
+modes=(--read-only)
+printf '6.16\n%s\n' "$(uname -r)" | sort -CV && modes+=(--offline)
+for mode in "${modes[@]}"; do
 	mount_it $mode --offline
 	before=$(reads)
 	cat "$dir/f0.js" >/dev/null
@@ -62,7 +65,7 @@ mount_it --offline
 exec 5>>"$dir/f814.js"
 ls -l "$dir" >/dev/null
 cat "$dir/f0.js" >/dev/null
-until_true 20 cached "$dir/f407.js"
+[ ${#modes[@]} = 1 ] || until_true 20 cached "$dir/f407.js"
 same "what was written" written "$(cat "$dir/f407.js")"
 unmount_busy() { fails 1 dxfs unmount ./node_modules; }
 unmount_busy
