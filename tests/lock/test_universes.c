@@ -3,7 +3,8 @@
  *
  *	UNIVERSES="SEED COUNT" test_universes
  *
- * and UNIVERSES_TO=FOLDER leaves them there for tests/registry/universes.js, which asks npm. */
+ * and UNIVERSES_TO=FOLDER leaves them there: the registry, the package.json files, and the locks.
+ */
 #include "lock/render.h"
 #include "lock/sat.h"
 #include "lock/semver.h"
