@@ -12,7 +12,6 @@
 #define GZIP_MIN    18    /* header and trailer */
 #define FLAG_HCRC   2     /* libdeflate does not check a header's own checksum */
 #define WINDOW_AUTO (15 + 32)
-#define HUGE_PAGE   ((uintptr_t)2 << 20)
 
 static int too_dense(struct err *e)
 {
@@ -108,16 +107,6 @@ void gunzip_scratch_release(struct gunzip_scratch *s)
 	*s = (struct gunzip_scratch){ 0 };
 }
 
-/* Large pages: a fault for each small one takes as long as inflating into it. */
-static void advise(void *p, size_t n)
-{
-	uintptr_t from = ((uintptr_t)p + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1);
-	uintptr_t to = ((uintptr_t)p + n) & ~(HUGE_PAGE - 1);
-
-	if (to > from)
-		(void)madvise((void *)from, to - from, MADV_HUGEPAGE);
-}
-
 static int room_begin(struct room *m, struct slice in, size_t max, struct gunzip_scratch *s)
 {
 	*m = (struct room){ .cap = first_cap(in, max), .max = max };
@@ -128,10 +117,7 @@ static int room_begin(struct room *m, struct slice in, size_t max, struct gunzip
 		return 0;
 	}
 	m->p = m->heap = malloc(m->cap);
-	if (!m->p)
-		return -ENOMEM;
-	advise(m->p, m->cap);
-	return 0;
+	return m->p ? 0 : -ENOMEM;
 }
 
 static int room_grow(struct room *m, size_t len)
