@@ -11,8 +11,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 
-#define SAID_MAX 65536             /* bytes of git's talk that are kept for the sentence */
-#define TREE_MAX ((size_t)4 << 20) /* bytes of a listing of a folder of bins */
+#define SAID_MAX 65536               /* bytes of git's talk that are kept for the sentence */
+#define TREE_MAX ((size_t)4 << 20)   /* bytes of a listing of a folder of bins */
+#define COPY_MAX (UINT64_C(4) << 30) /* bytes of a copy; a package's repository has less */
 
 struct work {
 	const struct spec *spec;
@@ -84,6 +85,7 @@ static int git(struct work *w, const char *const *argv, struct buf *out, const c
 	struct child c = { .argv = argv,
 			   .env = w->env,
 			   .dir = *w->dir ? w->dir : "/",
+			   .dir_max = *w->dir ? COPY_MAX : 0,
 			   .timeout_ms = GIT_TIMEOUT_MS,
 			   .out = out ? out : &none,
 			   .said = &said };
@@ -99,6 +101,8 @@ static int git(struct work *w, const char *const *argv, struct buf *out, const c
 		       r == -EREMOTEIO   ? line
 		       : r == -ETIMEDOUT ? "git took too long"
 		       : r == -E2BIG     ? "git says more than is taken"
+		       : r == -EFBIG     ? "the repository has more than 4 GiB"
+		       : r == -EINTR     ? "stopped"
 					 : strerror(-r));
 }
 
@@ -453,8 +457,10 @@ int git_package(const struct spec *s, struct catalog_git *ret, struct err *e)
 {
 	struct work w = { .spec = s, .e = e };
 	bool hosted = s->host != GIT_HOST_NONE;
-	int r = environment(&w.env);
+	int r;
 
+	child_enter();
+	r = environment(&w.env);
 	if (r == 0)
 		r = from(&w, hosted ? s->https : s->fetch, ret);
 	/* As npm: with keys, where without it does not go. */
@@ -464,5 +470,6 @@ int git_package(const struct spec *s, struct catalog_git *ret, struct err *e)
 	}
 	drop_dir(&w);
 	free(w.env);
+	child_leave();
 	return r;
 }

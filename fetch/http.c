@@ -312,11 +312,6 @@ void http_set_prio(struct http_call *c, enum http_prio prio)
 	tell(c, false, prio);
 }
 
-void http_cancel(struct http_call *c)
-{
-	tell(c, true, HTTP_PRIOS);
-}
-
 bool http_drop(struct http_call *c)
 {
 	if (!call_decide(c, FATE_DROPPED))

@@ -142,8 +142,7 @@ struct http_call;
 int http_get(struct http *h, const struct http_request *rq, struct http_call **ret,
 	     struct err *e) must_check;
 void http_set_prio(struct http_call *c, enum http_prio prio);
-void http_cancel(struct http_call *c); /* done comes with -ECANCELED */
-bool http_drop(struct http_call *c);   /* true: not begun; it never will, nor is done called */
+bool http_drop(struct http_call *c); /* true: not begun; it never will, nor is done called */
 void http_call_release(struct http_call *c); /* NULL is fine */
 
 struct http_stats {

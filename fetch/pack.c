@@ -81,6 +81,7 @@ static int run(const char *spec, const char *dir, const _Atomic bool *stop, stru
 	auto_buf struct buf said = BUF_INIT(OUTPUT_MAX);
 	struct child npm = { .argv = argv,
 			     .dir = dir,
+			     .dir_max = PACK_TARBALL_MAX,
 			     .timeout_ms = PACK_TIMEOUT_MS,
 			     .stop = stop,
 			     .out = &said,
@@ -102,6 +103,8 @@ static int run(const char *spec, const char *dir, const _Atomic bool *stop, stru
 		       r == -EREMOTEIO   ? line
 		       : r == -ETIMEDOUT ? "took too long"
 		       : r == -ECANCELED ? "cancelled"
+		       : r == -EFBIG     ? "more than can be true"
+		       : r == -EINTR     ? "stopped"
 					 : strerror(-r));
 }
 
@@ -134,11 +137,15 @@ int pack(char **ret, size_t *ret_len, const char *spec, const char *tmp_dir,
 		dir = NULL;
 		return err_set(e, -ENOMEM, "out of memory");
 	}
-	if (!mkdtemp(dir))
-		return err_set(e, -errno, "a folder %s: %s", dir, strerror(errno));
-	r = run(spec, dir, stop, e);
-	if (r == 0)
-		r = read_tarball(ret, ret_len, dir, e);
-	remove_folder(dir);
+	child_enter();
+	if (!mkdtemp(dir)) {
+		r = err_set(e, -errno, "a folder %s: %s", dir, strerror(errno));
+	} else {
+		r = run(spec, dir, stop, e);
+		if (r == 0)
+			r = read_tarball(ret, ret_len, dir, e);
+		remove_folder(dir);
+	}
+	child_leave();
 	return r;
 }

@@ -29,6 +29,9 @@
  *                               are no dependency, records of engines, os, cpu, libc, bundles
  *                     strings   NUL-terminated, sorted by bytes, each once; offset 0 is "none"
  *
+ * This program takes whole locks (lock_graph, lock_write). lock_get*, lock_verify and
+ * lock_add_package are for others that link this layer, and for tests.
+ *
  * All integers are little-endian. A section begins where the one before it ends, rounded up to
  * eight bytes of zeros. The structs stand in lock_priv.h. What cannot be looked up in this order
  * of nodes, the order of the lock that npm wrote, each node carries as a number. */
@@ -58,7 +61,7 @@ static inline void lock_closep(struct lock **l)
 }
 #define auto_lock cleanup(lock_closep)
 
-/* Everything once more (checksum and structure), for `dx lock --check` and tests. */
+/* Everything once more (checksum and structure). */
 int lock_verify(const struct lock *l, struct err *e) must_check;
 
 struct hash128 lock_fingerprint(const struct lock *l);

@@ -55,7 +55,7 @@ void semver_range_release(struct semver_range *r); /* zeroed is fine, and is wha
 bool semver_range_test(const struct semver_range *r, const struct semver *v);
 
 /* The canonical form, as npm prints it: comparators joined by ' ', alternatives by '||'; "" is any.
- */
+ * By this the tests hold our reading of ranges against npm's. */
 void semver_range_format(const struct semver_range *r, struct buf *out);
 
 /* Whether npm believes that both can be satisfied at once; the flags of `a` hold. */

@@ -48,9 +48,9 @@ blobs() {
 	find "$1" -name '*.dxp' | wc -l
 }
 
-# used_kb DIR...: what they take on disk, other file systems aside.
+# used_kb DIR...: what they take on disk, other file systems aside. What goes meanwhile takes nothing.
 used_kb() {
-	du -skxc "$@" | tail -1 | cut -f1
+	{ du -skxc "$@" 2>/dev/null || true; } | tail -1 | cut -f1
 }
 
 containers_finish() {
