@@ -29,6 +29,7 @@ struct tally {
 	pthread_mutex_t mu;
 	uint32_t done, failed, cancelled; /* guarded by mu, as all below */
 	uint32_t told;                    /* failures printed */
+	bool full;                        /* the store's disk is: no other package will do */
 	struct progress progress;
 	struct buf errors; /* JSON, of --json */
 	int all_done;      /* eventfd, written when `done` reaches `wanted` */
@@ -92,17 +93,25 @@ static void one_done(void *arg, const struct digest *key, int result, const char
 {
 	struct tally *t = arg;
 	const uint64_t one = 1;
+	const bool is_full = result == -ENOSPC || result == -EDQUOT;
 
 	(void)key;
 	(void)pthread_mutex_lock(&t->mu);
 	t->done++;
 	if (result == -ECANCELED) {
 		t->cancelled++;
-	} else if (result < 0) {
+	} else if (result < 0 && !is_full) {
 		t->failed++;
 		tell_failure(t, why);
+	} else if (is_full && t->full) {
+		t->cancelled++;
+	} else if (is_full) {
+		t->full = true;
+		t->failed++;
+		if (t->json)
+			tell_failure(t, why);
 	}
-	if (t->done == t->wanted && write(t->all_done, &one, sizeof one) < 0)
+	if ((t->full || t->done == t->wanted) && write(t->all_done, &one, sizeof one) < 0)
 		(void)0; /* the look at the clock will find it */
 	(void)pthread_mutex_unlock(&t->mu);
 }
@@ -207,7 +216,7 @@ static bool over(struct tally *t)
 	bool yes;
 
 	(void)pthread_mutex_lock(&t->mu);
-	yes = t->done >= t->wanted;
+	yes = t->full || t->done >= t->wanted;
 	(void)pthread_mutex_unlock(&t->mu);
 	return yes;
 }
@@ -366,6 +375,13 @@ static void summary_text(const struct fetching *f)
 		     " fetched (%.1f MB in %.1f s), %" PRIu32 " failed\n",
 		     f->total, plural(f->total), f->here, come, (double)f->stats.bytes / 1e6,
 		     (double)(now_ms() - f->started_ms) / 1000, t->failed);
+	if (t->full)
+		(void)fprintf(
+			stderr,
+			"dx fetch: stopped, since there is no room for the store %s: %" PRIu32
+			" still to be fetched; make room (`dx store gc` removes what no project "
+			"needs), and dx fetch goes on from here\n",
+			store_dir(f->store), f->total - f->here - come);
 	if (f->signal)
 		(void)printf("stopped (%s): %" PRIu32
 			     " still to be fetched; dx fetch goes on from here\n",

@@ -11,6 +11,8 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#define ADVICE "; set $XDG_STATE_HOME to a folder that can be written"
+
 char *state_base(void)
 {
 	const char *xdg = getenv("XDG_STATE_HOME");
@@ -173,10 +175,17 @@ int state_folder_open(const char *dir, const char *mountpoint, int *ret_base, in
 	return 0;
 }
 
+/* The folder of all states is to blame: say how to have another. */
+static int advised(int r, const struct err *why, struct err *e)
+{
+	return r < 0 ? err_set(e, r, "%s" ADVICE, why->msg) : r;
+}
+
 int state_open(struct state *ret, const char *mountpoint, bool create, struct err *e)
 {
 	auto_free char *base = state_base();
 	struct state s = STATE_INIT;
+	struct err why = { 0 };
 	int r;
 
 	if (!base)
@@ -190,13 +199,13 @@ int state_open(struct state *ret, const char *mountpoint, bool create, struct er
 		r = err_set(e, -ENOMEM, "out of memory");
 	}
 	if (r == 0 && create)
-		r = mkdir_p(s.dir, 0700, e);
+		r = advised(mkdir_p(s.dir, 0700, &why), &why, e);
 	if (r == 0)
 		r = open_private(AT_FDCWD, s.dir, &s.dirfd, e);
 	if (r == 0)
 		r = check_mountpoint(&s, e);
 	if (r == 0 && create)
-		r = write_mountpoint(&s, e);
+		r = advised(write_mountpoint(&s, &why), &why, e);
 	if (r < 0) {
 		state_release(&s);
 		return r;
@@ -223,7 +232,7 @@ int state_lock(struct state *s, unsigned wait_ms, struct err *e)
 	unsigned waited = 0;
 
 	if (fd < 0)
-		return err_set(e, -errno, "%s/lock: %s", s->dir, strerror(errno));
+		return err_set(e, -errno, "%s/lock: %s" ADVICE, s->dir, strerror(errno));
 	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		if (errno != EWOULDBLOCK && errno != EINTR)
 			return err_set(e, -errno, "%s/lock: %s", s->dir, strerror(errno));

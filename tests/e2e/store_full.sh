@@ -21,6 +21,13 @@ if [ "$(id -u)" = 0 ]; then
 	trap room EXIT
 	export DX_STORE=$T/small/store
 	words='No space left on device'
+	fails 1 dx fetch
+	grep -q "^dx fetch: stopped, since there is no room for the store $DX_STORE: [1-9]" "$T/out" || fail "$(cat "$T/out")"
+	same "dx fetch: lines" 2 "$(wc -l <"$T/out")"
+	fails 1 dx fetch --json
+	grep -q '"failed":1,' "$T/out" || fail "$(cat "$T/out")"
+	same "no rest of dx fetch" "" "$(find "$DX_STORE/tmp" -type f)"
+	rm -rf "$DX_STORE"
 	mount_it --prefetch=none
 else
 	words='File too large'

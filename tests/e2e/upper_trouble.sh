@@ -140,6 +140,10 @@ if [ "$(id -u)" = 0 ]; then
 	fails 1 bash -c 'echo x >node_modules/.new'
 	grep -q 'Read-only file system' "$T/out" || fail "$(cat "$T/out")"
 	unmount_it
+	for state in "$T/small/up" "$T/small/none"; do # one that is there, one that cannot be made
+		XDG_STATE_HOME=$state fails 1 dxfs mount ./node_modules
+		grep -q 'Read-only file system; set $XDG_STATE_HOME to' "$T/out" || fail "$(cat "$T/out")"
+	done
 	up=$T/small/other
 	refuses "$up.*Read-only file system.*--read-only"
 	dxfs mount --read-only ./node_modules
