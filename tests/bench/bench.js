@@ -26,6 +26,7 @@ const fs = require('fs')
 const os = require('os')
 const path = require('path')
 const { spawnSync } = require('child_process')
+const { environment, median, ms, show } = require('./measure')
 
 const top = path.resolve(__dirname, '../..')
 const options = { project: path.join(top, 'tests/projects/cra'), bin: path.join(top, 'build/fs'), runs: '20', tools: '' }
@@ -41,17 +42,7 @@ const dxfs = path.resolve(options.bin, 'dxfs')
 const dx = path.resolve(options.bin, 'dx')
 const scratch = process.env.BENCH_DIR || fs.mkdtempSync(path.join(os.tmpdir(), 'dxfs-bench-'))
 fs.mkdirSync(scratch, { recursive: true })
-const env = {
-  ...process.env,
-  HOME: path.join(scratch, 'home'),
-  XDG_STATE_HOME: path.join(scratch, 'state'),
-  XDG_DATA_HOME: path.join(scratch, 'data'),
-  XDG_CACHE_HOME: path.join(scratch, 'cache'),
-  DX_STORE: path.join(scratch, 'store'),
-  npm_config_userconfig: path.join(os.homedir(), '.npmrc'),
-  npm_config_cache: path.join(scratch, 'npm-cache')
-}
-fs.mkdirSync(env.HOME, { recursive: true })
+const env = { ...environment(scratch), npm_config_cache: path.join(scratch, 'npm-cache') }
 
 function run (cmd, args, opts = {}) {
   const r = spawnSync(cmd, args, { env, encoding: 'utf8', maxBuffer: 1 << 28, ...opts })
@@ -61,12 +52,6 @@ function run (cmd, args, opts = {}) {
   return r
 }
 const sh = (script, opts) => run('bash', ['-c', script], opts)
-function ms (fn) {
-  const t = process.hrtime.bigint()
-  fn()
-  return Number(process.hrtime.bigint() - t) / 1e6
-}
-const median = a => [...a].sort((x, y) => x - y)[Math.floor(a.length / 2)]
 const times = (n, before, fn) => {
   const a = []
   for (let i = 0; i < n; i++) {
@@ -75,7 +60,6 @@ const times = (n, before, fn) => {
   }
   return median(a)
 }
-const show = (name, value, unit) => console.log(`${name} ${typeof value === 'number' ? +value.toPrecision(4) : value} ${unit}`)
 const dropCaches = () => {
   spawnSync('sync')
   fs.writeFileSync('/proc/sys/vm/drop_caches', '3')

@@ -34,6 +34,7 @@ const { spawn, spawnSync } = require('child_process')
 const loopback = require('./loopback')
 const predict = require('./net_predict')
 const resolve = require('./net_resolve')
+const { median, show } = require('./measure')
 
 const top = path.resolve(__dirname, '../..')
 const options = { bin: path.join(top, 'build/fs'), tools: '', runs: '3', rtt: '0,20,100', with: 'dx,bun,pnpm,npm', metadata: '', programs: '', projects: '' }
@@ -51,8 +52,6 @@ const scratch = fs.mkdtempSync(path.join(process.env.BENCH_DIR || os.tmpdir(), '
 const disk = path.join(scratch, 'disk')
 const userconfig = path.join(os.homedir(), '.npmrc')
 
-const median = a => [...a].sort((x, y) => x - y)[Math.floor(a.length / 2)]
-const show = (name, value, unit) => console.log(`${name} ${+value.toPrecision(4)} ${unit}`)
 
 function must (cmd, ...args) {
   const r = spawnSync(cmd, args, { encoding: 'utf8' })

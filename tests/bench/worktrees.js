@@ -17,6 +17,7 @@ const fs = require('fs')
 const os = require('os')
 const path = require('path')
 const { spawnSync } = require('child_process')
+const { environment, median, ms, show } = require('./measure')
 
 const top = path.resolve(__dirname, '../..')
 const options = {
@@ -30,30 +31,13 @@ for (const arg of process.argv.slice(2)) {
 const scratch = fs.mkdtempSync(path.join(os.tmpdir(), 'dxfs-worktrees-'))
 const dxfs = path.resolve(options.bin, 'dxfs')
 const tool = name => path.resolve(options.tools, 'node_modules/.bin', name)
-const env = {
-  ...process.env,
-  HOME: path.join(scratch, 'home'),
-  XDG_STATE_HOME: path.join(scratch, 'state'),
-  XDG_DATA_HOME: path.join(scratch, 'data'),
-  XDG_CACHE_HOME: path.join(scratch, 'cache'),
-  DX_STORE: path.join(scratch, 'store'),
-  npm_config_userconfig: path.join(os.homedir(), '.npmrc'),
-  GIT_CONFIG_GLOBAL: path.join(scratch, 'gitconfig')
-}
-fs.mkdirSync(env.HOME, { recursive: true })
+const env = { ...environment(scratch), GIT_CONFIG_GLOBAL: path.join(scratch, 'gitconfig') }
 
 function run (cmd, args, cwd) {
   const r = spawnSync(cmd, args, { env, cwd, encoding: 'utf8', maxBuffer: 1 << 28 })
   if (r.status !== 0) throw new Error(`${cmd} ${args.join(' ')}: ${r.status} ${r.error || ''}\n${r.stdout}${r.stderr}`)
   return r.stdout
 }
-function ms (fn) {
-  const t = process.hrtime.bigint()
-  fn()
-  return Number(process.hrtime.bigint() - t) / 1e6
-}
-const median = a => [...a].sort((x, y) => x - y)[Math.floor(a.length / 2)]
-const show = (name, value, unit) => console.log(`${name} ${typeof value === 'number' ? +value.toPrecision(4) : value} ${unit}`)
 const used = () => { spawnSync('sync'); const s = fs.statfsSync(scratch); return { mb: (s.blocks - s.bfree) * s.bsize / 1e6, inodes: s.files - s.ffree } }
 
 // A repository of the project with one tool's lock in it.
