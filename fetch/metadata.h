@@ -2,9 +2,10 @@
  *
  * What was asked for once lies in `dir`, in one file for each registry and what decides whom is
  * believed there (source_trust()), in the compact form, so that the next lock reads no JSON, and
- * nothing but what it looks at (metadata_file.h). It is used as long as the registry said (Cache-Control; METADATA_FRESH_MAX_S at most), or METADATA_FRESH_S
- * where it did not say; then asked for again, with its ETag where it has one. With npm's
- * prefer-offline it is used however old it is, with offline nothing else is.
+ * nothing but what it looks at (metadata_file.h). It is used as long as the registry said
+ * (Cache-Control; METADATA_FRESH_MAX_S at most), or METADATA_FRESH_S where it did not say; then
+ * asked for again, with its ETag where it has one. With npm's prefer-offline it is used however old
+ * it is, with offline nothing else is.
  *
  * Worker threads read the registry's JSON. Full packuments are asked for: the abbreviated form
  * lacks what a lock needs. Threads and connections begin with the first question that what is kept

@@ -1,5 +1,5 @@
-/* legacy.h - the "dependencies" of a package-lock.json of version 1 or 2: what npm 6 reads. The tree
- * once more, each package below the one in whose node_modules it stands, links with what their
+/* legacy.h - the "dependencies" of a package-lock.json of version 1 or 2: what npm 6 reads. The
+ * tree once more, each package below the one in whose node_modules it stands, links with what their
  * targets have. Version 2 says it beside "packages", version 1 alone. */
 #pragma once
 #include "lock/graph.h"
