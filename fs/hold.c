@@ -32,7 +32,8 @@ void hold_begin(struct hold *h, const struct hold_seen *seen)
 
 static void look_at_processors(struct hold *h, const struct hold_seen *seen)
 {
-	uint64_t idle_ms = seen->idle_ms - h->idle_ms;
+	/* Below 0, too: the kernel's count of what waits for disks may go back. */
+	int64_t idle_ms = (int64_t)(seen->idle_ms - h->idle_ms);
 
 	h->busy = seen->idle_ms &&
 		  (double)idle_ms < HOLD_IDLE * (double)(seen->now_ms - h->looked_ms);

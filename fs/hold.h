@@ -8,7 +8,9 @@
  *   - until nothing has been touched for the first time for HOLD_QUIET_MS, and a processor is idle,
  *   - or requests wait for packages, others than the first, for which a connection must be made:
  *     then the network is what is slow, and more at once is better,
- *   - and HOLD_MAX_MS at most. */
+ *   - and HOLD_MAX_MS at most.
+ *
+ * Pure but for hold_idle_ms(), and one thread's: the minder's (minder.c). */
 #pragma once
 #include "core/base.h"
 

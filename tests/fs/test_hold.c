@@ -54,7 +54,7 @@ Test(hold, goes_on_while_no_processor_is_idle_but_not_for_ever)
 	for (unsigned i = 0; i < 50; i++)
 		tick(0.2);
 	cr_assert(hold.on);
-	cr_assert_leq(lasts(1), 2 * HOLD_QUIET_MS);
+	cr_assert(lasts(1) <= 2 * HOLD_QUIET_MS);
 	begin();
 	cr_assert_eq(lasts(0.2), HOLD_MAX_MS);
 }
@@ -115,8 +115,18 @@ Test(hold, the_first_wait_says_nothing)
 	cr_assert(hold.on);
 }
 
+/* The kernel's count of what waits for disks may go back. */
+Test(hold, idleness_that_goes_back_is_none)
+{
+	begin();
+	for (unsigned i = 0; hold.on && i < HOLD_QUIET_MS / HOLD_TICK_MS; i++) {
+		tick(0);
+		seen.idle_ms--;
+	}
+	cr_assert(hold.on);
+}
+
 Test(hold, the_machine_says_how_idle_it_is)
 {
-	cr_assert_gt(hold_idle_ms(), 0);
-	cr_assert_leq(hold_idle_ms(), hold_idle_ms());
+	cr_assert(hold_idle_ms() > 0);
 }
