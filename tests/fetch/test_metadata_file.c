@@ -1,6 +1,7 @@
 #include "core/file.h"
 #include "core/rm_tree.h"
 #include "fetch/metadata_file.h"
+#include "tests/lib/env.h"
 #include "tests/lib/fault.h"
 #include "tests/lib/test.h"
 
@@ -15,8 +16,7 @@ static char dir[64];
 
 static void begin(void)
 {
-	(void)snprintf(dir, sizeof dir, "/tmp/test-metadata-file-XXXXXX");
-	cr_assert(mkdtemp(dir));
+	test_dir(dir, sizeof dir);
 }
 
 static void end(void)
