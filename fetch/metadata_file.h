@@ -15,12 +15,10 @@
 #include "core/err.h"
 #include "core/hash.h"
 
-#define METADATA_FILE_MAX                                                                          \
-	((uint64_t)4 << 30)                   /* past it all is forgotten; 1,400 packages: 20 MB   \
-					       */
-#define METADATA_TABLE_MAX ((size_t)64 << 20) /* a million packages */
-#define METADATA_WASTE_MAX ((uint64_t)16 << 20)
-#define METADATA_WRITE     ((size_t)4 << 20) /* so much waits before it is written */
+#define METADATA_FILE_MAX  ((uint64_t)4 << 30)  /* past it all is forgotten; 1,400 have 20 MB */
+#define METADATA_TABLE_MAX ((size_t)64 << 20)   /* a million packuments */
+#define METADATA_WASTE_MAX ((uint64_t)16 << 20) /* may lie there unused whatever else does */
+#define METADATA_WRITE     ((size_t)4 << 20)    /* so much waits before it is written */
 
 struct metadata_entry {
 	struct hash128 name;

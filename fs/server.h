@@ -16,9 +16,9 @@
  *
  * Threads: at most max(4, processors) for each mount's loop, one that runs each loop, one that ends
  * waits (fs/park.h), one that thinks ahead (fs/ahead.h), the minder that tells the kernel what
- * changed and prefetches, the one that gives it files (fs/push.h), and fetch.h's. All but the
- * loops' come when there is something to do and go again (core/thread.h). None of them takes
- * signals, so these come to the main's own thread. */
+ * changed and prefetches, its helper where telling may have to wait, the one that gives it files
+ * (fs/push.h), and fetch.h's. All but the loops' come when there is something to do and go again
+ * (core/thread.h). None of them takes signals, so these come to the main's own thread. */
 #pragma once
 #include "core/store.h"
 #include "fs/ahead.h"

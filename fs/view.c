@@ -257,7 +257,6 @@ static struct place *make_place(struct maker *m, uint32_t i)
 static bool is_of(const struct place *place, const struct maker *m, uint32_t i)
 {
 	const struct tree_node *n = &m->v->tree->nodes[i];
-
 	bool has_files = n->kind == TREE_DIR || n->kind == TREE_BUNDLED;
 
 	return m->v->by_slot[place->slot] == TREE_NONE && place->kind == n->kind &&

@@ -10,7 +10,6 @@ struct legacy {
 	const struct graph *g;
 	const char *dir;
 	struct buf *b;
-	struct err *e;
 	struct arena scratch;          /* of one entry */
 	const struct overrides **rule; /* by node; NULL: there are none; owned */
 	uint32_t *kids, *first_kid; /* the children of i: kids[first_kid[i] .. first_kid[i + 1]] */
@@ -342,7 +341,7 @@ static int put_entry(struct legacy *l, uint32_t i, unsigned depth)
 int legacy_put(const struct graph *g, const char *dir, struct buf *ret, struct err *e)
 {
 	struct legacy l cleanup(legacy_release) = {
-		.g = g, .dir = dir, .b = ret, .e = e, .scratch = ARENA_INIT((size_t)64 << 20)
+		.g = g, .dir = dir, .b = ret, .scratch = ARENA_INIT((size_t)64 << 20)
 	};
 	int r = 0;
 
@@ -359,8 +358,9 @@ int legacy_put(const struct graph *g, const char *dir, struct buf *ret, struct e
 	if (r == -E2BIG)
 		return err_set(
 			e, r,
-			"a lock of version %u cannot say it: its links lead into one another "
-			"too often; make one of version 3, with --lockfile-version=3",
-			g->lockfile_version);
+			"a lock of version %u cannot say it: packages, or links into one "
+			"another, are nested more than %u levels deep; make one of version 3, "
+			"with --lockfile-version=3",
+			g->lockfile_version, LEGACY_DEPTH_MAX);
 	return r < 0 ? err_set(e, r, "no memory for the lock") : 0;
 }

@@ -10,5 +10,6 @@
 
 /* Appends that object, compact and in npm's order (render.h), of a graph that has its edges and
  * flags; nothing where no package stands in root's node_modules. `dir` is the project's absolute
- * path. -E2BIG: links lead into one another without end; -ENOMEM. */
+ * path. -E2BIG: more than LEGACY_DEPTH_MAX levels, as where links lead into one another;
+ * -ENOMEM. */
 int legacy_put(const struct graph *g, const char *dir, struct buf *ret, struct err *e) must_check;

@@ -1,10 +1,10 @@
 /* manifest_deps.h - what `npm install PKG` and `npm uninstall PKG` make of a package.json: which of
  * its lists of dependencies a name comes into, leaves, or stands in twice.
  *
- * A manifest is changed as npm has it in memory (deps_open() and then deps_add() and so on), which
- * is what is resolved and what the lock says of it; deps_text() then gives the file's text with as
- * much of that as npm writes to the file, everything else as it stood. Memory is the only thing
- * that fails: -ENOMEM. */
+ * A manifest is changed as npm has it in memory (deps_normalize(), then deps_add() and so on),
+ * which is what is resolved and what the lock says of it; deps_text() then gives the file's text
+ * with as much of that as npm writes to the file, everything else as it stood. All but deps_text()
+ * fail for want of memory only: -ENOMEM. */
 #pragma once
 #include "lock/json.h"
 

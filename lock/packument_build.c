@@ -716,7 +716,6 @@ static int sort_versions(struct build *b)
 	auto_free struct place *places = calloc((size_t)b->version_count + 1, sizeof *places);
 	auto_free struct packument_version *sorted =
 		malloc(((size_t)b->version_count + 1) * sizeof *sorted);
-
 	int r = b->error ? b->error : buf_error(&b->versions);
 
 	r = r ? r : buf_error(&b->strings);

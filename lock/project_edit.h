@@ -1,5 +1,5 @@
-/* project_edit.h - package.json files of a project while `dx add`, `dx remove` or `dx update
- *--save` changes them, as npm does. Private to project.h's implementation.
+/* project_edit.h - package.json files of a project while `dx add`, `dx remove` or
+ * `dx update --save` changes them, as npm does. Private to project.h's implementation.
  *
  *	editing_start()   reads them, applies what was asked for: m.options
  *	ideal_build()     with these, which calls
@@ -27,7 +27,7 @@ struct editing {
 };
 
 /* -ENOENT: a folder has no package.json, something cannot be asked for its name; -EINVAL: what was
- * asked for makes no sense. *m is released in any case. */
+ * asked for makes no sense. The caller releases *m, also then. */
 int editing_start(struct editing *m, const struct project *p, const struct ideal_options *io,
 		  const struct project_edits *edits, struct err *e) must_check;
 int editing_settle(void *editing, const struct graph *g, struct manifest_texts *ret,
