@@ -9,7 +9,7 @@ _dx() {
 	case ${COMP_WORDS[1]} in
 	lock) mapfile -t COMPREPLY < <(compgen -W '--check --update --dedupe --explain --from= --lockfile-version= show export diff merge --help' -- "$cur"
 		compgen -f -- "$cur") ;;
-	add) mapfile -t COMPREPLY < <(compgen -W '--save-dev --save-optional --save-peer --save-prod --save-bundle --save-exact --save-prefix= --tag= --workspace= --workspaces --include-workspace-root --help' -- "$cur") ;;
+	add) mapfile -t COMPREPLY < <(compgen -W '--save --save-dev --save-optional --save-peer --save-prod --save-bundle --save-exact --save-prefix= --tag= --workspace= --workspaces --include-workspace-root --help' -- "$cur") ;;
 	ls) mapfile -t COMPREPLY < <(compgen -W '--all --json --help' -- "$cur") ;;
 	remove | update)
 		words='--workspace= --workspaces --include-workspace-root --help'
