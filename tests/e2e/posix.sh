@@ -19,11 +19,11 @@ mkdir -p node_modules/.cache/made
 try "made in the mount" node_modules/.cache/made
 try "in a package" node_modules/posix
 # Each row did the same to all three.
-"$TREECMP" "$T/plain" node_modules/.cache/made || fail "what was made differs"
+"$TREECMP" "$T/plain" node_modules/.cache/made || differs "what was made differs"
 rm -f node_modules/posix/package.json
 for i in $(seq "$(grep -c ' | ' "$table")" 249); do rm -rf "node_modules/posix/r$i"; done
-"$TREECMP" "$T/plain" node_modules/posix || fail "what was a package differs"
+"$TREECMP" "$T/plain" node_modules/posix || differs "what was a package differs"
 unmount_it
 mount_it
-"$TREECMP" "$T/plain" node_modules/.cache/made || fail "what was made differs after a new mount"
-"$TREECMP" "$T/plain" node_modules/posix || fail "what was a package differs after a new mount"
+"$TREECMP" "$T/plain" node_modules/.cache/made || differs "what was made differs after a new mount"
+"$TREECMP" "$T/plain" node_modules/posix || differs "what was a package differs after a new mount"

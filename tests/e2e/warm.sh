@@ -4,9 +4,7 @@
 start_registry
 project containers
 
-# How often this machine's caches were emptied on demand; a walk after that is a first one.
-dropped() { grep '^drop_' /proc/vmstat || true; }
-
+# A walk after the machine's caches were emptied is a first one.
 # no_more WHAT COMMAND...: the second of two runs costs no message. What the daemon still told
 # the kernel of packages that have just come, or a machine short of memory, spoils a try; what a
 # walk costs each time spoils all six.
@@ -43,12 +41,16 @@ mount_it
 mkdir node_modules/.cache
 for i in 1 2 3 4 5; do echo $i >node_modules/.cache/$i; done
 echo changed >>node_modules/tar-many/d1/e1/f1.js
-walk
-was=$(dropped) before=$(counted "$others") asked=$(counted "$attributes")
-walk
-if [ "$was" = "$(dropped)" ]; then
-	same "messages of the second walk that are not for attributes" "$before" "$(counted "$others")"
-	asked=$(($(counted "$attributes") - asked)) there=$(find node_modules | wc -l)
-	[ $asked -le "$there" ] || fail "the second walk asked $asked times for the attributes of $there files and folders"
-fi
+for try in 1 2 3 4 5 6; do # as above; a second walk there is once a mount
+	walk
+	was=$(dropped) before=$(counted "$others") asked=$(counted "$attributes")
+	walk
+	after=$(counted "$others") asked=$(($(counted "$attributes") - asked))
+	[ "$before" != "$after" ] || break
+	[ "$try" -lt 6 ] || [ "$was" = "$(dropped)" ] || skip "the machine's caches are emptied all the time"
+	[ "$try" = 6 ] || { unmount_it && mount_it; }
+done
+same "messages of the second walk that are not for attributes" "$before" "$after"
+there=$(find node_modules | wc -l)
+[ $asked -le "$there" ] || fail "the second walk asked $asked times for the attributes of $there files and folders"
 no_more "messages of a walk after the second, writable" walk
