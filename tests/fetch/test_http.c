@@ -720,6 +720,7 @@ Test(http, what_is_dropped_never_begins_and_stopping_ends_the_rest)
 	gate_await(&g, 1);
 	ask(&b, httpd_url(d, "/b"), FROM(.prio = HTTP_NOW));
 	cr_expect(http_drop(b.call));
+	http_call_release(b.call);
 	cr_expect(!http_drop(a.call));
 	ask(&c, httpd_url(d, "/c"), FROM(.prio = HTTP_NOW));
 	http_stop(http);
