@@ -187,6 +187,30 @@ static void say_absent(const char *who, const struct project_edits *edits)
 	}
 }
 
+/* Which versions came of what was asked for by name, in each folder. */
+static int say_added(const struct project_edits *edits, const struct lock *l, struct err *e)
+{
+	auto_graph struct graph *g = NULL;
+	auto_buf struct buf out = BUF_INIT((size_t)1 << 20);
+	int r = lock_graph(l, &g, e);
+
+	for (const char *const *f = edits->folders; r == 0 && f && *f; f++) {
+		uint32_t from = graph_find(g, *f);
+
+		for (size_t i = 0; i < edits->count && from != GRAPH_NONE; i++) {
+			const struct project_edit *edit = &edits->list[i];
+			uint32_t n = edit->name && edit->spec ? graph_resolve(g, from, edit->name)
+							      : GRAPH_NONE;
+
+			if (n == GRAPH_NONE)
+				continue;
+			cmd_node_id(&out, g, n);
+			buf_addf(&out, "%s%s\n", **f ? " in " : "", *f);
+		}
+	}
+	return r == 0 ? cmd_write(&out, e) : r;
+}
+
 static int resolve(struct cmd_project *c, const char *who, struct project_edits *edits,
 		   const struct cmd_resolve *what, struct err *e)
 {
@@ -210,7 +234,8 @@ static int resolve(struct cmd_project *c, const char *who, struct project_edits 
 	say_absent(who, edits);
 	cmd_lock_solved(&report);
 	cmd_project_show(c, who);
-	return cmd_lock_summary(l, &c->project, e);
+	r = say_added(edits, l, e);
+	return r == 0 ? cmd_lock_summary(l, &c->project, e) : r;
 }
 
 static int resolve_scoped(struct cmd_project *c, const char *who, struct project_edits *edits,
@@ -254,12 +279,27 @@ static int run(const char *who, struct project_edits *edits, const struct scope 
 	return r;
 }
 
+/* Does the part before the @ end as tarballs' names do? */
+static bool is_tarball(const char *arg)
+{
+	static const char *const ends[] = { ".tgz", ".tar.gz", ".tar" };
+	size_t n = strcspn(arg, "@");
+
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+		size_t k = strlen(ends[i]);
+
+		if (n >= k && strncasecmp(arg + n - k, ends[i], k) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* Is it an address or a path, without a name in front? */
 static bool is_nameless(const char *arg)
 {
 	size_t n = strcspn(arg + (*arg == '@'), "@/:") + (*arg == '@');
 
-	if (*arg == '.' || *arg == '~' || *arg == '/')
+	if (*arg == '.' || *arg == '~' || *arg == '/' || is_tarball(arg))
 		return true;
 	return arg[n] == ':' || (*arg != '@' && arg[n] == '/') || strncmp(arg, "git@", 4) == 0;
 }

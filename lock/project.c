@@ -499,6 +499,18 @@ int project_fresh(const struct project *p, const struct npmlock_options *o, stru
 	return r;
 }
 
+static int no_lock(const struct project *p, struct err *e)
+{
+	auto_free char *root = NULL, *workspace = NULL;
+
+	if (project_find(p->dir, &root, &workspace, NULL) == 0 && workspace)
+		return err_set(e, -ENOENT,
+			       "%.100s: is a workspace of %.100s, whose lock it shares, and whose "
+			       "node_modules is the one to mount",
+			       p->dir, root);
+	return err_set(e, -ENOENT, "%.100s: there is no lock; make one with `dx lock`", p->dir);
+}
+
 int project_lock(const struct project *p, const char *cache_dir, const struct npmlock_options *o,
 		 struct lock **ret, bool *ret_derived, struct err *e)
 {
@@ -507,8 +519,7 @@ int project_lock(const struct project *p, const char *cache_dir, const struct np
 	if (project_has_npm_lock(p))
 		return derived_lock(p, cache_dir, o, ret, ret_derived, e);
 	if (!p->lock_file)
-		return err_set(e, -ENOENT, "%.100s: there is no lock; make one with `dx lock`",
-			       p->dir);
+		return no_lock(p, e);
 	r = lock_open(ret, p->dirfd, PROJECT_LOCK, e);
 	if (r == 0)
 		*ret_derived = false;

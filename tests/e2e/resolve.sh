@@ -116,6 +116,13 @@ same 'folders are saved as npm saves them' 'file:../beside file:inside file:../t
 	"$(node -p 'const d = require("./package.json").dependencies; `${d.beside} ${d.inside} ${d.other}`')"
 dx remove beside inside other
 
+mkdir package
+echo '{"name":"packed","version":"1.0.0"}' >package/package.json
+tar czf packed-1.0.0.tgz package
+dx add packed-1.0.0.tgz
+same 'a tarball here needs no ./' file:packed-1.0.0.tgz "$(node -p 'require("./package.json").dependencies.packed')"
+dx remove packed
+
 # --- wrong words ---
 wrong() { # wrong WORDS ARG...: a sentence in front of the usage
 	local words=$1

@@ -14,7 +14,7 @@ same "one daemon" 1 "$(daemons | wc -l)"
 
 # --- dx add in a workspace's folder: its package.json, the root's lock, and the mount follows ---
 cp package.json root.json
-(cd packages/b && dx add needs-leaf1)
+same "what came" "needs-leaf1@1.0.0 in packages/b" "$(cd packages/b && dx add needs-leaf1 | head -1)"
 node -e 'process.exit(require("./packages/b/package.json").dependencies["needs-leaf1"] === "^1.0.0" ? 0 : 1)' ||
 	fail "the workspace's package.json: $(cat packages/b/package.json)"
 cmp package.json root.json || fail "the root's package.json changed"
@@ -23,4 +23,7 @@ dx remove -w @ws/b needs-leaf1
 [ ! -e node_modules/needs-leaf1 ] || fail 'it is still there'
 unmount_it
 same "all unmounted" 0 "$(mounts)"
+# A workspace's folder has no lock: who mounts there hears where to.
+fails 1 "$DXFS_BIN/dxfs" mount packages/b/node_modules
+grep -q "is a workspace of $PWD, " "$T/out" || fail "$(cat "$T/out")"
 same "nothing stays" "" "$(find . -name node_modules)"
