@@ -98,7 +98,7 @@ int cmd_lock_merge(const char *base, const char *ours, const char *theirs, struc
 		(void)fwrite(conflicts.data, 1, conflicts.len, stderr);
 		r = err_set(e, -EEXIST,
 			    "both sides changed the same packages, so ours stays as it is: merge "
-			    "package.json, take one side's lock, and run `dx lock`");
+			    "package.json, run `dx lock`, and `git add` both");
 	}
 	return r == 0 ? write_merged(&o, (struct slice){ text.data, text.len }, ours, e) : r;
 }

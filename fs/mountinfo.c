@@ -172,7 +172,7 @@ int mount_detach(const char *path, bool lazy, struct err *e)
 	if (r == -EBUSY)
 		return err_set(e, r,
 			       "%s is in use: a program runs from it or stands in it "
-			       "(`fuser -vm %s` names it)",
+			       "(`fuser -vm %s` names it); --lazy unmounts all the same",
 			       path, path);
 	if (r == -ENOENT)
 		return err_set(e, r, "cannot unmount %s: fusermount3 is not installed", path);
