@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Two branches behind one mount, switched again and again (SWITCHES, 60) under programs that read:
+# Two branches behind one mount, switched again and again (SWITCHES, even, 60) under programs that read:
 # each look-up and each file is of one of them, nothing is mixed, nobody is held up, nothing grows.
 # timeout: 1200
 . "$(dirname "$0")/lib.sh"
@@ -79,11 +79,11 @@ for name in goes moves stays; do
 done
 for side in b a b a b; do
 	on $side
-	timeout 20 bash -c "$(declare -f ctl relock same fail); T=$T; relock" || fail "a switch to $side waits for a download"
+	timeout $PATIENCE bash -c "$(declare -f ctl relock same fail); T=$T; relock" || fail "a switch to $side waits for a download"
 	for name in stays inner '@both/moves'; do
-		timeout 20 cat "node_modules/$name/v.txt" >/dev/null || fail "$name waits for another's download"
+		timeout $PATIENCE cat "node_modules/$name/v.txt" >/dev/null || fail "$name waits for another's download"
 	done
-	timeout 20 ls node_modules >"$T/out" || fail "a listing waits for a download"
+	timeout $PATIENCE ls node_modules >"$T/out" || fail "a listing waits for a download"
 	same "$side is listed" "$(grep -vc / "$T/two/$side.set")" "$(grep -vc @ "$T/out")"
 done
 [ "$(jobs -r | wc -l)" = 3 ] || fail "somebody's first access has ended without its package"

@@ -8,7 +8,7 @@ start_registry
 seed=${SEED:-$$}
 echo "seed $seed"
 RANDOM=$seed
-PROJECTS=${PROJECTS:-aliases bundles workspaces nested}
+PROJECTS='aliases bundles workspaces nested'
 
 # The locks of all projects, in the current folder.
 make_locks() {
