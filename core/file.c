@@ -2,7 +2,9 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 int file_write_all(int fd, const void *p, size_t n)
@@ -134,6 +136,20 @@ int file_read_pieces(int dirfd, const char *path, size_t limit, file_piece_fn *f
 		fn(arg, size, at, piece, n);
 		at += n;
 	} while (at < size);
+	return 0;
+}
+
+#define LOCK_PAUSE_MS 10
+
+int file_lock_soon(int fd)
+{
+	for (unsigned waited = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; waited += LOCK_PAUSE_MS) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return -errno;
+		if (waited >= FILE_LOCK_MS)
+			return -EBUSY;
+		(void)poll(NULL, 0, LOCK_PAUSE_MS);
+	}
 	return 0;
 }
 

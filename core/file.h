@@ -29,6 +29,11 @@ int file_read_pieces(int dirfd, const char *path, size_t limit, file_piece_fn *f
 int file_write_all(int fd, const void *p, size_t n) must_check;
 int file_pwrite_all(int fd, const void *p, size_t n, off_t at) must_check;
 
+/* flock(2), exclusive, of a file that others than us may open, too: whoever can read a file may
+ * hold a lock on it for as long as they like. -EBUSY after FILE_LOCK_MS. */
+#define FILE_LOCK_MS 2000 /* whoever has something to write needs some milliseconds */
+int file_lock_soon(int fd) must_check;
+
 /* Read exactly n bytes at `at`; -EBADMSG when the file ends before. */
 int file_pread_all(int fd, void *p, size_t n, off_t at) must_check;
 

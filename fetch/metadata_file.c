@@ -8,7 +8,6 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -53,6 +52,7 @@ struct metadata_file {
 	/* guarded by mu */
 	struct pending *pending;
 	size_t count, cap, waiting;
+	bool locked_out; /* somebody does not let go of the folder: nothing is kept */
 };
 
 /* ---- the table ---- */
@@ -128,7 +128,7 @@ static int open_image(const struct metadata_file *f, int flags, struct image *re
 	path = data_path(f, i.t.generation);
 	if (!path)
 		return -ENOMEM;
-	i.fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW);
+	i.fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (i.fd < 0)
 		return -errno;
 	if (fstat(i.fd, &st) < 0)
@@ -379,8 +379,9 @@ static void write_pending(struct metadata_file *f)
 	auto_close int dir = open(f->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int r = dir < 0 ? -errno : 0;
 
-	while (r == 0 && flock(dir, LOCK_EX) < 0)
-		r = errno == EINTR ? 0 : -errno;
+	if (r == 0)
+		r = file_lock_soon(dir);
+	f->locked_out = r == -EBUSY;
 	if (r == 0)
 		r = write_locked(f);
 	if (r < 0)
@@ -398,6 +399,10 @@ void metadata_file_put(struct metadata_file *f, const char *name, struct slice b
 				   .bytes = bytes };
 
 	(void)pthread_mutex_lock(&f->mu);
+	if (f->locked_out) {
+		(void)pthread_mutex_unlock(&f->mu);
+		return;
+	}
 	if (f->count == f->cap) {
 		size_t cap = f->cap ? f->cap * 2 : 64;
 		struct pending *bigger = reallocarray(f->pending, cap, sizeof *bigger);

@@ -4,14 +4,10 @@
 
 #include <endian.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 
-#define VERSION       2
-#define LOCK_TRIES    200 /* two seconds; whoever learns needs some milliseconds */
-#define LOCK_PAUSE_MS 10
+#define VERSION 2
 
 struct file_head {
 	uint8_t magic[8];
@@ -337,19 +333,6 @@ static int learn_at(const char *path, const char *temporary, const struct predic
 	return replace(path, temporary, &b, e);
 }
 
-/* Whoever may read the file may hold a lock on it for as long as they like. */
-static int lock_soon(int fd)
-{
-	for (unsigned i = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; i++) {
-		if (errno != EWOULDBLOCK && errno != EINTR)
-			return -errno;
-		if (i == LOCK_TRIES)
-			return -EBUSY;
-		(void)poll(NULL, 0, LOCK_PAUSE_MS);
-	}
-	return 0;
-}
-
 int predict_learn_file(const char *dir, const struct predict_run *run, struct err *e)
 {
 	auto_free char *path = path_in(dir, "predict"), *lock = path_in(dir, "predict.lock"),
@@ -362,7 +345,7 @@ int predict_learn_file(const char *dir, const struct predict_run *run, struct er
 	fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
 	if (fd < 0)
 		return err_set(e, -errno, "%s: %s", lock, strerror(errno));
-	r = lock_soon(fd);
+	r = file_lock_soon(fd);
 	if (r < 0)
 		return err_set(e, r, "%s: %s", lock, strerror(-r));
 	return learn_at(path, temporary, run, e);

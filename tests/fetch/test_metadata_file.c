@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #define HERE SLICE("https://registry.test/")
@@ -204,6 +205,41 @@ Test(metadata_file, damage_is_absence)
 	cr_expect(!is_kept("b", "two", 20));
 	put("b", "two", 20);
 	cr_expect(is_kept("b", "two", 20));
+	end();
+}
+
+Test(metadata_file, who_holds_the_folder_holds_nobody_up)
+{
+	struct metadata_file *f;
+	int fd;
+
+	begin();
+	put("a", "one", 10);
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cr_assert_eq(flock(fd, LOCK_EX), 0);
+	f = file_at(HERE);
+	metadata_file_put(f, "b", slice_str("two"), 1, 20);
+	metadata_file_free(f);
+	cr_expect(!is_kept("b", "two", 20));
+	(void)close(fd);
+	cr_expect(is_kept("a", "one", 10));
+	put("b", "two", 20);
+	cr_expect(is_kept("b", "two", 20));
+	end();
+}
+
+Test(metadata_file, a_pipe_is_no_file_and_nobody_waits_for_its_writer)
+{
+	char path[400];
+
+	begin();
+	put("a", "one", 10);
+	(void)files(true, path);
+	cr_assert_eq(unlink(path), 0);
+	cr_assert_eq(mkfifo(path, 0600), 0);
+	cr_expect(!is_kept("a", "one", 10));
+	put("a", "one", 10);
+	cr_expect(is_kept("a", "one", 10));
 	end();
 }
 
