@@ -70,3 +70,8 @@ int lease_take(int dirfd, const char *name, uint64_t ino)
 	fd = -1;
 	return leased;
 }
+
+bool lease_stands(int fd)
+{
+	return fcntl(fd, F_GETLEASE) == F_RDLCK;
+}

@@ -25,3 +25,7 @@ int lease_dir(const struct conn *c, const char *path) must_check;
  * does not have it; -EBUSY: somebody writes it, or it is another file than `ino`; -EOPNOTSUPP:
  * leases are not to be had here. */
 int lease_take(int dirfd, const char *name, uint64_t ino) must_check;
+
+/* Does nobody wait for it, and has the kernel not taken it back? It does so after 45 seconds
+ * (/proc/sys/fs/lease-break-time), in which a stopped process does nothing. */
+bool lease_stands(int fd) must_check;

@@ -112,6 +112,7 @@ void minder_tell(void *arg, uint64_t root, uint64_t dir, const char *name, size_
 {
 	struct server *s = arg;
 
+	push_changed(s->push);
 	if (name && place_may_wait(places_get(s->places, view_ino_slot(dir))))
 		leave_late(s, root, dir, name, name_len);
 	else

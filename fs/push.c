@@ -29,7 +29,8 @@ struct push {
 	_Atomic uint64_t reader;         /* the last id that was read */
 	pthread_mutex_t mu;
 	pthread_cond_t news;
-	atomic_uint held; /* do nothing */
+	atomic_uint held;    /* do nothing */
+	atomic_uint changes; /* counts push_changed() */
 	/* guarded by mu */
 	struct helper helper;
 	bool stop, busy;
@@ -79,6 +80,12 @@ static void add_job(struct push *p, const struct job *j)
 			p->count--;
 	}
 	(void)pthread_mutex_unlock(&p->mu);
+}
+
+void push_changed(struct push *p)
+{
+	if (p)
+		(void)atomic_fetch_add(&p->changes, 1);
 }
 
 void push_listed(struct push *p, uint64_t dir)
@@ -146,6 +153,20 @@ static int store(const struct giver *g, uint64_t ino, size_t size)
 	return fuse_lowlevel_notify_store(g->j->conn->session, ino, 0, &bytes, 0);
 }
 
+/* The same of bytes that were read after `changes` was. Others may have come since, and the kernel
+ * may have been told so before it was given these. */
+static int store_unless_changed(const struct giver *g, uint64_t ino, size_t size, unsigned changes)
+{
+	int r;
+
+	if (atomic_load(&g->p->changes) != changes)
+		return 0;
+	r = store(g, ino, size);
+	if (atomic_load(&g->p->changes) == changes)
+		return r;
+	return fuse_lowlevel_notify_inval_inode(g->j->conn->session, ino, 0, 0);
+}
+
 static int give(const struct giver *g, uint64_t ino)
 {
 	struct parcel *wait = NULL;
@@ -169,6 +190,7 @@ static int give_leased(const struct giver *g, uint64_t ino)
 	struct view_attr a;
 	struct slice name;
 	char text[NAME_MAX + 1];
+	unsigned changes;
 	struct stat st;
 
 	if (view_attr(g->v, ino, &a, &wait, &e) != 0 || !S_ISREG(a.mode) ||
@@ -181,11 +203,13 @@ static int give_leased(const struct giver *g, uint64_t ino)
 		return 0;
 	if (fd < 0)
 		return fd;
+	changes = atomic_load(&g->p->changes);
 	if (upper_getattr(&c, ino, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size == 0 ||
 	    st.st_size > FILE_MAX ||
-	    upper_read(&c, ino, g->buf, (size_t)st.st_size, 0) != (ssize_t)st.st_size)
+	    upper_read(&c, ino, g->buf, (size_t)st.st_size, 0) != (ssize_t)st.st_size ||
+	    !lease_stands(fd))
 		return 0;
-	return store(g, ino, (size_t)st.st_size);
+	return store_unless_changed(g, ino, (size_t)st.st_size, changes);
 }
 
 static int open_dir(const struct push *p, struct view *v, const struct job *j)

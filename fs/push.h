@@ -25,6 +25,10 @@ void push_free(struct push *p); /* NULL is fine */
  * for long. Each true is followed by a false. NULL is fine. */
 void push_hold(struct push *p, bool held);
 
+/* Bytes that the kernel may have are others now, without a program having written them there: said
+ * before the kernel is told to forget them. Any thread; NULL is fine. */
+void push_changed(struct push *p);
+
 /* From the loops' threads, once they have answered: a directory was listed, the start of a file was
  * read. They do not wait. NULL is fine. */
 void push_listed(struct push *p, uint64_t dir);
