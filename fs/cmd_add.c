@@ -87,6 +87,17 @@ static int new_manifest(struct err *e)
 	return err_set(e, r, "cannot make package.json here: %s", strerror(-r));
 }
 
+/* Unless somebody has written something else into it meanwhile. */
+static void drop_new_manifest(void)
+{
+	auto_free char *text = NULL;
+	size_t len;
+
+	if (file_read_all(AT_FDCWD, "package.json", 16, &text, &len, NULL) == 0 && len == 3 &&
+	    memcmp(text, "{}\n", len) == 0)
+		(void)unlink("package.json");
+}
+
 /* ---- whose package.json ---- */
 
 /* npm's filter: its name, its folder, or (patterns too) the folder that it lies in. */
@@ -275,7 +286,7 @@ static int run(const char *who, struct project_edits *edits, const struct scope 
 	if (r == 0)
 		r = resolve_scoped(&c, who, edits, s, what, e);
 	if (r < 0 && made)
-		(void)unlink("package.json");
+		drop_new_manifest();
 	return r;
 }
 

@@ -5,7 +5,9 @@
 #include "lock/semver.h"
 #include "lock/spec.h"
 
+#include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 struct edited {
 	const char *folder; /* below the project; "": root */
@@ -104,24 +106,40 @@ void editing_style(const struct editing *m, struct graph *g)
 	}
 }
 
+/* Resolving may take a minute, in which somebody may write it, too. */
+static int replace_one(const struct editing *m, const struct edited *f, const struct buf *text)
+{
+	auto_free char *path = NULL, *now = NULL;
+	struct stat st;
+	size_t len;
+	int r;
+
+	if (asprintf(&path, "%s/package.json", f->dir) < 0) {
+		path = NULL;
+		return no_memory(m);
+	}
+	r = file_read_all(AT_FDCWD, path, MANIFEST_SIZE_MAX, &now, &len, m->e);
+	if (r < 0)
+		return r;
+	if (len != f->len || memcmp(now, f->text, len) != 0)
+		return err_set(m->e, -EBUSY,
+			       "%s was changed meanwhile, and is left as it is now; say it again",
+			       path);
+	if (stat(path, &st) < 0)
+		return err_set(m->e, -errno, "%s: %s", path, strerror(errno));
+	return file_replace(path, text->data, text->len, st.st_mode & 0777, m->e);
+}
+
 int editing_write(const struct editing *m)
 {
 	for (size_t i = 0; i < m->count; i++) {
 		const struct edited *f = &m->list[i];
 		auto_buf struct buf b = BUF_INIT(MANIFEST_SIZE_MAX);
-		auto_free char *path = NULL;
 		int r = deps_text(&b, (struct slice){ (const uint8_t *)f->text, f->len }, f->pkg,
 				  m->e);
 
-		if (r < 0)
-			return r;
-		if (b.len == f->len && memcmp(b.data, f->text, b.len) == 0)
-			continue;
-		if (asprintf(&path, "%s/package.json", f->dir) < 0) {
-			path = NULL;
-			return no_memory(m);
-		}
-		r = file_replace(path, b.data, b.len, 0644, m->e);
+		if (r == 0 && (b.len != f->len || memcmp(b.data, f->text, b.len) != 0))
+			r = replace_one(m, f, &b);
 		if (r < 0)
 			return r;
 	}

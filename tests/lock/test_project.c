@@ -1,6 +1,7 @@
 #include "core/file.h"
 #include "lock/ideal.h"
 #include "lock/project.h"
+#include "lock/project_edit.h"
 #include "tests/lib/env.h"
 #include "tests/lib/test.h"
 
@@ -452,6 +453,42 @@ Test(project, our_own_lock_may_be_the_only_one)
 	    "no lock at all, though long enough to be taken for the beginning of one, "
 	    "which is a hundred and twenty-eight bytes long, the header");
 	cr_assert_eq(locked(&w, w.cache, &again, &e), -EBADMSG);
+}
+
+Test(project, a_manifest_that_somebody_changed_meanwhile_is_left_alone)
+{
+	auto_place struct place w = new_place();
+	auto_project struct project p = PROJECT_INIT;
+	struct project_edit list[] = { { .name = "a", .spec = "^1.0.0" } };
+	struct project_edits edits = { .list = list, .count = 1 };
+	struct ideal_options io = { 0 };
+	struct editing m;
+	struct err e = { 0 };
+	auto_free char *text = NULL;
+	char path[256];
+	struct stat st;
+	size_t len;
+
+	put(&w, "package.json", "{}\n");
+	(void)snprintf(path, sizeof path, "%s/package.json", w.project);
+	cr_assert_eq(chmod(path, 0640), 0);
+	p = opened(&w);
+	cr_assert_eq(editing_start(&m, &p, &io, &edits, &e), 0);
+	put(&w, "package.json", "{\"name\":\"new\"}");
+	cr_expect_eq(editing_write(&m), -EBUSY);
+	editing_release(&m);
+	cr_assert_eq(file_read_all(AT_FDCWD, path, 1000, &text, &len, NULL), 0);
+	cr_expect_str_eq(text, "{\"name\":\"new\"}");
+
+	cr_assert_eq(chmod(path, 0640), 0);
+	cr_assert_eq(editing_start(&m, &p, &io, &edits, &e), 0);
+	cr_expect_eq(editing_write(&m), 0);
+	editing_release(&m);
+	free(take(&text));
+	cr_assert_eq(file_read_all(AT_FDCWD, path, 1000, &text, &len, NULL), 0);
+	cr_expect(strstr(text, "new") && strstr(text, "^1.0.0"), "%s", text);
+	cr_assert_eq(stat(path, &st), 0);
+	cr_expect_eq(st.st_mode & 0777, 0640);
 }
 
 Test(project, without_a_lock_the_sentence_says_what_to_do)
