@@ -85,8 +85,8 @@ if [ "$(id -u)" = 0 ]; then
 else
 	other=(unshare -r)
 fi
-if "${other[@]}" test -x "$DXFS_BIN/dx"; then
+if "${other[@]}" test -x "$DXFS_BIN/dx" -a -w "$T/home3"; then
 	as "another user" "${other[@]}" env HOME="$T/home3" DX_STORE="$T/home3/store" XDG_CACHE_HOME="$T/home3/cache" XDG_STATE_HOME="$T/home3/state" XDG_DATA_HOME="$T/home3/data"
 else
-	echo "another user: ${other[*]} cannot reach dx here"
+	echo "another user: ${other[*]} cannot reach dx or the test's folder here"
 fi
