@@ -4,7 +4,9 @@
 
 #include <stdio.h>
 
-static const char usage[] = "usage: dxfs doctor [--json]\n";
+static const char usage[] = "usage: dxfs doctor [--json]\n"
+			    "      --json   a list of objects instead of lines\n"
+			    "What this machine allows, what is missing, and what to do about it.\n";
 
 static const char *const words[] = {
 	[FINDING_OK] = "ok", [FINDING_NOTE] = "note", [FINDING_BAD] = "bad"

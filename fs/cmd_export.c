@@ -7,7 +7,14 @@
 static const char usage[] =
 	"usage: dx export [--json] [--omit=dev|optional|peer]... [--os=OS] [--cpu=CPU]\n"
 	"                 [--libc=LIBC] [--store=DIR] [--registry=URL] [--offline] [DIR]\n"
-	"writes the tree that a mount would show as real files into DIR (default: node_modules)\n";
+	"      --json          one JSON object instead of a line\n"
+	"      --omit=KIND     leave these dependencies out\n"
+	"      --os, --cpu, --libc   for this platform instead of this machine's\n"
+	"      --store=DIR     the store, instead of $DX_STORE or the default\n"
+	"      --registry=URL  the default registry\n"
+	"      --offline       ask nothing of the network\n"
+	"Writes the tree that a mount would show as real files into DIR (default: node_modules),\n"
+	"which must be empty or not there; fetches what the store lacks.\n";
 
 static void print_counts(const struct export_counts *c, bool json)
 {

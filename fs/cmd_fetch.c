@@ -21,8 +21,15 @@
 #define FAILURES_MAX 20   /* told one by one; an unreachable registry fails them all */
 #define ERRORS_MAX   1000 /* in --json */
 
-static const char usage[] = "usage: dx fetch [--json] [--offline] [--store=DIR] [--registry=URL]\n"
-			    "brings every package that the lock names into the store\n";
+static const char usage[] =
+	"usage: dx fetch [--json] [--offline] [--store=DIR] [--registry=URL]\n"
+	"      --json          one JSON object; how far it is on stderr, an object a line\n"
+	"      --offline       ask nothing of the network: is everything here?\n"
+	"      --store=DIR     the store, instead of $DX_STORE or the default\n"
+	"      --registry=URL  the default registry\n"
+	"Brings every package that the lock names for this machine into the store. Ctrl-C stops "
+	"it,\n"
+	"and the next run goes on from there.\n";
 
 /* Counted by fetch threads, read by the command's. */
 struct tally {

@@ -14,10 +14,9 @@
 static const char usage[] =
 	"usage: dxfs reset [--upper=DIR] DIR [PATH]\n"
 	"      --upper=DIR   what it was mounted with, if nothing is mounted\n"
-	"Takes back what was written into the mount DIR: at PATH (seen from the current folder, "
-	"as\n"
-	"node_modules/foo) and below it, else everything,\n"
-	"also what is set aside. Install scripts that ran there run again with `dx rebuild`.\n";
+	"Takes back what was written into the mount DIR: at PATH (seen from the current folder,\n"
+	"as node_modules/foo) and below it, else everything, also what is set aside. Install\n"
+	"scripts that ran there run again with `dx rebuild`.\n";
 
 /* Resolves "." and ".." by the text alone: what PATH names may have been removed. -EINVAL: it
  * leads out of the root. */

@@ -8,7 +8,10 @@
 
 #define STATUS_WAIT_MS 5000
 
-static const char usage[] = "usage: dxfs status [--json] [DIR]\n";
+static const char usage[] =
+	"usage: dxfs status [--json] [DIR]\n"
+	"      --json   for programs; dxfs(1) says what the fields mean\n"
+	"What the mount DIR is doing, or all of yours: what is here, what failed and why.\n";
 
 struct listing {
 	bool json;

@@ -6,8 +6,10 @@
 #define STOP_WAIT_MS  10000 /* for the daemon to end after it has unmounted */
 #define DEATH_WAIT_MS 2000  /* for the system to clear up after one that was killed */
 
-static const char usage[] = "usage: dxfs unmount [--lazy] DIR\n"
-			    "  -z, --lazy   detach it although it is in use\n";
+static const char usage[] =
+	"usage: dxfs unmount [--lazy] DIR\n"
+	"  -z, --lazy   detach it although it is in use\n"
+	"Ends the mount; what was written into it is there again with the next one.\n";
 
 struct dead {
 	bool lazy;

@@ -7,7 +7,9 @@
 #include <stdio.h>
 
 static const char usage[] = "usage: dx verify [--json] [--registry=URL]\n"
-			    "checks the registry's signatures of what the lock names\n";
+			    "      --json          one JSON object, with each problem\n"
+			    "      --registry=URL  the default registry\n"
+			    "Checks the registry's signatures of what the lock names.\n";
 
 struct tally {
 	unsigned count[VERIFY_STATES];
