@@ -122,9 +122,10 @@ static int replace_one(const struct editing *m, const struct edited *f, const st
 	if (r < 0)
 		return r;
 	if (len != f->len || memcmp(now, f->text, len) != 0)
-		return err_set(m->e, -EBUSY,
-			       "%s was changed meanwhile, and is left as it is now; say it again",
-			       path);
+		return err_set(
+			m->e, -EBUSY,
+			"%s was changed meanwhile, and is left as it is now; run the command again",
+			path);
 	if (stat(path, &st) < 0)
 		return err_set(m->e, -errno, "%s: %s", path, strerror(errno));
 	return file_replace(path, text->data, text->len, st.st_mode & 0777, m->e);

@@ -1,4 +1,5 @@
 #include "fs/lease.h"
+#include "tests/lib/env.h"
 #include "tests/lib/test.h"
 
 #include <fcntl.h>
@@ -8,11 +9,11 @@
 /* What holds of our mount holds of any file system that has leases. */
 Test(lease, stands_until_somebody_wants_to_write)
 {
-	char dir[] = "/tmp/test-lease-XXXXXX", path[64];
+	char dir[TEST_DIR_SIZE], path[64];
 	struct stat st;
 	int dirfd, fd, writer, r;
 
-	cr_assert(mkdtemp(dir));
+	test_dir(dir, sizeof dir);
 	(void)snprintf(path, sizeof path, "%s/f", dir);
 	writer = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	cr_assert(writer >= 0 && fstat(writer, &st) == 0);
