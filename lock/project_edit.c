@@ -106,19 +106,13 @@ void editing_style(const struct editing *m, struct graph *g)
 	}
 }
 
-/* Resolving may take a minute, in which somebody may write it, too. */
-static int replace_one(const struct editing *m, const struct edited *f, const struct buf *text)
+/* -EBUSY: not any more. Resolving may take a minute, in which somebody may write it, too. */
+static int is_as_read(const struct editing *m, const struct edited *f, const char *path)
 {
-	auto_free char *path = NULL, *now = NULL;
-	struct stat st;
+	auto_free char *now = NULL;
 	size_t len;
-	int r;
+	int r = file_read_all(AT_FDCWD, path, MANIFEST_SIZE_MAX, &now, &len, m->e);
 
-	if (asprintf(&path, "%s/package.json", f->dir) < 0) {
-		path = NULL;
-		return no_memory(m);
-	}
-	r = file_read_all(AT_FDCWD, path, MANIFEST_SIZE_MAX, &now, &len, m->e);
 	if (r < 0)
 		return r;
 	if (len != f->len || memcmp(now, f->text, len) != 0)
@@ -126,25 +120,45 @@ static int replace_one(const struct editing *m, const struct edited *f, const st
 			m->e, -EBUSY,
 			"%s was changed meanwhile, and is left as it is now; run the command again",
 			path);
+	return 0;
+}
+
+static int write_one(const struct editing *m, const struct edited *f, const char *path)
+{
+	auto_buf struct buf b = BUF_INIT(MANIFEST_SIZE_MAX);
+	struct slice old = { (const uint8_t *)f->text, f->len };
+	struct stat st;
+	int r = deps_text(&b, old, f->pkg, m->e);
+
+	if (r < 0 || (b.len == old.len && memcmp(b.data, old.ptr, b.len) == 0))
+		return r;
 	if (stat(path, &st) < 0)
 		return err_set(m->e, -errno, "%s: %s", path, strerror(errno));
-	return file_replace(path, text->data, text->len, st.st_mode & 0777, m->e);
+	return file_replace(path, b.data, b.len, st.st_mode & 0777, m->e);
+}
+
+static int with_each(const struct editing *m,
+		     int (*fn)(const struct editing *, const struct edited *, const char *path))
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < m->count; i++) {
+		auto_free char *path = NULL;
+
+		if (asprintf(&path, "%s/package.json", m->list[i].dir) < 0) {
+			path = NULL;
+			return no_memory(m);
+		}
+		r = fn(m, &m->list[i], path);
+	}
+	return r;
 }
 
 int editing_write(const struct editing *m)
 {
-	for (size_t i = 0; i < m->count; i++) {
-		const struct edited *f = &m->list[i];
-		auto_buf struct buf b = BUF_INIT(MANIFEST_SIZE_MAX);
-		int r = deps_text(&b, (struct slice){ (const uint8_t *)f->text, f->len }, f->pkg,
-				  m->e);
+	int r = with_each(m, is_as_read);
 
-		if (r == 0 && (b.len != f->len || memcmp(b.data, f->text, b.len) != 0))
-			r = replace_one(m, f, &b);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	return r < 0 ? r : with_each(m, write_one);
 }
 
 void editing_release(struct editing *m)
