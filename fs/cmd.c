@@ -8,7 +8,7 @@ static void help(FILE *to, const struct cmd *table, const char *about, const cha
 {
 	(void)fprintf(to, "%s\nusage: %s COMMAND [options] ...\n\n", about, program);
 	for (const struct cmd *c = table; c->name; c++)
-		if (c->help)
+		if (c->run && c->help)
 			(void)fprintf(to, "  %-9s %s\n", c->name, c->help);
 	(void)fprintf(to, "\n`%s COMMAND --help` says more; so does `man %s`.\n", program, program);
 }
@@ -47,6 +47,11 @@ int cmd_main(int argc, char **argv, const struct cmd *table, const char *about)
 
 		if (strcmp(c->name, argv[1]) != 0)
 			continue;
+		if (!c->run) {
+			(void)fprintf(stderr, "%s: there is no command '%s'; %s\n", program,
+				      c->name, c->help);
+			return CMD_USAGE;
+		}
 		/* By which getopt_long() begins its sentences. */
 		if (asprintf(&who, "%s %s", program, c->name) >= 0)
 			argv[1] = who;

@@ -12,8 +12,9 @@ enum { CMD_OK = 0, CMD_FAILED = 1, CMD_USAGE = 2 };
 
 struct cmd {
 	const char *name;
-	int (*run)(int argc, char **argv);
-	const char *help; /* one line; NULL: an alias that --help does not list */
+	int (*run)(int argc, char **argv); /* NULL: it is none, but other programs have one */
+	const char *help; /* one line; NULL: an alias that --help does not list; without `run`: what
+			     to use instead */
 };
 
 /* Finds argv[1] in the table (ends with a NULL name) and runs it; answers --help and --version.

@@ -1,5 +1,12 @@
 #include "fs/cmd.h"
 
+#define INSTALL                                                                                    \
+	"`dxfs mount ./node_modules` shows what the lock has, `dx lock` renews it, `dx add "       \
+	"PACKAGE` puts a package into package.json"
+#define RUN                                                                                        \
+	"once `dxfs mount ./node_modules` has shown it, programs are run as ever: `npm run`, "     \
+	"`npx`, node_modules/.bin"
+
 static const struct cmd commands[] = {
 	{ "lock", cmd_lock, "resolve package.json; check, show, export the lock" },
 	{ "add", cmd_add, "put packages into package.json" },
@@ -13,6 +20,26 @@ static const struct cmd commands[] = {
 	{ "rebuild", cmd_rebuild, "run the install scripts that the project allows" },
 	{ "store", cmd_store, "verify, gc, ls, stats: care of the store" },
 	{ "semver", cmd_semver, "print the versions that satisfy ranges, in order" },
+	/* By habit. */
+	{ "install", NULL, INSTALL },
+	{ "i", NULL, INSTALL },
+	{ "ci", NULL, INSTALL },
+	{ "run", NULL, RUN },
+	{ "exec", NULL, RUN },
+	{ "x", NULL, RUN },
+	{ "test", NULL, RUN },
+	{ "start", NULL, RUN },
+	{ "uninstall", NULL, "`dx remove PACKAGE` takes a package out of package.json" },
+	{ "upgrade", NULL, "`dx update` takes the newest versions that package.json allows" },
+	{ "dedupe", NULL, "`dx lock --dedupe` takes the fewest versions that will do" },
+	{ "mount", NULL, "`dxfs mount` is what is meant" },
+	{ "unmount", NULL, "`dxfs unmount` is what is meant" },
+	{ "umount", NULL, "`dxfs unmount` is what is meant" },
+	{ "status", NULL, "`dxfs status` is what is meant" },
+	{ "diff", NULL, "`dxfs diff` shows what was written, `dx lock diff` compares locks" },
+	{ "reset", NULL, "`dxfs reset` is what is meant" },
+	{ "patch", NULL, "`dxfs patch` is what is meant" },
+	{ "doctor", NULL, "`dxfs doctor` is what is meant" },
 	{ 0 },
 };
 

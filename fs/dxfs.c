@@ -2,6 +2,8 @@
 
 #include <sys/stat.h>
 
+#define INSTALL "`dxfs mount ./node_modules` shows what the lock has, `dx lock` renews it"
+
 static const struct cmd commands[] = {
 	{ "mount", cmd_mount, "show a project's node_modules, without unpacking it" },
 	{ "unmount", cmd_unmount, "end that" },
@@ -11,6 +13,20 @@ static const struct cmd commands[] = {
 	{ "reset", cmd_reset, "take back what was written" },
 	{ "patch", cmd_patch, "make a patch of what was changed in a package" },
 	{ "doctor", cmd_doctor, "what this machine allows, what is missing" },
+	/* By habit. */
+	{ "install", NULL, INSTALL },
+	{ "ci", NULL, INSTALL },
+	{ "lock", NULL, "`dx lock` is what is meant" },
+	{ "add", NULL, "`dx add` is what is meant" },
+	{ "remove", NULL, "`dx remove` is what is meant" },
+	{ "update", NULL, "`dx update` is what is meant" },
+	{ "ls", NULL, "`dx ls` is what is meant" },
+	{ "why", NULL, "`dx why` is what is meant" },
+	{ "fetch", NULL, "`dx fetch` is what is meant" },
+	{ "verify", NULL, "`dx verify` is what is meant" },
+	{ "export", NULL, "`dx export` is what is meant" },
+	{ "rebuild", NULL, "`dx rebuild` is what is meant" },
+	{ "store", NULL, "`dx store` is what is meant" },
 	{ 0 },
 };
 

@@ -35,6 +35,22 @@ says() { # says TEXT: in err
 exits 1 "$dx" lock
 says 'no project'
 exits 2 "$dx" lock nonsense
+exits 2 "$dx" nonsense
+says 'dx --help'
+for word in install i ci; do
+	exits 2 "$dx" $word --no-such-option leaf
+	says 'dxfs mount ./node_modules'
+	says 'dx add PACKAGE'
+	[ "$(wc -l <"$dir/err")" = 1 ] || fail "dx $word: more than a line"
+done
+exits 2 "$dx" run test
+says 'npm run'
+exits 2 "$dx" help exec
+says 'npx'
+exits 2 "$dx" mount ./node_modules
+says 'dxfs mount'
+exits 0 "$dx" --help
+! grep -q '^ *install' "$dir/out" || fail "--help lists what is no command"
 exits 2 "$dx" lock show a b
 exits 2 "$dx" lock --check show
 exits 2 "$dx" ls extra

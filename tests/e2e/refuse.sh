@@ -16,6 +16,10 @@ cd "$T"
 fails 2 dxfs mount
 fails 2 dxfs mount --no-such-option ./node_modules
 fails 2 dxfs no-such-command
+for word in install lock export; do
+	fails 2 dxfs $word ./node_modules
+	grep -q "there is no command '$word'; .dx" "$T/out" || fail "dxfs $word: $(cat "$T/out")"
+done
 dxfs --help | grep -q mount || fail "no help"
 dxfs --version >/dev/null
 mkdir empty
