@@ -50,15 +50,36 @@ static bool is_behind(struct slice text, size_t off)
 	return at > 0 && (text.ptr[at - 1] == '{' || text.ptr[at - 1] == ',');
 }
 
+/* The line, from 1 on, on which git began to say that it could not merge; 0: none. */
+static unsigned conflict_line(struct slice text)
+{
+	static const char mark[] = "<<<<<<< ";
+	const uint8_t *end = text.ptr + text.len;
+	unsigned line = 1;
+
+	for (const uint8_t *p = text.ptr; p && p < end; line++) {
+		if ((size_t)(end - p) >= strlen(mark) && memcmp(p, mark, strlen(mark)) == 0)
+			return line;
+		p = memchr(p, '\n', (size_t)(end - p));
+		p += !!p;
+	}
+	return 0;
+}
+
 static int syntax_error(struct slice text, const char *at, struct err *e)
 {
+	unsigned conflict = conflict_line(text);
 	size_t off = at && (const uint8_t *)at >= text.ptr
 			     ? (size_t)((const uint8_t *)at - text.ptr)
 			     : 0;
 	unsigned line = 1, column = 1;
 
+	if (conflict)
+		return err_set(e, -EBADMSG,
+			       "not valid JSON: a merge conflict stands in it, from line %u on; "
+			       "resolve it first",
+			       conflict);
 	off -= is_behind(text, off);
-
 	for (size_t i = 0; i < off && i < text.len; i++) {
 		if (text.ptr[i] == '\n') {
 			line++;

@@ -17,7 +17,8 @@ static inline void json_freep(cJSON **j)
 }
 #define auto_json cleanup(json_freep)
 
-/* -EBADMSG with "line 3, column 14: ..."; -E2BIG for depth; the caller cJSON_Delete()s.
+/* -EBADMSG with "line 3, column 14", or the line of the first conflict marker that git has left
+ * there; -E2BIG for depth; the caller cJSON_Delete()s.
  * `text.len` is the caller's to limit. */
 int json_parse(cJSON **ret, struct slice text, struct err *e) must_check;
 

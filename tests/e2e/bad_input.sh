@@ -49,6 +49,7 @@ asks '[1,2]' 'package.json: its JSON is no object'
 # A syntax error is where an editor goes to: the first character that cannot stand there.
 asks $'{\n  "name": "p",\n  "dependencies": {\n    "leaf": "1",\n  }\n}' 'package.json: not valid JSON: line 5, column 3'
 asks $'{\n  "name": "p"\n  "dependencies": {}\n}' 'package.json: not valid JSON: line 3, column 3'
+asks $'{\n<<<<<<< HEAD\n  "name": "p"\n=======\n  "name": "q"\n>>>>>>> b\n}' 'package.json: not valid JSON: a merge conflict stands in it, from line 2 on; resolve it first'
 asks $'{\n  name: "p"\n}' 'package.json: not valid JSON: line 2, column 3'
 asks '{ "name": "p", "dependencies": {' 'package.json: not valid JSON: line 1, column'
 asks '' 'package.json: not valid JSON: line'

@@ -28,6 +28,22 @@ Test(json, a_syntax_error_names_line_and_column)
 	cr_assert_eq(json_parse(&j, SLICE(""), &e), -EBADMSG);
 }
 
+Test(json, a_merge_conflict_is_called_so)
+{
+	static const char text[] = "{\n  \"a\": 1,\n<<<<<<< HEAD\n  \"b\": 1\n=======\n  \"b\": 2\n"
+				   ">>>>>>> theirs\n}\n";
+	cJSON *j;
+	struct err e = { 0 };
+
+	cr_expect(json_parse(&j, slice_str(text), &e) == -EBADMSG);
+	cr_expect(strstr(e.msg, "a merge conflict stands in it, from line 3 on"), "%s", e.msg);
+	cr_expect(json_parse(&j, slice_str("<<<<<<< HEAD\n"), &e) == -EBADMSG);
+	cr_expect(strstr(e.msg, "from line 1 on"), "%s", e.msg);
+	/* Within a line it is none. */
+	cr_expect(json_parse(&j, slice_str("{\"a\": \"<<<<<<< \",\n <<<<<<< b"), &e) == -EBADMSG);
+	cr_expect(strstr(e.msg, "line 2, column 2"), "%s", e.msg);
+}
+
 Test(json, depth_has_a_limit)
 {
 	uint8_t deep[1000];
