@@ -171,7 +171,9 @@ static int sync_folder_of(const char *path)
 	return 0;
 }
 
-static int replace(const char *path, const void *p, size_t n, mode_t mode, bool sync, struct err *e)
+/* `owner`: whose it is to be, where we may give it away; NULL: ours. */
+static int replace(const char *path, const void *p, size_t n, mode_t mode, bool sync,
+		   const struct stat *owner, struct err *e)
 {
 	auto_free char *tmp = NULL;
 	int r = 0;
@@ -185,6 +187,8 @@ static int replace(const char *path, const void *p, size_t n, mode_t mode, bool 
 
 	if (fd < 0)
 		return err_set(e, -errno, "cannot write beside %s: %s", path, strerror(errno));
+	if (owner)
+		(void)!fchown(fd, owner->st_uid, owner->st_gid);
 	if (fchmod(fd, mode) < 0)
 		r = -errno;
 	if (r == 0)
@@ -205,12 +209,24 @@ static int replace(const char *path, const void *p, size_t n, mode_t mode, bool 
 
 int file_replace(const char *path, const void *p, size_t n, mode_t mode, struct err *e)
 {
-	return replace(path, p, n, mode, true, e);
+	return replace(path, p, n, mode, true, NULL, e);
+}
+
+int file_rewrite(const char *path, const void *p, size_t n, struct err *e)
+{
+	auto_free char *real = realpath(path, NULL);
+	struct stat st;
+
+	if (real && stat(real, &st) == 0)
+		return replace(real, p, n, st.st_mode & 0777, true, &st, e);
+	if (errno == ENOENT)
+		return file_replace(path, p, n, 0644, e);
+	return err_set(e, -errno, "cannot write %s: %s", path, strerror(errno));
 }
 
 int file_replace_unsynced(const char *path, const void *p, size_t n, mode_t mode, struct err *e)
 {
-	return replace(path, p, n, mode, false, e);
+	return replace(path, p, n, mode, false, NULL, e);
 }
 
 int mkdir_p(const char *path, mode_t mode, struct err *e)

@@ -41,8 +41,13 @@ int file_pread_all(int fd, void *p, size_t n, off_t at) must_check;
  * fsync of the folder. At any moment `path` is the old file or the new one. */
 int file_replace(const char *path, const void *p, size_t n, mode_t mode, struct err *e) must_check;
 
-/* The same without fsync, which costs milliseconds: after a power cut `path` may also be empty. For
- * what is checked when it is read and can be made again. */
+/* The same for a file that is the user's: its mode stays, and its owner where we may set it; where
+ * `path` is a symlink, it stays one, and the file that it leads to is replaced. A new one has mode
+ * 0644. */
+int file_rewrite(const char *path, const void *p, size_t n, struct err *e) must_check;
+
+/* file_replace() without fsync, which costs milliseconds: after a power cut `path` may also be
+ * empty. For what is checked when it is read and can be made again. */
 int file_replace_unsynced(const char *path, const void *p, size_t n, mode_t mode,
 			  struct err *e) must_check;
 

@@ -568,5 +568,5 @@ int project_write_lock(const struct project *p, const struct npmlock_options *o,
 	r = derive(p, o, &bytes, e);
 	if (r == 0)
 		r = lock_open_copy(ret, (struct slice){ bytes.data, bytes.len }, e);
-	return r == 0 ? file_replace(path, bytes.data, bytes.len, 0644, e) : r;
+	return r == 0 ? file_rewrite(path, bytes.data, bytes.len, e) : r;
 }

@@ -7,7 +7,6 @@
 
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/stat.h>
 
 struct edited {
 	const char *folder; /* below the project; "": root */
@@ -127,14 +126,11 @@ static int write_one(const struct editing *m, const struct edited *f, const char
 {
 	auto_buf struct buf b = BUF_INIT(MANIFEST_SIZE_MAX);
 	struct slice old = { (const uint8_t *)f->text, f->len };
-	struct stat st;
 	int r = deps_text(&b, old, f->pkg, m->e);
 
 	if (r < 0 || (b.len == old.len && memcmp(b.data, old.ptr, b.len) == 0))
 		return r;
-	if (stat(path, &st) < 0)
-		return err_set(m->e, -errno, "%s: %s", path, strerror(errno));
-	return file_replace(path, b.data, b.len, st.st_mode & 0777, m->e);
+	return file_rewrite(path, b.data, b.len, m->e);
 }
 
 static int with_each(const struct editing *m,

@@ -122,7 +122,7 @@ static int write_dxl(const struct project *p, const struct npmlock_options *o,
 	*ret_changed = file_read_all(p->dirfd, PROJECT_LOCK, LOCK_SIZE_MAX, &old, &len, NULL) < 0 ||
 		       len != bytes.len || memcmp(old, bytes.data, len) != 0;
 	if (*ret_changed)
-		r = file_replace(path, bytes.data, bytes.len, 0644, e);
+		r = file_rewrite(path, bytes.data, bytes.len, e);
 	if (r == 0)
 		*ret = take(&l);
 	return r;
@@ -199,7 +199,7 @@ static int write_npm_lock(const struct project *p, const struct npmlock_options 
 		return r;
 	*ret_changed = len != text.len || memcmp(old, text.data, len) != 0;
 	if (*ret_changed)
-		r = file_replace(path, text.data, text.len, 0644, e);
+		r = file_rewrite(path, text.data, text.len, e);
 	if (r == 0)
 		r = npmlock_parse(&again, (struct slice){ text.data, text.len }, o, e);
 	if (r == 0) {

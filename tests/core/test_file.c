@@ -46,6 +46,34 @@ Test(file, read_refuses_what_is_over_the_limit_or_no_file, .init = make_dir, .fi
 	cr_assert_eq(file_read_all(AT_FDCWD, "/nonexistent", 4, &data, &len, &e), -ENOENT);
 }
 
+Test(file, a_rewritten_file_stays_what_it_was, .init = make_dir, .fini = remove_dir)
+{
+	auto_free char *data = NULL;
+	char link[160];
+	struct stat st;
+	size_t len;
+
+	(void)snprintf(link, sizeof link, "%s/link", dir);
+	cr_assert_eq(symlink("f", link), 0);
+	cr_assert_eq(file_replace(path, "old", 3, 0640, NULL), 0);
+	bool others = chown(path, 12, 34) == 0; /* whoever may not, gives nothing away */
+	cr_assert_eq(file_rewrite(link, "newer", 5, NULL), 0);
+	cr_assert_eq(file_read_all(AT_FDCWD, path, 5, &data, &len, NULL), 0);
+	cr_assert_str_eq(data, "newer");
+	cr_assert_eq(stat(path, &st), 0);
+	cr_assert_eq(st.st_mode & 07777, 0640);
+	if (others)
+		cr_assert(st.st_uid == 12 && st.st_gid == 34);
+	cr_assert_eq(lstat(link, &st), 0);
+	cr_assert(S_ISLNK(st.st_mode));
+	cr_assert_eq(unlink(link), 0);
+	cr_assert_eq(file_rewrite(link, "new", 3, NULL), 0);
+	cr_assert_eq(lstat(link, &st), 0);
+	cr_assert(S_ISREG(st.st_mode));
+	cr_assert_eq(st.st_mode & 07777, 0644);
+	cr_assert_eq(unlink(link), 0);
+}
+
 struct pieces {
 	char bytes[3 * FILE_PIECE];
 	size_t size, len;

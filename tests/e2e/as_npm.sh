@@ -50,7 +50,7 @@ for name in locked old ws meta bundle both peer; do
 	printf '%s\tinstall\n' "$T/base/$name/p"
 done >"$T/list"
 as_npm "$T/list"
-for name in v1 v2 shrinkwrap says2 tabs crlf bom nonl oneline four others; do
+for name in v1 v2 shrinkwrap says2 tabs crlf bom nonl oneline four others linked; do
 	cp -r locked $name
 done
 cp -r ws wsv2
@@ -73,6 +73,10 @@ again tabs/p/package-lock.json '	'
 again four/p/package.json '    '
 again oneline/p/package.json ''
 again others/p/package-lock.json '  ' 'j.zz = { a: 1 }; j.about = "it"'
+
+mkdir linked/p/real
+mv linked/p/package*.json linked/p/real
+ln -s real/package.json real/package-lock.json linked/p
 
 # --- npm, all of them; then dx, and what differs ---
 rows=()
@@ -110,7 +114,7 @@ for i in "${!rows[@]}"; do
 	if [ "$ours" != "$npms" ]; then
 		echo "${rows[i]}: npm ends with $npms, dx with $ours: $(head -3 "$T/dx/$i/said")"
 		differ=$((differ + 1))
-	elif ! diff -r "$T/npm/$i/top" top >"$T/differs"; then
+	elif ! diff -r --no-dereference "$T/npm/$i/top" top >"$T/differs"; then
 		echo "${rows[i]}: not as npm:"
 		head -20 "$T/differs"
 		differ=$((differ + 1))
