@@ -283,6 +283,7 @@ void faults_apply(struct faults *fs, const char *path, const char *auth, struct 
 {
 	memset(ret, 0, sizeof *ret);
 	pthread_mutex_lock(&fs->mu);
+	ret->generation = fs->generation;
 	for (struct fault *f = fs->first; f; f = f->next) {
 		if (f->count == 0 || !strstr(path, f->match))
 			continue;
@@ -299,10 +300,9 @@ void faults_apply(struct faults *fs, const char *path, const char *auth, struct 
 	pthread_mutex_unlock(&fs->mu);
 }
 
-void faults_wait(struct faults *f, unsigned ms)
+void faults_wait(struct faults *f, unsigned generation, unsigned ms)
 {
 	struct timespec until;
-	unsigned generation;
 	int r = 0;
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
@@ -313,7 +313,6 @@ void faults_wait(struct faults *f, unsigned ms)
 		until.tv_nsec -= 1000000000;
 	}
 	pthread_mutex_lock(&f->mu);
-	generation = f->generation;
 	while (r == 0 && generation == f->generation)
 		r = ms ? pthread_cond_timedwait(&f->cleared, &f->mu, &until)
 		       : pthread_cond_wait(&f->cleared, &f->mu);

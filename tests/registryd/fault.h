@@ -32,6 +32,7 @@ struct effects {
 	size_t cut_at;
 	char redirect[256]; /* "", "same", "other", "http://..." */
 	char body_type[64], body[256];
+	unsigned generation; /* what faults_wait() is told */
 };
 
 struct faults;
@@ -49,5 +50,6 @@ void faults_clear(struct faults *f);
 /* What shall happen to this request; counts it. `auth` may be NULL. */
 void faults_apply(struct faults *f, const char *path, const char *auth, struct effects *ret);
 
-/* Waits ms (0: for ever), but no longer than to the next faults_clear(). */
-void faults_wait(struct faults *f, unsigned ms);
+/* Waits ms (0: for ever), but no longer than to the first faults_clear() since the effects of this
+ * generation were found out. */
+void faults_wait(struct faults *f, unsigned generation, unsigned ms);

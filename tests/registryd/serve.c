@@ -44,7 +44,7 @@ struct body {
 	uint8_t *data; /* owned */
 	size_t len, cut_at;
 	bool cut;
-	unsigned rate_bps;
+	unsigned rate_bps, generation;
 	struct faults *faults;
 };
 
@@ -203,7 +203,7 @@ static ssize_t body_read(void *cls, uint64_t at, char *to, size_t max)
 		size_t slice = b->rate_bps / 20 ? b->rate_bps / 20 : 1;
 
 		n = n < slice ? n : slice;
-		faults_wait(b->faults, 50);
+		faults_wait(b->faults, b->generation, 50);
 	}
 	memcpy(to, b->data + at, n);
 	return (ssize_t)n;
@@ -231,6 +231,7 @@ static struct MHD_Response *make_response(struct server *s, struct answer *a,
 			    .cut = fx->cut,
 			    .cut_at = fx->cut_at,
 			    .rate_bps = fx->rate_bps,
+			    .generation = fx->generation,
 			    .faults = s->faults };
 	if (a->len == 0) {
 		body_free(b);
@@ -417,9 +418,9 @@ static enum MHD_Result answer_request(struct listener *l, struct MHD_Connection 
 		return MHD_NO;
 	faults_apply(s->faults, path, auth, &fx);
 	if (fx.delay_ms)
-		faults_wait(s->faults, fx.delay_ms);
+		faults_wait(s->faults, fx.generation, fx.delay_ms);
 	if (fx.hang)
-		faults_wait(s->faults, 0);
+		faults_wait(s->faults, fx.generation, 0);
 	if (fx.reset || fx.hang) {
 		log_request(l, method, url, 0, auth);
 		return MHD_NO;
