@@ -48,20 +48,27 @@ export npm_config_fetch_timeout=1000
 fault 'match=leaf-1.1.0&kind=hang'
 told "$url: not a byte came for 1000 ms"
 fault 'match=leaf-1.1.0&kind=rate&bps=150'
-mount_it --prefetch=none
-cat node_modules/leaf/index.js >/dev/null || fail "slow, but it came"
-unmount_it
+# On a machine that stands still for a second nothing comes in that time, either.
+for _ in 1 2 3 4 5 6; do
+	mount_it --prefetch=none
+	came=0
+	cat node_modules/leaf/index.js >/dev/null || came=$?
+	unmount_it
+	[ $came != 0 ] || break
+done
+same "slow, but it came" 0 $came
 no_faults
+unset npm_config_fetch_timeout
 rm -rf "$T/store"
 
 stop_registry
 told "$url: .*(refused|connect)"
-npm_config_registry=http://registry.invalid/ told 'http://registry.invalid/leaf/-/leaf-1.1.0.tgz: .*resolve'
+npm_config_registry=http://registry.invalid/ told 'http://registry.invalid/leaf/-/leaf-1.1.0.tgz: .*[Rr]esolv'
 for bad in ftp://registry.test/ http://127.0.0.1:1/; do
 	npm_config_registry=$bad
 	mount_it --prefetch=none >"$T/out" 2>&1 && cat node_modules/leaf/index.js >>"$T/out" 2>&1 && fail "registry '$bad': it was read"
 	! mountpoint -q node_modules || unmount_it
-	cat "$T/out" "$T"/state/dxfs/*/log | grep -qF "$bad" || fail "registry '$bad' is not named: $(cat "$T/out" "$T"/state/dxfs/*/log)"
+	cat "$T/out" "$T"/state/dxfs/*/log | sees -F "$bad" || fail "registry '$bad' is not named: $(cat "$T/out" "$T"/state/dxfs/*/log)"
 done
 # dx fetch: the same words, exit 1.
 export npm_config_registry=$REG/

@@ -61,7 +61,7 @@ for kind in empty garbage cut flipped; do
 	: >"$(echo "$T"/state/dxfs/*/log)"
 	whole "blobs $kind"
 	same "$kind: in quarantine" "$n" "$(find "$T/store/quarantine" -type f | wc -l)"
-	logs | grep -qE 'warning: .*leaf.*(quarantine|do not match).*fetched anew' || fail "$kind: no word in the log: $(logs)"
+	logs | sees -E 'warning: .*leaf.*(quarantine|do not match).*fetched anew' || fail "$kind: no word in the log: $(logs)"
 	dx store verify >/dev/null || fail "$kind: the store is not whole afterwards"
 
 	restore
@@ -75,7 +75,7 @@ for b in "$T"/store/??/??/*.dxp; do spoil future "$b" 4; done
 mount_it --prefetch=none
 fails 1 cat node_modules/leaf/index.js
 unmount_it
-logs | grep -qE 'error: leaf@1.1.0: .*format version 7.*newer' || fail "future blobs: $(logs)"
+logs | sees -E 'error: leaf@1.1.0: .*format version 7.*newer' || fail "future blobs: $(logs)"
 fails 1 dx store verify
 grep -qE '\.dxp: .*format version 7.*newer' "$T/out" || fail "verify: $(cat "$T/out")"
 same "future blobs stay" 0 "$(find "$T/store/quarantine" -type f 2>/dev/null | wc -l)"
@@ -101,7 +101,7 @@ for b in "$T"/store/??/??/*.dxp; do chmod g+w "$b"; done
 mount_it --prefetch=none
 cat node_modules/leaf/index.js >/dev/null 2>&1 || true
 unmount_it
-logs | grep -qE 'leaf@1.1.0: .*may be written by others: not trusted' || fail "blobs writable by a group: $(logs)"
+logs | sees -E 'leaf@1.1.0: .*may be written by others: not trusted' || fail "blobs writable by a group: $(logs)"
 restore
 if [ "$(id -u)" = 0 ]; then
 	chown 65534 "$T/store"
@@ -114,7 +114,7 @@ if [ "$(id -u)" = 0 ]; then
 	mount_it --prefetch=none
 	cat node_modules/leaf/index.js >/dev/null 2>&1 || true
 	unmount_it
-	logs | grep -qE 'leaf@1.1.0: .*belongs to' || fail "blobs of another user: $(logs)"
+	logs | sees -E 'leaf@1.1.0: .*belongs to' || fail "blobs of another user: $(logs)"
 	restore
 else
 	mkdir -m 0 "$T/closed"

@@ -6,11 +6,19 @@ start_registry
 project nested
 store_whole() { same "the store is whole" 0 "$(dx store verify >"$T/verify" 2>&1; echo $?)"; }
 pristine() { "$TREECMP" "$T/pristine" node_modules || fail "$1: the tree is not what it was"; }
-reset_all() { # WHAT
-	local start=$EPOCHREALTIME took
+worked() { # ticks (of 10 ms) of the processor that the daemon has used
+	awk '{ sub(/.*\)/, ""); print $12 + $13 }' "/proc/$(status s.pid)/stat"
+}
+fastest=1000000
+reset_all() { # WHAT: little work, whatever else the machine does; how soon, the best of them all says
+	local before start took
+	before=$(worked)
+	start=$EPOCHREALTIME
 	dxfs reset ./node_modules >"$T/reset" 2>&1 || fail "reset after $1: $(cat "$T/reset")"
 	took=$(((${EPOCHREALTIME/./} - ${start/./}) / 1000))
-	[ $took -lt 1000 ] || fail "reset after $1 took $took ms"
+	echo "reset after $1: $took ms, $(($(worked) - before)) ticks"
+	[ $(($(worked) - before)) -lt 100 ] || fail "reset after $1 took the daemon $(($(worked) - before)) ticks"
+	[ $took -gt "$fastest" ] || fastest=$took
 	pristine "$1"
 }
 
@@ -84,3 +92,4 @@ mount_it
 npm ls --all >"$T/ls" || fail "npm ls after npm uninstall: $(cat "$T/ls")"
 dxfs reset ./node_modules >"$T/reset" 2>&1 || true
 pristine "npm uninstall"
+[ "$fastest" -lt 1000 ] || fail "no reset took less than $fastest ms"

@@ -125,7 +125,7 @@ same "set aside, not mounted" "$aside" "$(grep -A1 aside <<<"$changes")"
 mount_it
 same "set aside, mounted" "$changes" "$(dxfs diff node_modules)"
 same "dxfs status says it" '["node_modules/leaf@1.1.0"]' "$(status s.aside)"
-dxfs status node_modules | grep -q "set aside node_modules/leaf@1.1.0" || fail "dxfs status does not say it"
+dxfs status node_modules | sees "set aside node_modules/leaf@1.1.0" || fail "dxfs status does not say it"
 same "it does not show" "leaf@1.0.0" "$(node -p 'require("leaf")')"
 ! grep -q of node_modules/leaf/index.js || fail "the change of 1.1.0 shows in 1.0.0"
 fails 1 dxfs patch node_modules leaf

@@ -33,7 +33,7 @@ same "the rest" "6 3 3 0 false" "$(field packages) $(field here) $(field fetched
 same "asked for" "tar-big-1.0.0.tgz tar-many-1.0.0.tgz tar-noend-1.0.0.tgz" "$(tarballs)"
 dx store verify >/dev/null
 forget_requests
-dx fetch --offline | grep -q '^6 packages: 6 here already, 0 fetched .*, 0 failed$' || fail "the summary: $(dx fetch --offline)"
+dx fetch --offline | sees '^6 packages: 6 here already, 0 fetched .*, 0 failed$' || fail "the summary: $(dx fetch --offline)"
 same "requests once all is here" 0 "$(requests)"
 
 # gc keeps what the project needs, however old it is.

@@ -36,6 +36,13 @@ fails() {
 # Seconds after which what does not come is taken not to come at all, on the busiest machine.
 PATIENCE=120
 
+# sees GREP-ARGUMENT...: as grep -q, but reads all: a writer whose reader has gone ends by SIGPIPE, and
+# the pipeline with it.
+sees() {
+	local count
+	count=$(grep -c "$@") && [ "$count" -gt 0 ]
+}
+
 # until_true SECONDS COMMAND...: for what announces itself nowhere and takes less than that on an idle
 # machine; fails when PATIENCE has come to its end.
 until_true() {
@@ -103,7 +110,7 @@ tarballs() {
 }
 
 in_flight() {
-	curl -sf "$REG/-/inflight" | grep -qF -- "$1"
+	curl -sf "$REG/-/inflight" | sees -F -- "$1"
 }
 
 # ---- projects and mounts ----

@@ -43,7 +43,7 @@ function put(side) {
 }
 
 async function noticed(generation) {
-	const end = Date.now() + 30000;
+	const end = Date.now() + 120000;
 
 	while ((await status()).generation === generation)
 		if (Date.now() > end) throw new Error(`it has not noticed: ${JSON.stringify((await status()).errors)}`);

@@ -18,42 +18,61 @@ same "the files" "${files[*]}" "$(cd "$dir" && echo *)"
 sum=$(cat "$dir"/* | md5sum)
 unmount_it
 
-# What a machine short of memory throws out again does not come a second time: then once more.
+# comes FILE...: these come into the cache.
 comes() {
-	local end=$((SECONDS + 20))
-	until cached "$dir/f407.js" && cached "$dir/f814.js"; do
-		[ $SECONDS -lt $end ] || return 1
-		read -rt 0.05 <>"$T/.never" || true
+	local end=$((SECONDS + 20)) file
+	for file in "$@"; do
+		until cached "$file"; do
+			[ $SECONDS -lt $end ] || return 1
+			read -rt 0.05 <>"$T/.never" || true
+		done
 	done
 }
 
-# Older kernels are given nothing where they can write (fs/lease.h).
-modes=(--read-only)
-printf '6.16\n%s\n' "$(uname -r)" | sort -CV && modes+=(--offline)
-for mode in "${modes[@]}"; do
-	mount_it $mode --offline
+# again COMMAND...: until it is content, six times. What a machine short of memory throws out again does
+# not come a second time, and is asked for; what the mount itself does spoils all six.
+again() {
+	local try
+	for try in 1 2 3 4 5 6; do
+		if "$@" >"$T/said"; then return; fi
+		[ "$try" = 6 ] || unmount_it
+	done
+	fail "$*: $(cat "$T/said")"
+}
+
+listed_elsewhere() {
+	local before
+	mount_it "$mode" --offline
 	before=$(reads)
 	cat "$dir/f0.js" >/dev/null
 	stat "$dir"/f{1221,407,814}.js >/dev/null
 	same "one that was read, without a listing ($mode)" 1 $(($(reads) - before))
 	ls -l node_modules/tar-many/d1/e1 >/dev/null
 	cat node_modules/tar-many/d1/e1/f1.js >/dev/null
-	until_true 20 cached node_modules/tar-many/d1/e1/f815.js
+	comes node_modules/tar-many/d1/e1/f815.js || return
 	fails 1 cached "$dir/f814.js"
-	unmount_it
+}
 
-	for try in 1 2 3 4 5; do
-		mount_it $mode --offline
-		ls -l "$dir" >/dev/null
-		before=$(reads)
-		cat "$dir/f0.js" >/dev/null
-		if comes; then break; fi
-		[ $try != 5 ] || fail "the files after the first do not come"
-		unmount_it
-	done
+# Asked for are the first and the one that its reader might have been asking for; opened is the first.
+listed_here() {
+	local before
+	mount_it "$mode" --offline
+	ls -l "$dir" >/dev/null
+	before=$(reads)
+	cat "$dir/f0.js" >/dev/null
+	comes "$dir/f407.js" "$dir/f814.js" || return
 	same "the same bytes ($mode)" "$sum" "$(cat "$dir"/* | md5sum)"
-	same "asked for: the first, and the one that its reader might have been asking for ($mode)" 2 $(($(reads) - before))
-	same "files that the mount was asked to open, the first and none after it ($mode)" 1 "$(opens)"
+	echo "2 should be asked for: $(($(reads) - before)); 1 should be opened: $(opens)"
+	[ $(($(reads) - before)) = 2 ] && [ "$(opens)" = 1 ]
+}
+
+# Older kernels are given nothing where they can write (fs/lease.h).
+modes=(--read-only)
+printf '6.16\n%s\n' "$(uname -r)" | sort -CV && modes+=(--offline)
+for mode in "${modes[@]}"; do
+	again listed_elsewhere
+	unmount_it
+	again listed_here
 	unmount_it
 done
 
@@ -61,11 +80,14 @@ done
 mount_it --offline
 echo written >"$dir/f407.js"
 unmount_it
-mount_it --offline
-exec 5>>"$dir/f814.js"
-ls -l "$dir" >/dev/null
-cat "$dir/f0.js" >/dev/null
-[ ${#modes[@]} = 1 ] || until_true 20 cached "$dir/f407.js"
+beside_a_writer() {
+	mount_it --offline
+	exec 5>>"$dir/f814.js"
+	ls -l "$dir" >/dev/null
+	cat "$dir/f0.js" >/dev/null
+	[ ${#modes[@]} = 1 ] || comes "$dir/f407.js" || { exec 5>&- && return 1; }
+}
+again beside_a_writer
 same "what was written" written "$(cat "$dir/f407.js")"
 unmount_busy() { fails 1 dxfs unmount ./node_modules; }
 unmount_busy

@@ -20,7 +20,7 @@ for word in install lock export; do
 	fails 2 dxfs $word ./node_modules
 	grep -q "there is no command '$word'; .dx" "$T/out" || fail "dxfs $word: $(cat "$T/out")"
 done
-dxfs --help | grep -q mount || fail "no help"
+dxfs --help | sees mount || fail "no help"
 dxfs --version >/dev/null
 mkdir empty
 cd empty

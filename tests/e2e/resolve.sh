@@ -95,16 +95,16 @@ fails 2 "$DXFS_BIN/dx" add -D -O leaf
 fails 2 "$DXFS_BIN/dx" add
 sed -i 's/\^1.1.0/1.0.0/' package.json
 dx lock
-dx lock export | grep -q '"version": "1.0.0"' || fail 'an older one'
+dx lock export | sees '"version": "1.0.0"' || fail 'an older one'
 sed -i 's/"1.0.0"\(.*\)$/"1.0.0"\1/; s/"leaf": "1.0.0"/"leaf": "^1.0.0"/' package.json
 dx lock
-dx lock export | grep -q '"leaf": "^1.0.0"' || fail 'the lock says what package.json says'
+dx lock export | sees '"leaf": "^1.0.0"' || fail 'the lock says what package.json says'
 [ "$(dx lock export | grep -c 'leaf-1.0.0\|"version": "1.0.0"')" -ge 2 ] || fail 'a lock that holds is kept to'
 dx update leaf
-dx lock export | grep -q '"version": "1.1.0"' || fail 'update'
+dx lock export | sees '"version": "1.1.0"' || fail 'update'
 dx remove leaf
 grep -q leaf package.json && fail 'remove: package.json'
-dx lock export | grep -q leaf && fail 'remove: the lock'
+dx lock export | sees leaf && fail 'remove: the lock'
 
 mkdir "$T/beside" inside
 echo '{"name":"beside"}' >"$T/beside/package.json"
@@ -151,26 +151,26 @@ echo '{"dependencies":{"plugs":"1","leaf":"1"}}' >package.json
 rm dx.lock
 dx lock >said
 grep -q 'ERESOLVE.*plugs@1.1.0' said || fail "where npm gives up: $(cat said)"
-dx lock export | grep -A1 '"node_modules/plugs"' | grep -q '"1.0.0"' || fail 'the plugs that goes with leaf 1'
-dx lock --explain | grep -q 'can be had' || fail 'it can be had'
+dx lock export | grep -A1 '"node_modules/plugs"' | sees '"1.0.0"' || fail 'the plugs that goes with leaf 1'
+dx lock --explain | sees 'can be had' || fail 'it can be had'
 fails 1 env npm_config_registry=http://127.0.0.1:9/ "$DXFS_BIN/dx" lock --explain elsewhere
 grep -q '^As far as the registry could be asked' "$T/out" || fail "not asked: $(cat "$T/out")"
 fails 1 "$DXFS_BIN/dx" lock --explain leaf@77
 grep -q 'what is asked for is leaf@"77", and the registry has no version' "$T/out" || fail "leaf@77: $(cat "$T/out")"
-dx lock --explain leaf@2 | grep -q 'Nothing stands in the way of leaf@2' || fail 'leaf@2 goes with plugs 1.1.0'
+dx lock --explain leaf@2 | sees 'Nothing stands in the way of leaf@2' || fail 'leaf@2 goes with plugs 1.1.0'
 
 # --- from a folder inside, and where there is no project yet ---
 mkdir -p src/deep
 (cd src/deep && dx add leaf@1.0.0)
 grep -Eq '"leaf": ?"\^1.0.0"' package.json || fail 'add, from inside'
-(cd src/deep && dx ls) | grep -q "leaf@1.0.0" || fail 'ls, from inside'
+(cd src/deep && dx ls) | sees "leaf@1.0.0" || fail 'ls, from inside'
 mkdir -p "$T/new" && cd "$T/new"
 fails 1 "$DXFS_BIN/dx" lock
 fails 1 "$DXFS_BIN/dx" add no-such-package
 [ -z "$(ls -A)" ] || fail "add that fails leaves here: $(ls -A)"
 dx add leaf@^1.0.0
 printf '{\n  "dependencies": {\n    "leaf": "^1.1.0"\n  }\n}\n' | cmp - package.json || fail 'add: a new package.json'
-dx ls | grep -q "^new@ " || fail 'ls: called by its folder'
+dx ls | sees "^new@ " || fail 'ls: called by its folder'
 cd "$T/p"
 echo '{"name":"p","workspaces":["ws/*"]}' >package.json
 mkdir -p ws/w

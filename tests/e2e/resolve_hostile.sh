@@ -40,5 +40,5 @@ grep -qF '?[31mred?' "$T/out" || fail "it is not said: $(cat "$T/out")"
 # What makes no sense is left out.
 echo '{"dependencies":{"list":"*"}}' >package.json
 dx lock
-dx lock export dx.lock | grep -q '"version": "1.0.0"' || fail 'the one version that makes sense'
+dx lock export dx.lock | sees '"version": "1.0.0"' || fail 'the one version that makes sense'
 [ -z "$(find "$DX_STORE" -name '*body*')" ] || fail 'a temporary file is left'

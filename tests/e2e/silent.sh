@@ -11,5 +11,6 @@ before=$(blobs)
 ten_seconds
 [ "$(blobs)" -lt "$(grep -c '"integrity"' package-lock.json)" ] || fail "it was over before the registry was silent"
 kill -CONT "$REG_PID"
+no_faults
 end_fetch "the registry was silent for ten seconds"
 echo "$before packages of $(field packages) before, all after $(field seconds) s"

@@ -14,7 +14,7 @@ before=$(messages)
 cat node_modules/leaf/README.md >/dev/null
 [ "$(messages)" -gt "$before" ] || fail "a first read sent no message: are they counted?"
 same "of all mounts" 1 "$(dxfs status --json | node -p 'JSON.parse(require("fs").readFileSync(0)).length')"
-dxfs status ./node_modules | grep -q . || fail "nothing for people"
+dxfs status ./node_modules | sees . || fail "nothing for people"
 fails 1 dxfs status "$T/nowhere"
 unmount_it
 same "of none" 0 "$(dxfs status --json | node -p 'JSON.parse(require("fs").readFileSync(0)).length')"

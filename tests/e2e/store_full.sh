@@ -36,7 +36,7 @@ fi
 cat node_modules/tar-noend/a.js >/dev/null
 fails 1 cat node_modules/tar-big/after.js
 grep -q 'Input/output error' "$T/out" || fail "$(cat "$T/out")"
-logs | grep -qE "error: tar-big@1.0.0: .*(store|temporary file).*$words" || fail "the log: $(logs)"
+logs | sees -E "error: tar-big@1.0.0: .*(store|temporary file).*$words" || fail "the log: $(logs)"
 # What is there is served, what is small still comes, and nothing half lies about.
 cat node_modules/tar-noend/b.js >/dev/null
 cat node_modules/gz-members/a.js >/dev/null || fail "a small one does not come any more"
@@ -65,7 +65,7 @@ if [ "$(id -u)" = 0 ]; then
 	mount_it --prefetch=none
 	cat node_modules/tar-big/after.js >/dev/null || fail "read-only, from the store"
 	fails 1 cat node_modules/tar-many/d1/e1/f1.js
-	logs | grep -qE 'error: tar-many@1.0.0: .*(Read-only file system|read-only)' || fail "the log: $(logs | tail -3)"
+	logs | sees -E 'error: tar-many@1.0.0: .*(Read-only file system|read-only)' || fail "the log: $(logs | tail -3)"
 	unmount_it
 else
 	mount_it --prefetch=none
@@ -75,7 +75,7 @@ else
 	mount_it --prefetch=none
 	cat node_modules/tar-big/after.js >/dev/null || fail "read-only, from the store"
 	fails 1 cat node_modules/tar-many/d1/e1/f1.js
-	logs | grep -qE 'error: tar-many@1.0.0: .*(Permission denied|read-only)' || fail "the log: $(logs | tail -3)"
+	logs | sees -E 'error: tar-many@1.0.0: .*(Permission denied|read-only)' || fail "the log: $(logs | tail -3)"
 	unmount_it
 	chmod -R u+w "$T/store"
 fi

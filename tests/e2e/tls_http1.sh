@@ -22,7 +22,8 @@ const s = tls.createServer({ key: readFileSync('key.pem'), cert: readFileSync('c
 process.stdin.on('end', () => { console.log(most); process.exit() }).resume()
 EOF
 coproc ENDS { exec node ends.js "${REG##*:}"; }
-read -r port <&"${ENDS[0]}"
+exec 8<&"${ENDS[0]}" # the shell forgets its own when it has ended
+read -r port <&8
 url=https://127.0.0.1:$port
 cat >make.js <<'EOF'
 const { readdirSync, readFileSync, writeFileSync } = require('fs'), { createHash } = require('crypto')
@@ -48,6 +49,6 @@ asked=$(requests '^GET .*/-/nests-')
 [ "$asked" -le $((count + 15)) ] || fail "$asked requests for $count packages"
 to=${ENDS[1]}
 exec {to}>&-
-read -r most <&"${ENDS[0]}"
+read -r most <&8
 if [ "$most" -lt 2 ] || [ "$most" -gt 15 ]; then fail "$most connections at once"; fi
 stop_registry

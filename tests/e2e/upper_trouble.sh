@@ -70,7 +70,7 @@ fails 1 bash -c 'echo x >node_modules/.new'
 fails 1 bash -c 'echo x >>node_modules/leaf/index.js'
 grep -qiE 'error|directory' "$T/out" || fail "$(cat "$T/out")"
 same "reading goes on" "leaf@1.1.0" "$(node -p 'require("leaf")')"
-logs | grep -q "$up" || fail "the log says nothing: $(logs)"
+logs | sees "$up" || fail "the log says nothing: $(logs)"
 unmount_it
 mount_up
 echo after >node_modules/.after

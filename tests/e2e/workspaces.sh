@@ -14,7 +14,7 @@ same "one daemon" 1 "$(daemons | wc -l)"
 
 # --- dx add in a workspace's folder: its package.json, the root's lock, and the mount follows ---
 cp package.json root.json
-same "what came" "needs-leaf1@1.0.0 in packages/b" "$(cd packages/b && dx add needs-leaf1 | head -1)"
+same "what came" "needs-leaf1@1.0.0 in packages/b" "$(cd packages/b && dx add needs-leaf1 | sed -n 1p)"
 node -e 'process.exit(require("./packages/b/package.json").dependencies["needs-leaf1"] === "^1.0.0" ? 0 : 1)' ||
 	fail "the workspace's package.json: $(cat packages/b/package.json)"
 cmp package.json root.json || fail "the root's package.json changed"
