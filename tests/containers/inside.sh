@@ -40,7 +40,7 @@ start_registry
 cp -a "$FIXTURES/projects/nested" "$T/other"
 cp package*.json "$T/other"
 sed -i "s|http://127\.0\.0\.1:[0-9]*|$REG|g" "$T/other/package-lock.json"
-missing=$(find "$T/store" -name '*.dxp' | sort | head -2)
+missing=$(find "$T/store" -name '*.dxp' | sort | sed -n 1,2p)
 mkdir "$T/aside"
 # shellcheck disable=SC2086
 mv $missing "$T/aside"

@@ -25,7 +25,7 @@ serves fallback
 recipe rslave >"$T/script"
 bash -e "$T/script" </dev/null >"$T/said" 2>&1 &
 late=$!
-started() { podman ps --format '{{.Command}}' | grep -q until; }
+started() { podman ps --format '{{.Command}}' | sees until; }
 until_true 20 started
 mount_it --read-only
 wait $late || fail "rslave: $(cat "$T/said")"

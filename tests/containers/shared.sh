@@ -56,7 +56,7 @@ same "where it was told to be" kept "$(cat "$T/own/upper/.cache/mine")"
 warm='find node_modules -type f -exec cat {} + >/dev/null'
 # The attributes of what was read are asked for once more, in a mount that can be written to.
 run_in -v "$nm:/app/node_modules:O" -w /app dxfs-test sh -c "$warm; $warm"
-for _ in 1 2 3; do # others may drop the machine's caches at this moment
+for _ in 1 2 3 4 5 6; do # others may drop the machine's caches at this moment
 	first=$(messages)
 	run_in -v "$nm:/app/node_modules:O" -w /app dxfs-test sh -c "$warm"
 	asked=$(($(messages) - first))
@@ -70,7 +70,7 @@ podman run -d --label "$T" --name "lock-$$" -v "$nm:/app/node_modules:O" -v "$nm
 	ls node_modules node_modules/needs-leaf2 /bind/needs-leaf2 >/dev/null
 	until ! [ -e /bind/needs-leaf2 ]; do sleep 0.05; done
 	ls node_modules; cat node_modules/leaf/package.json' >/dev/null
-seen() { podman top "lock-$$" args | grep -q sleep; }
+seen() { podman top "lock-$$" args | sees sleep; }
 until_true 20 seen
 node -e '
 	const fs = require("fs"), lock = JSON.parse(fs.readFileSync("package-lock.json")), pkg = JSON.parse(fs.readFileSync("package.json"));
@@ -93,7 +93,7 @@ podman run -d --label "$T" --name "late-$$" -v "$PWD:/app:ro,rslave" -w /app dxf
 		while [ -e node_modules/leaf ]; do sleep 0.05; done; echo went
 	done' >/dev/null
 mount_it --offline --read-only
-says() { podman logs "late-$$" 2>&1 | grep -q "$1"; }
+says() { podman logs "late-$$" 2>&1 | sees "$1"; }
 until_true 20 says first
 pid=$(daemons)
 kill -KILL "$pid"

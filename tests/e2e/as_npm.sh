@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # dx lock, add, remove and update make the same package.json files and locks as npm does, byte for
 # byte: the rows of as_npm.data.
-# timeout: 900
 . "$(dirname "$0")/lib.sh"
 here=$(cd "$(dirname "$0")" && pwd)
 command -v npm >/dev/null || skip 'npm, the oracle, is not installed'

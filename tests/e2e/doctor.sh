@@ -18,7 +18,11 @@ advised() {
 		if (bad.length) { console.error(bad); process.exit(1) }' "$T/json"
 }
 
-dxfs doctor --json >"$T/json" || [ $? = 1 ]
+# It asks for two seconds at most: a machine so busy that nobody answers in that time is asked again.
+for _ in 1 2 3 4 5 6; do
+	dxfs doctor --json >"$T/json" || [ $? = 1 ]
+	[ "$(finding registry)" != ok ] || break
+done
 for check in kernel /proc /dev/fuse fusermount3 AppArmor allow_other "user namespaces" \
 	"open files" inotify mount_max state store clock mounts registry; do
 	[ "$(finding "$check")" != "not looked at" ] || fail "$check is not looked at"
@@ -90,14 +94,24 @@ if unshare -Urm true 2>/dev/null; then
 	same "no /proc" bad "$(finding /proc)"
 	advised
 fi
-if command -v bwrap >/dev/null && bwrap --ro-bind / / true 2>/dev/null; then
-	fails 1 bwrap --ro-bind / / --dev-bind /dev /dev --proc /proc "$DXFS_BIN/dxfs" doctor --json
-	cp "$T/out" "$T/json"
+# bwrapped COMMAND...: in a sandbox that shows all of the machine. Where a mount of somebody else goes
+# while all are copied, bwrap gives up: then again.
+bwrapped() {
+	local rc
+	for _ in 1 2 3 4 5 6; do
+		rc=0
+		bwrap --ro-bind / / "$@" >"$T/json" 2>"$T/said" || rc=$?
+		grep -q '^bwrap: ' "$T/said" || break
+	done
+	cat "$T/said" >&2
+	return $rc
+}
+if command -v bwrap >/dev/null && bwrapped true; then
+	fails 1 bwrapped --dev-bind /dev /dev --proc /proc "$DXFS_BIN/dxfs" doctor --json
 	same "state that cannot be written" bad "$(finding state)"
 	same "a store that cannot be written" bad "$(finding store)"
 	advised
-	fails 1 bwrap --ro-bind / / --bind "$T" "$T" --dev /dev --proc /proc "$DXFS_BIN/dxfs" doctor --json
-	cp "$T/out" "$T/json"
+	fails 1 bwrapped --bind "$T" "$T" --dev /dev --proc /proc "$DXFS_BIN/dxfs" doctor --json
 	same "no /dev/fuse in bwrap" bad "$(finding /dev/fuse)"
 	advised
 fi

@@ -73,8 +73,8 @@ echo "$count packages in $(field seconds) s, $(requests) requests over $connecti
 no_faults
 
 # Both workers, three times, while streams are open: sixteen at a time, so that there is a middle.
-export npm_config_maxsockets=1
-unset npm_config_fetch_timeout npm_config_fetch_retries
+export npm_config_maxsockets=1 npm_config_fetch_timeout=600000
+unset npm_config_fetch_retries
 rm -rf "$T/store"
 : >"$N/access.txt"
 begin_fetch

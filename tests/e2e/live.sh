@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # Two branches behind one mount, switched again and again (SWITCHES, even, 60) under programs that read:
 # each look-up and each file is of one of them, nothing is mixed, nobody is held up, nothing grows.
-# timeout: 1200
 . "$(dirname "$0")/lib.sh"
 here=$(cd "$(dirname "$0")" && pwd)
 SWITCHES=${SWITCHES:-60}

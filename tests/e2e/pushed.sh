@@ -37,7 +37,7 @@ again() {
 		if "$@" >"$T/said"; then return; fi
 		[ "$try" = 6 ] || unmount_it
 	done
-	fail "$*: $(cat "$T/said")"
+	differs "$*: $(cat "$T/said")"
 }
 
 listed_elsewhere() {

@@ -2,7 +2,6 @@
 # The same project gives the same lock, byte for byte: dx.lock and package-lock.json, of dx lock, dx add
 # and --dedupe, whoever asks, where, when, in which language, with what at hand, and in whatever order
 # a registry answers.
-# timeout: 600
 . "$(dirname "$0")/lib.sh"
 start_registry
 seed=${SEED:-$$}
