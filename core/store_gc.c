@@ -1,9 +1,9 @@
+#include "core/clock.h"
 #include "core/store_priv.h"
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <time.h>
 
 /* Blobs removed while the lock is held once: a few milliseconds, for which puts wait. */
 #define GC_BATCH 64
@@ -263,7 +263,7 @@ int store_gc(struct store *s, const struct store_gc_options *o,
 	     struct store_gc_result *ret, struct err *e)
 {
 	cleanup(gc_release) struct gc g = {
-		.s = s, .v = &s->volumes[0], .o = o, .fn = fn, .arg = arg, .now = time(NULL)
+		.s = s, .v = &s->volumes[0], .o = o, .fn = fn, .arg = arg, .now = now_s()
 	};
 	int r;
 

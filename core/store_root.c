@@ -1,3 +1,4 @@
+#include "core/clock.h"
 #include "core/file.h"
 #include "core/store_priv.h"
 
@@ -5,7 +6,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/file.h>
-#include <time.h>
 
 /* roots/<id>: this, then `count` digests of 72 bytes (u8 algorithm, u8 length, 6 zero, 64
  * bytes), then 16 bytes of XXH3-128 over all before. Little-endian. */
@@ -232,7 +232,7 @@ static int read_root(struct volume *v, const char *name, const struct store_gc_o
 				       : err_set(e, -errno, "cannot open %s/%s: %s", v->path, path,
 						 strerror(errno));
 	live = flock(fd, LOCK_EX | LOCK_NB) < 0;
-	if (!live && st.st_mtime + (time_t)o->root_age_s <= time(NULL)) {
+	if (!live && st.st_mtime + (time_t)o->root_age_s <= now_s()) {
 		if (!o->dry_run)
 			(void)unlinkat(v->dir, path, 0);
 		return 0;
