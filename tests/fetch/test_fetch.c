@@ -1,5 +1,7 @@
+#include "core/clock.h"
 #include "core/file.h"
 #include "fetch/fetch.h"
+#include "fetch/http.h"
 #include "fetch/npmrc.h"
 #include "tests/lib/env.h"
 #include "tests/lib/httpd.h"
@@ -297,10 +299,13 @@ static void end_gated(struct sample s[6])
 		sample_release(&s[i]);
 }
 
-Test(fetch, a_later_want_moves_a_package_forward)
+/* False: the machine slept so long that one more was started, as it must be. */
+static bool overtakes(void)
 {
 	struct sample s[6];
 	struct gate g = GATE;
+	int64_t began = now_ms();
+	bool in_time;
 
 	begin_gated(&g, s);
 	/* Of four connections three may be used in the background; one is kept for demand. */
@@ -309,13 +314,21 @@ Test(fetch, a_later_want_moves_a_package_forward)
 	gate_await(&g, 3);
 	fetch_want(fetch, pkg(&s[4]), FETCH_DEMAND);
 	gate_await(&g, 4);
-	cr_assert_eq(g.order[3], 'e');
+	in_time = now_ms() - began < HTTP_AGING_MS;
+	cr_assert(g.order[3] == 'e' || !in_time);
 	fetch_want(fetch, pkg(&s[5]), FETCH_BACKGROUND);
 	gate_open(&g);
 	await(6);
 	for (unsigned i = 0; i < 6; i++)
 		cr_assert_eq(answers[i].result, 0);
 	end_gated(s);
+	return in_time;
+}
+
+Test(fetch, a_later_want_moves_a_package_forward)
+{
+	while (!overtakes())
+		;
 }
 
 Test(fetch, what_nobody_wants_any_more_is_dropped_unless_it_was_started)

@@ -187,7 +187,7 @@ static void crosswise(struct buf *json, const char *name)
 	}
 }
 
-Test(hostile, versions_crosswise, .timeout = 60)
+Test(hostile, versions_crosswise)
 {
 	struct ideal_options o = { .max.work = 20000000 };
 	struct liar liar = { .write = crosswise };

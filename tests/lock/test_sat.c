@@ -10,7 +10,7 @@ static void expect_at(struct project *p, const char *universe, const char *want,
 	auto_universe struct universe *u = universe_new(universe);
 	auto_ideal_result struct ideal_result result = IDEAL_RESULT_INIT;
 	struct catalog c = universe_catalog(u);
-	struct sat_report report = { 0 };
+	struct sat_report report = { .limit_ms = NO_LIMIT };
 	auto_free char *got = NULL;
 	struct err e = { 0 };
 	int r;
@@ -146,7 +146,7 @@ Test(sat, npm_has_the_first_word)
 		auto_universe struct universe *u = universe_new(cases[i][0]);
 		auto_ideal_result struct ideal_result result = IDEAL_RESULT_INIT;
 		struct catalog c = universe_catalog(u);
-		struct sat_report report = { 0 };
+		struct sat_report report = { .limit_ms = NO_LIMIT };
 		auto_free char *got = NULL;
 		struct project p = { 0 };
 		struct err e = { 0 };
@@ -380,7 +380,7 @@ static int compare(const struct small *s)
 	auto_universe struct universe *u = universe_new(text);
 	auto_ideal_result struct ideal_result result = IDEAL_RESULT_INIT;
 	struct catalog c = universe_catalog(u);
-	struct sat_report report = { 0 };
+	struct sat_report report = { .limit_ms = NO_LIMIT };
 	struct project p = { 0 };
 	struct err e = { 0 };
 	int r, same;
@@ -442,7 +442,8 @@ Test(sat, random_universes_with_peers)
 
 /* ---- limits ---- */
 
-#define LIMIT 1500 /* ms */
+#define LIMIT     1500  /* ms */
+#define LIMIT_MAX 24000 /* a busy machine may need that for what an idle one proves at once */
 
 Test(sat, what_is_not_proven_is_not_said_to_be)
 {
@@ -496,22 +497,28 @@ Test(sat, time_that_is_over_in_the_search)
 {
 	auto_free char *text = hard_universe(), *manifest = hard_manifest();
 	auto_universe struct universe *u = universe_new(text);
-	auto_ideal_result struct ideal_result result = IDEAL_RESULT_INIT;
-	struct catalog c = universe_catalog(u);
-	struct sat_report report = { .limit_ms = LIMIT };
-	struct project p = { 0 };
-	struct err e = { 0 };
-	int64_t began = now_ms();
+	struct sat_report report = { 0 };
 
-	begin(&p, manifest);
-	p.o.catalog = &c;
-	cr_assert(sat_dedupe(&result, (struct slice){ 0 }, &p.o, &report, &e) == 0, "%s", e.msg);
-	end(&p);
-	/* The clock is looked at often enough. */
-	cr_expect(report.bound > 0 && report.count > report.bound && !report.newest);
-	cr_expect(report.count <= 550 && report.bad == 0);
-	cr_expect(graph_sound(result.graph, GRAPH_ALL_HOLDS, NULL) == 0);
-	cr_expect(now_ms() - began < LIMIT + 60000);
+	for (int64_t limit = LIMIT; limit <= LIMIT_MAX && report.bound == 0; limit *= 4) {
+		auto_ideal_result struct ideal_result result = IDEAL_RESULT_INIT;
+		struct catalog c = universe_catalog(u);
+		struct project p = { 0 };
+		struct err e = { 0 };
+		int64_t began = now_ms();
+
+		report = (struct sat_report){ .limit_ms = limit };
+		begin(&p, manifest);
+		p.o.catalog = &c;
+		cr_assert(sat_dedupe(&result, (struct slice){ 0 }, &p.o, &report, &e) == 0, "%s",
+			  e.msg);
+		end(&p);
+		cr_expect(report.count > report.bound && !report.newest);
+		cr_expect(report.count <= 550 && report.bad == 0);
+		cr_expect(graph_sound(result.graph, GRAPH_ALL_HOLDS, NULL) == 0);
+		/* The clock is looked at often enough. */
+		cr_expect(now_ms() - began < limit + 120000);
+	}
+	cr_expect(report.bound > 0);
 }
 
 /* As many versions as no package has, each with needs of its own. */
@@ -688,7 +695,7 @@ static char *solve_case(struct project *p, const char *how)
 	auto_ideal_result struct ideal_result result = IDEAL_RESULT_INIT;
 	auto_buf struct buf b = BUF_INIT(1 << 16);
 	auto_free char *got = NULL;
-	struct sat_report report = { 0 };
+	struct sat_report report = { .limit_ms = NO_LIMIT };
 	struct err e = { 0 };
 	int r;
 

@@ -650,7 +650,7 @@ static void check_answer(struct one *o, const struct ideal_result *result, const
 static void check_resolve(struct one *o)
 {
 	auto_ideal_result struct ideal_result result = IDEAL_RESULT_INIT;
-	struct sat_report report = { 0 };
+	struct sat_report report = { .limit_ms = NO_LIMIT };
 	struct err e = { 0 };
 	int r = sat_resolve(&result, (struct slice){ 0 }, &o->p.o, &report, &e);
 
@@ -678,7 +678,7 @@ static void check_refusal(struct one *o, int r, const struct ideal_result *resul
 static void check_dedupe(struct one *o)
 {
 	auto_ideal_result struct ideal_result result = IDEAL_RESULT_INIT;
-	struct sat_report report = { 0 };
+	struct sat_report report = { .limit_ms = NO_LIMIT };
 	struct err e = { 0 };
 	int r = sat_dedupe(&result, (struct slice){ 0 }, &o->p.o, &report, &e);
 

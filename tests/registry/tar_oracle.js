@@ -17,7 +17,7 @@ const path = require('path')
 const zlib = require('zlib')
 
 const WORKERS = 2
-let patience = 5000 // ms; the archives are small
+let patience = 5000 // ms; the archives are small, and npm hangs on some
 
 // ---- random ----
 
@@ -502,9 +502,13 @@ async function worker (exe, make, first, step, count, dir, keep) {
     current = make(i)
     const url = `http://127.0.0.1:${port}/x-${i}.tgz`
     let { diff, failure } = await compare(npm, tool, base, current, url)
-    // Nobody's exception may be a late one of the archive before, which npm has refused.
-    if (diff && failure && failure.startsWith('uncaught')) {
+    // Nobody's exception may be a late one of the archive before, which npm has refused; and it may
+    // be the machine that hangs.
+    if (diff && failure && (failure === 'npm hangs' || failure.startsWith('uncaught'))) {
+      const usual = patience
+      patience = 120000;
       ({ diff, failure } = await compare(npm, tool, `${base}.again`, current, url))
+      patience = usual
       if (!keep) clean(`${base}.again`)
     }
     if (failure) refused++
