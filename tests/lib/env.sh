@@ -11,7 +11,7 @@ for name in $(env | sed -n 's/^\([A-Za-z_][A-Za-z_0-9]*\)=.*/\1/p'); do
 	http_proxy | https_proxy | no_proxy | all_proxy | HTTP_PROXY | HTTPS_PROXY | NO_PROXY | ALL_PROXY) ;;
 	npm_config_registry | npm_config_userconfig | npm_config_globalconfig | npm_config_cache | npm_config_ca | npm_config_cafile) ;;
 	npm_config_proxy | npm_config_https_proxy | npm_config_noproxy | npm_config_strict_ssl | npm_config__*) ;;
-	DXFS_BIN | DXFS_RUN | TEST_REGISTRY | TREECMP | OPFUZZ | POSIX | LIVE | FIXTURES | E2E_TESTS | JOBS | TEST_TIMEOUT) ;;
+	DXFS_BIN | DXFS_RUN | TEST_REGISTRY | TREECMP | OPFUZZ | POSIX | LIVE | FIXTURES | E2E_TESTS | JOBS | TEST_TIMEOUT | WHOLE_LIMIT) ;;
 	NGINX | FAULTS_* | ORACLE_* | RESOLVE_* | PROJECTS_* | SEED | SEQUENCES | KILLS | SWITCHES) ;;
 	CONTAINERS | CONTAINERS_USER | CONTAINERS_CONF | PODMAN | *SAN_OPTIONS) ;;
 	*) unset "$name" ;;
