@@ -2,6 +2,8 @@
 #include "core/log.h"
 #include "fs/server_priv.h"
 
+#include <search.h>
+
 static struct conn *conn_of(struct server *s, uint64_t root)
 {
 	for (unsigned i = 0; i < s->mount_count; i++)
@@ -39,6 +41,43 @@ struct late {
 	char name[];
 };
 
+static int late_cmp(const void *a, const void *b)
+{
+	const struct late *l = a, *m = b;
+
+	if (l->dir != m->dir)
+		return l->dir < m->dir ? -1 : 1;
+	if (l->name_len != m->name_len)
+		return l->name_len < m->name_len ? -1 : 1;
+	return memcmp(l->name, m->name, l->name_len);
+}
+
+/* With s->mu held. 1: it is the list's now; 0: it waits there already; -ENOMEM. */
+static int add_late(struct server *s, struct late *l)
+{
+	struct late **known = tsearch(l, &s->late_names, late_cmp);
+
+	if (!known)
+		return -ENOMEM;
+	if (*known != l)
+		return 0;
+	*(s->late ? &s->late_last->next : &s->late) = l;
+	s->late_last = l;
+	return 1;
+}
+
+/* With s->mu held. NULL: there is none. */
+static struct late *take_late(struct server *s)
+{
+	struct late *l = s->late;
+
+	if (!l)
+		return NULL;
+	s->late = l->next;
+	(void)tdelete(l, &s->late_names, late_cmp);
+	return l;
+}
+
 static struct late *next_late(struct server *s)
 {
 	struct late *l;
@@ -46,9 +85,7 @@ static struct late *next_late(struct server *s)
 	(void)pthread_mutex_lock(&s->mu);
 	while (!s->late && !s->stop && helper_wait(&s->late_news, &s->mu))
 		;
-	l = s->late;
-	if (l)
-		s->late = l->next;
+	l = take_late(s);
 	s->late_teller.here = l != NULL;
 	(void)pthread_mutex_unlock(&s->mu);
 	return l;
@@ -66,30 +103,25 @@ static void *tell_late(void *arg)
 	return NULL;
 }
 
-static bool is_same_late(const struct late *l, uint64_t dir, const char *name, size_t name_len)
-{
-	return l->dir == dir && l->name_len == name_len && memcmp(l->name, name, name_len) == 0;
-}
-
 static void leave_late(struct server *s, uint64_t root, uint64_t dir, const char *name,
 		       size_t name_len)
 {
-	struct late *l = malloc(sizeof *l + name_len), **at = &s->late;
+	struct late *l = malloc(sizeof *l + name_len);
 	struct err e = { 0 };
-	int r = l ? 0 : err_set(&e, -ENOMEM, "out of memory");
+	int r = l ? 0 : -ENOMEM;
 
-	if (r == 0) {
+	if (l) {
 		*l = (struct late){ .root = root, .dir = dir, .name_len = name_len };
 		memcpy(l->name, name, name_len);
 	}
 	(void)pthread_mutex_lock(&s->mu);
-	while (*at && !(l && is_same_late(*at, dir, name, name_len)))
-		at = &(*at)->next;
-	if (r == 0 && !*at) {
-		*at = l;
+	if (l)
+		r = add_late(s, l);
+	if (r == 1)
 		l = NULL;
-	}
-	if (r == 0 && s->begun && !s->stop)
+	if (r < 0)
+		(void)err_set(&e, r, "out of memory");
+	else if (s->begun && !s->stop)
 		r = helper_call(&s->late_teller, &s->late_news, tell_late, s, &e);
 	(void)pthread_mutex_unlock(&s->mu);
 	free(l);
@@ -100,10 +132,8 @@ static void leave_late(struct server *s, uint64_t root, uint64_t dir, const char
 void minder_late_stop(struct server *s)
 {
 	helper_join(&s->late_teller);
-	for (struct late *l = s->late; l; l = s->late) {
-		s->late = l->next;
+	for (struct late *l; (l = take_late(s));)
 		free(l);
-	}
 }
 
 /* ---- names ---- */

@@ -63,7 +63,8 @@ struct server {
 	/* The minder's helper: tells what may have to wait for a download. */
 	struct helper late_teller;
 	pthread_cond_t late_news;
-	struct late *late; /* oldest first */
+	struct late *late, *late_last; /* oldest first */
+	void *late_names;              /* the same as tsearch(3) has them */
 };
 
 /* Which nodes are there: not those that the registry lacks, nor those whose install scripts failed.
