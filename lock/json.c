@@ -57,11 +57,11 @@ static unsigned conflict_line(struct slice text)
 	const uint8_t *end = text.ptr + text.len;
 	unsigned line = 1;
 
-	for (const uint8_t *p = text.ptr; p && p < end; line++) {
+	for (const uint8_t *p = text.ptr, *next; p < end; p = next, line++) {
 		if ((size_t)(end - p) >= strlen(mark) && memcmp(p, mark, strlen(mark)) == 0)
 			return line;
-		p = memchr(p, '\n', (size_t)(end - p));
-		p += !!p;
+		next = memchr(p, '\n', (size_t)(end - p));
+		next = next ? next + 1 : end;
 	}
 	return 0;
 }
