@@ -111,7 +111,7 @@ thrice() {
 # again, so that the steps that wait for it come to their end and are told; they have two minutes.
 # Where even that hangs the sum is told from here.
 watch() {
-	local end=$((whole_limit + 120)) pids
+	local end=$((whole_limit + 120)) me=$BASHPID pids
 	nap "$whole_limit"
 	touch "$scratch/over"
 	tally "time" 0 1 0
@@ -122,14 +122,14 @@ watch() {
 		[ -z "$pids" ] || $sudo kill -KILL $pids
 		nap 2
 	done 2>/dev/null
-	tail -n 200 "$scratch/other_builds.log"
+	tail -n 200 "$scratch/other_builds.log" 2>/dev/null
 	total
 	# Also the shells that wait, which would keep our output open.
-	pids=$(ps -eo pid=,ppid= | awk -v top=$$ -v me=$BASHPID '{ up[$1] = $2 }
+	pids=$(ps -eo pid=,ppid= | awk -v top=$$ -v me="$me" '{ up[$1] = $2 }
 		END { for (p in up) { for (q = p; q in up && q != top && q != me; q = up[q]); if (q == top && p != top) print p } }')
 	trap '' INT TERM HUP
 	# shellcheck disable=SC2086
-	$sudo kill -KILL $pids $$
+	$sudo kill -KILL $$ $pids
 	cleanup
 }
 
