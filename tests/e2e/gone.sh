@@ -5,7 +5,7 @@
 . "$(dirname "$0")/lib_many.sh"
 port=$(fixed_port)
 many 150 --port "$port"
-begin_fetch
+begin_fetch 'kind=hang&skip=60'
 stop_registry
 before=$(blobs)
 ten_seconds

@@ -15,7 +15,7 @@ echo "FAULTS_SEED=$seed"
 many 300
 N=$T/nginx
 mkdir "$N"
-port=$(fixed_port)
+port=$(fixed_port) other=$(fixed_port)
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=127.0.0.1 \
 	-addext subjectAltName=IP:127.0.0.1 -keyout "$N/key.pem" -out "$N/cert.pem" 2>/dev/null
 cat >"$N/nginx.conf" <<-EOF
@@ -30,12 +30,21 @@ cat >"$N/nginx.conf" <<-EOF
 		uwsgi_temp_path $N/uwsgi; scgi_temp_path $N/scgi;
 		log_format short '\$connection \$server_protocol \$status';
 		access_log $N/access.txt short;
-		keepalive_requests 25;
 		http2_max_concurrent_streams 16;
+		ssl_certificate $N/cert.pem;
+		ssl_certificate_key $N/key.pem;
+		proxy_buffering off;
+		proxy_next_upstream off;
+		proxy_read_timeout 600s;
 		server {
 			listen 127.0.0.1:$port ssl http2;
-			ssl_certificate $N/cert.pem; ssl_certificate_key $N/key.pem;
-			location / { proxy_pass $REG; proxy_buffering off; proxy_next_upstream off; proxy_read_timeout 300s; }
+			keepalive_requests 25;
+			location / { proxy_pass $REG; }
+		}
+		server {
+			listen 127.0.0.1:$other ssl http2;
+			keepalive_requests 10000;
+			location / { proxy_pass $REG; }
 		}
 	}
 EOF
@@ -72,16 +81,17 @@ connections=$(cut -d' ' -f1 "$N/access.txt" | sort -u | wc -l)
 echo "$count packages in $(field seconds) s, $(requests) requests over $connections connections"
 no_faults
 
-# Both workers, three times, while streams are open: sixteen at a time, so that there is a middle.
+# Both workers, three times, while streams are open: one connection has sixteen, and when none of them is
+# answered any more nothing else goes on.
 export npm_config_maxsockets=1 npm_config_fetch_timeout=600000
 unset npm_config_fetch_retries
+lead_to "https://127.0.0.1:$other"
 rm -rf "$T/store"
-: >"$N/access.txt"
-begin_fetch
-for more in 0 60 60; do
-	before=$(blobs)
-	some() { [ "$(blobs)" -ge $((before + more)) ] || ! kill -0 "$FETCH_PID"; }
-	until_true 60 some
+forget_requests
+begin_fetch 'kind=hang&skip=60&count=16' 'kind=hang&skip=136&count=16' 'kind=hang&skip=212&count=16'
+for round in 1 2 3; do # those that killed workers had are in flight for the registry, too
+	held() { [ "$(requests)" -ge $((round * 60)) ] && [ "$(curl -sf "$REG/-/inflight" | wc -l)" -ge $((round * 16)) ]; }
+	until_true 60 held
 	[ "$(blobs)" -lt "$count" ] || fail "it was over before a worker was killed"
 	pkill -9 -P $front
 done

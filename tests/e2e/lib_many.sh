@@ -41,15 +41,12 @@ whole() {
 	dx store verify >"$T/out" || fail "$1: $(cat "$T/out")"
 }
 
-# begin_fetch: dx fetch in the background; comes back when 30 packages are here. Two do not come before
-# the faults are cleared, so that it is never over before. Its events are at descriptor 7, one a second
-# while it goes on; its pid in FETCH_PID.
+# begin_fetch FAULT...: dx fetch in the background; comes back when 30 packages are here. The faults see
+# to it that not all come before they are cleared. Its events are at descriptor 7, one a second while it
+# goes on; its pid in FETCH_PID.
 begin_fetch() {
-	local path
-	fault "kind=delay&ms=200"
-	for path in $(sed -nE 's#.*"resolved": "https?://[^/]*(/[^"]*)".*#\1#p' package-lock.json | tail -n 2); do
-		fault "kind=hang&match=${path:0:120}"
-	done
+	local what
+	for what in 'kind=delay&ms=200' "$@"; do fault "$what"; done
 	mkfifo "$T/events"
 	dx fetch --json >"$T/json" 2>"$T/events" &
 	FETCH_PID=$!

@@ -5,7 +5,7 @@
 . "$(dirname "$0")/lib_many.sh"
 export npm_config_fetch_timeout=4000 npm_config_fetch_retry_maxtimeout=1000
 many 150
-begin_fetch
+begin_fetch 'kind=hang&skip=60'
 kill -STOP "$REG_PID"
 before=$(blobs)
 ten_seconds
