@@ -242,15 +242,19 @@ void http_free(struct http *h)
 	free(h);
 }
 
-/* With h->mu held. */
-static void into_inbox(struct http_call *c)
+/* With h->mu held. True: the network thread must be woken; whoever found the inbox not empty can
+ * rely on the one before, as the thread takes it whole. */
+static bool into_inbox(struct http_call *c)
 {
+	bool was_empty = !c->h->inbox;
+
 	if (c->in_inbox)
-		return;
+		return false;
 	c->in_inbox = true;
 	c->inbox_next = c->h->inbox;
 	c->h->inbox = c;
 	atomic_fetch_add(&c->refs, 1);
+	return was_empty;
 }
 
 static bool copy_strings(struct http_call *c, const struct http_request *rq)
@@ -266,7 +270,7 @@ static bool copy_strings(struct http_call *c, const struct http_request *rq)
 int http_get(struct http *h, const struct http_request *rq, struct http_call **ret, struct err *e)
 {
 	struct http_call *c = malloc(sizeof *c);
-	bool stopping;
+	bool stopping, wake = false;
 
 	if (!c)
 		return err_set(e, -ENOMEM, "out of memory");
@@ -281,14 +285,15 @@ int http_get(struct http *h, const struct http_request *rq, struct http_call **r
 	stopping = h->stopping;
 	if (!stopping) {
 		atomic_fetch_add(&c->refs, 1); /* the network thread's, until done */
-		into_inbox(c);
+		wake = into_inbox(c);
 	}
 	(void)pthread_mutex_unlock(&h->mu);
 	if (stopping) {
 		call_unref(c);
 		return err_set(e, -ESHUTDOWN, "fetching has been stopped");
 	}
-	(void)curl_multi_wakeup(h->multi);
+	if (wake)
+		(void)curl_multi_wakeup(h->multi);
 	*ret = c;
 	return 0;
 }
@@ -296,15 +301,17 @@ int http_get(struct http *h, const struct http_request *rq, struct http_call **r
 static void tell(struct http_call *c, bool cancel, enum http_prio prio)
 {
 	struct http *h = c->h;
+	bool wake = false;
 
 	(void)pthread_mutex_lock(&h->mu);
 	c->cancelled |= cancel;
 	if (prio < HTTP_PRIOS)
 		c->wanted = prio;
 	if (!h->stopping)
-		into_inbox(c);
+		wake = into_inbox(c);
 	(void)pthread_mutex_unlock(&h->mu);
-	(void)curl_multi_wakeup(h->multi);
+	if (wake)
+		(void)curl_multi_wakeup(h->multi);
 }
 
 void http_set_prio(struct http_call *c, enum http_prio prio)

@@ -7,13 +7,18 @@
 
 #define BODY_FIRST ((size_t)32 << 10) /* half of all tarballs are smaller */
 
-static void count(struct http_body *b, size_t now)
+/* True: with this, all bodies together have come down to the budget. */
+static bool count(struct http_body *b, size_t now)
 {
-	if (now > b->counted)
-		atomic_fetch_add(&b->owner->held, now - b->counted);
+	struct http *h = b->owner;
+	size_t was, less = now < b->counted ? b->counted - now : 0;
+
+	if (less)
+		was = atomic_fetch_sub(&h->held, less);
 	else
-		atomic_fetch_sub(&b->owner->held, b->counted - now);
+		was = atomic_fetch_add(&h->held, now - b->counted);
 	b->counted = now;
+	return was > h->c.budget && was - less <= h->c.budget;
 }
 
 void body_begin(struct http_body *b, struct http *h)
@@ -35,7 +40,7 @@ void body_reset(struct http_body *b)
 	struct http *h = b->owner;
 
 	drop(b);
-	count(b, 0);
+	(void)count(b, 0);
 	body_begin(b, h);
 }
 
@@ -46,10 +51,10 @@ void http_body_release(struct http_body *b)
 	if (!h)
 		return;
 	drop(b);
-	count(b, 0);
+	/* Somebody may be waiting for that. */
+	if (count(b, 0))
+		(void)curl_multi_wakeup(h->multi);
 	*b = (struct http_body){ 0 };
-	/* Somebody may be waiting for the budget. */
-	(void)curl_multi_wakeup(h->multi);
 }
 
 static int temporary(const char *dir)
@@ -94,7 +99,7 @@ static int set_cap(struct http_body *b, size_t cap)
 	b->heap = more;
 	b->bytes.ptr = more;
 	b->cap = cap;
-	count(b, cap);
+	(void)count(b, cap);
 	return 0;
 }
 
@@ -140,7 +145,7 @@ int body_add(struct http_body *b, const void *p, size_t n, const char *tmp_dir, 
 		if (r < 0)
 			return err_set(e, r, "writing a temporary file in %s: %s",
 				       tmp_dir ? tmp_dir : "memory", strerror(-r));
-		count(b, len);
+		(void)count(b, len);
 	} else {
 		memcpy((uint8_t *)b->heap + b->bytes.len, p, n);
 	}
