@@ -352,14 +352,36 @@ static bool is_tls_registry(const struct npmrc *rc, const struct url *u)
 	return tls;
 }
 
+static bool any_of_hosts(const struct npmrc *rc)
+{
+	for (uint32_t i = 0; i < rc->count; i++)
+		if (strncmp(rc->entries[i].key, "//", 2) == 0)
+			return true;
+	return false;
+}
+
+/* False: certainly not, whatever the parser makes of the rest. */
+static bool may_have_userinfo(const char *url)
+{
+	size_t n = strncmp(url, "https://", 8) == 0 ? 8 : strncmp(url, "http://", 7) == 0 ? 7 : 0;
+
+	return n == 0 || url[n] == '/' || memchr(url + n, '@', strcspn(url + n, "/?#"));
+}
+
 int npmrc_auth_for(const struct npmrc *rc, const char *url, const char *registry,
 		   struct npmrc_auth *ret, struct err *e)
 {
 	auto_url struct url u = { 0 }, reg = { 0 };
 	struct npmrc_auth a = { 0 };
 	bool found = false;
-	int r = url_parse(&u, url, e);
+	int r;
 
+	/* What is so for most users need not take both URLs apart for each package. */
+	if (!any_of_hosts(rc) && !may_have_userinfo(url)) {
+		*ret = a;
+		return 0;
+	}
+	r = url_parse(&u, url, e);
 	if (r == 0)
 		r = of_url(rc, &u, &a, &found, e);
 	if (r == 0 && found && !u.tls && is_tls_registry(rc, &u))

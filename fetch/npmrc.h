@@ -72,8 +72,8 @@ struct npmrc_auth {
 /* What is to be sent with a request for `url`: the keys of its own path, upward to its host;
  * none there, and `registry` (may be NULL) stands on the same host and port, then those of the
  * registry. Where a configured registry speaks TLS, nothing goes to its host without. A name and
- * password in the URL itself do when nothing else does. -EINVAL: not a URL, or a secret with
- * characters that no header may have. */
+ * password in the URL itself do when nothing else does. -EINVAL: not a URL, if there are
+ * any credentials, or a secret with characters that no header may have. */
 int npmrc_auth_for(const struct npmrc *rc, const char *url, const char *registry,
 		   struct npmrc_auth *ret, struct err *e) must_check;
 void npmrc_auth_release(struct npmrc_auth *a);

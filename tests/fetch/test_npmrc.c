@@ -302,6 +302,20 @@ Test(npmrc, what_is_for_tls_does_not_go_out_in_the_clear, FILES)
 	npmrc_free(rc);
 }
 
+Test(npmrc, without_any_credentials_only_those_of_the_url_count, FILES)
+{
+	struct npmrc *rc;
+
+	put("home/.npmrc", "registry=https://registry.test/\n");
+	rc = load(NULL, NULL);
+	cr_expect(authorized(rc, "https://registry.test/@s/a/-/a-1.tgz", NULL, NULL));
+	cr_expect(authorized(rc, "https://registry.test?u:p@other.test/", NULL, NULL));
+	cr_expect(authorized(rc, "https://u:p@registry.test/@s/a", NULL, "Basic dTpw"));
+	cr_expect(authorized(rc, "https:///u:p@registry.test/a", NULL, "Basic dTpw"));
+	cr_expect(authorized(rc, "HTTPS://u:p@registry.test/a", NULL, "Basic dTpw"));
+	npmrc_free(rc);
+}
+
 Test(npmrc, credentials_that_no_header_may_have_are_refused, FILES)
 {
 	struct npmrc_auth a = { 0 };
