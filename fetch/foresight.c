@@ -169,10 +169,15 @@ static double probability(double count, double seen, bool edge)
 	return p < 1 ? p : 1;
 }
 
+bool foresight_is_types(const char *name)
+{
+	return name && strncmp(name, "@types/", 7) == 0;
+}
+
 static void consider(struct foresight *f, uint32_t pkg, double p)
 {
 	if (p >= FORESIGHT_LEAST && f->stamp[pkg] != f->search &&
-	    strncmp(f->pkgs[pkg].name, "@types/", 7) != 0)
+	    !foresight_is_types(f->pkgs[pkg].name))
 		push(f, pkg, p);
 }
 

@@ -31,6 +31,9 @@ struct foresight_pkg {
 
 struct foresight;
 
+/* By its name (NULL: no): only a type checker reads it, and an editor. */
+bool foresight_is_types(const char *name);
+
 /* `m` is consumed, also on failure; `pkgs` and what it points to are borrowed. -ENOMEM */
 int foresight_new(struct foresight **ret, struct predict *m, const struct foresight_pkg *pkgs,
 		  uint32_t count) must_check;

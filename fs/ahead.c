@@ -274,7 +274,7 @@ static void want_what_is_below(struct ahead *a, uint32_t touched)
 		const struct foresight_pkg *p = &k->pkgs[line[i]];
 
 		for (uint32_t j = 0; j < p->dep_count && count < max; j++) {
-			if (k->below[p->deps[j]])
+			if (k->below[p->deps[j]] || foresight_is_types(k->pkgs[p->deps[j]].name))
 				continue;
 			k->below[p->deps[j]] = true;
 			line[count++] = p->deps[j];

@@ -23,8 +23,9 @@ struct ahead_config {
 	const char *store_dir; /* where the model is */
 	bool only_learn;       /* want nothing */
 	/* All will come anyway: also what is less likely, but below a touched package by the lock's
-	 * edges, the nearest AHEAD_BELOW of it (AHEAD_DEEP), comes before the rest. It saves a
-	 * round trip for each level of them, costs nothing, and is not counted as predicted. */
+	 * edges, the nearest AHEAD_BELOW of it (AHEAD_DEEP), comes before the rest, but for types
+	 * (foresight_is_types()). It saves a round trip for each level of them, costs nothing, and
+	 * is not counted as predicted. */
 	bool all_comes;
 };
 

@@ -1,5 +1,6 @@
 #include "core/clock.h"
 #include "core/log.h"
+#include "fetch/foresight.h"
 #include "fs/server_priv.h"
 
 #include <malloc.h>
@@ -119,7 +120,23 @@ static void line_up_all(struct in_line *l)
 		line_up(l, i);
 }
 
-/* At most so many. */
+/* Those that are types, or those that are not; how many more there may be of at most `max`. */
+static uint32_t want_in_line(struct server *s, const struct in_line *l, struct parcel *const *of,
+			     bool types, uint32_t max)
+{
+	for (uint32_t i = 0; i < l->count && max; i++) {
+		struct parcel *src = of[l->nodes[i]];
+
+		if (!src || foresight_is_types(src->name) != types ||
+		    parcel_here(places_parcels(s->places), src))
+			continue;
+		park_want(s->park, src, PARK_BACKGROUND);
+		max--;
+	}
+	return max;
+}
+
+/* At most so many. No program loads types: they come last. */
 static void prefetch(struct server *s, uint32_t max)
 {
 	/* Nobody comes: each would be a failure that no program has met. */
@@ -136,11 +153,8 @@ static void prefetch(struct server *s, uint32_t max)
 	if (of && nodes && seen) {
 		view_node_parcels(v, of);
 		line_up_all(&l);
-		for (uint32_t i = 0; i < l.count && max; i++)
-			if (of[nodes[i]] && !parcel_here(places_parcels(s->places), of[nodes[i]])) {
-				park_want(s->park, of[nodes[i]], PARK_BACKGROUND);
-				max--;
-			}
+		max = want_in_line(s, &l, of, false, max);
+		(void)want_in_line(s, &l, of, true, max);
 	} else {
 		log_warn("out of memory: nothing is fetched in the background");
 	}

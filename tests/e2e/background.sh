@@ -43,4 +43,21 @@ four_here() { [ "$(status s.packages.local)" -ge 4 ]; }
 until_true 60 four_here
 same "what is below loader" "loader needs-leaf1 leaf cycle-b" "$(in_order | tr ' ' '\n' | grep -vx cycle-a | paste -sd ' ')"
 unmount_it
+
+# No program loads types: they come last.
+cd "$T"
+project types
+rm -rf "$DX_STORE"
+fault "match=cycle-a&kind=hang"
+mount_it
+types_asked_for() { [ "$(requests /-/things-1)" -gt 0 ]; }
+until_true 20 in_flight cycle-a
+forget_requests
+cat node_modules/typed/package.json >/dev/null &
+until_true 20 predicted
+no_faults
+wait $!
+until_true 60 types_asked_for
+same "types" "typed leaf cycle-b things" "$(in_order | tr ' ' '\n' | grep -vx cycle-a | paste -sd ' ')"
+unmount_it
 stop_registry
