@@ -132,7 +132,7 @@ int cmd_write(const struct buf *b, struct err *e)
 {
 	if (buf_error(b) < 0)
 		return err_set(e, buf_error(b), "the output is too large to print");
-	if (fwrite(b->data, 1, b->len, stdout) != b->len)
+	if (b->len && fwrite(b->data, 1, b->len, stdout) != b->len)
 		return err_set(e, -EIO, "cannot write the output: %s", strerror(errno));
 	return 0;
 }

@@ -29,8 +29,8 @@
  *                               are no dependency, records of engines, os, cpu, libc, bundles
  *                     strings   NUL-terminated, sorted by bytes, each once; offset 0 is "none"
  *
- * This program takes whole locks (lock_graph, lock_write). lock_get*, lock_verify and
- * lock_add_package are for others that link this layer, and for tests.
+ * This program takes whole locks (lock_graph, lock_build). lock_get*, lock_verify,
+ * lock_write and lock_add_package are for others that link this layer, and for tests.
  *
  * All integers are little-endian. A section begins where the one before it ends, rounded up to
  * eight bytes of zeros. The structs stand in lock_priv.h. What cannot be looked up in this order
