@@ -108,6 +108,7 @@ function newHome (ca) {
 function timed (argv, cwd, env) {
   const t = process.hrtime.bigint()
   const r = spawnSync(argv[0], argv.slice(1), { cwd, env, encoding: 'utf8', maxBuffer: 1 << 28, stdio: ['ignore', 'pipe', 'pipe'] })
+  if (r.error) throw r.error // it could not be started
   if (r.status !== 0) throw new Error(`${argv.join(' ')}: ${r.status}\n${r.stdout.slice(-2000)}\n${r.stderr.slice(-2000)}`)
   return Number(process.hrtime.bigint() - t) / 1e6
 }
