@@ -82,7 +82,7 @@ fixed_port() {
 
 stop_registry() {
 	[ -z "$REG_PID" ] || kill "$REG_PID"
-	[ -z "$REG_PID" ] || timeout $PATIENCE tail --pid="$REG_PID" -f /dev/null
+	[ -z "$REG_PID" ] || timeout $PATIENCE tail --pid="$REG_PID" -f /dev/null || fail "the registry does not end"
 	REG_PID=''
 }
 

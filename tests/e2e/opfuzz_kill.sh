@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # The daemon is killed at random moments while somebody writes: the next mount shows each operation
 # done or not begun. SEED, KILLS: by hand, others than these.
-# timeout: 1800
 . "$(dirname "$0")/lib.sh"
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 start_registry

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # dx lock without a lock: the crafted projects as npm resolves them from the same registry; what is
 # kept of the registry's answers; add, remove and update; what cannot be resolved.
-# timeout: 1800
 . "$(dirname "$0")/lib.sh"
 here=$(cd "$(dirname "$0")" && pwd)
 

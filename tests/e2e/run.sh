@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # run.sh [NAME...] - runs the end-to-end tests as the user who calls it: every executable *.sh of
-# this folder, or those named. Each has its own folder and TEST_TIMEOUT (1800) seconds, or what a
+# this folder, or those named. Each has its own folder and TEST_TIMEOUT (1200) seconds, or what a
 # line "# timeout: N" in it says. A test that leaves a mount, a process or a file behind fails.
 # JOBS (2) run at a time. Ends with "N passed, N failed, N skipped"; exit status 1 if one failed.
 #
@@ -43,9 +43,9 @@ if [ "${1:-}" = --one ]; then # one test, for xargs below
 		XDG_CONFIG_HOME="$T/config" XDG_RUNTIME_DIR="$T/runtime"
 		npm_config_fetch_retries=0 npm_config_fetch_timeout=600000 npm_config_globalconfig="$T/npmrc" npm_config_cache="$T/npm-cache" npm_config_update_notifier=false)
 	start=$SECONDS
-	env "${env[@]}" timeout -k 10 "${limit:-${TEST_TIMEOUT:-1800}}" "$tests/$name.sh" </dev/null >"$scratch/$name.log" 2>&1
+	env "${env[@]}" timeout -k 10 "${limit:-${TEST_TIMEOUT:-1200}}" "$tests/$name.sh" </dev/null >"$scratch/$name.log" 2>&1
 	rc=$?
-	[ $rc -ne 124 ] || echo "FAIL: took longer than ${limit:-${TEST_TIMEOUT:-1800}} s" >>"$scratch/$name.log"
+	[ $rc -ne 124 ] || echo "FAIL: took longer than ${limit:-${TEST_TIMEOUT:-1200}} s" >>"$scratch/$name.log"
 	left=
 	# A daemon may need a moment to end after its mount has gone, and who syncs a store many, where
 	# others write to the same disk.
