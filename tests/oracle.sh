@@ -139,17 +139,21 @@ if [ $mount_status -ne 0 ]; then
 	result 1 "npm ci does it, dxfs mount does not (status $mount_status)"
 fi
 
-# What only a tarball tells (a bin whose target is missing) is right once the package is here.
+# What only a tarball tells (a bin whose target is missing) is right once the package is here. Says how
+# many are.
 complete() {
 	"$bin/dxfs" status --json "$our_side/node_modules" | timeout 120 node -e '
 		const p = JSON.parse(require("fs").readFileSync(0)).packages
+		console.log(p.local + p.failed)
 		process.exit(p.local + p.failed < p.total ? 1 : 0)'
 }
 case " ${ORACLE_MOUNT:-} " in
 *prefetch=none*) ;;
 *)
-	for ((i = 0; i < 1200; i++)); do
-		complete && break
+	# As long as more come, however slowly.
+	here='' since=$SECONDS
+	until now=$(complete) || [ $((SECONDS - since)) -ge 240 ]; do
+		[ "$now" = "$here" ] || here=$now since=$SECONDS
 		read -rt 0.2 <>"$scratch/never" || true
 	done
 	;;

@@ -6,12 +6,8 @@
 set -u -o pipefail
 top=$(cd "$(dirname "$0")/../.." && pwd)
 
-skip() {
-	echo "SKIP: $1"
-	exit 77
-}
-command -v npm >/dev/null || skip "npm is not installed"
-timeout 60 npm view express name --fetch-retries=0 >/dev/null 2>&1 || skip "no registry answers that has express"
+# shellcheck source=/dev/null
+. "$top/tests/registry/ask.sh"
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/projects.XXXXXX") || exit 1
 trap 'rm -rf "$scratch"' EXIT
 trap 'exit 1' INT TERM HUP

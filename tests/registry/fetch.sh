@@ -9,13 +9,8 @@ scratch=$(mktemp -d "${TMPDIR:-/tmp}/fetch.XXXXXX") || exit 1
 trap 'rm -rf "$scratch"' EXIT
 trap 'exit 1' INT TERM HUP
 
-skip() {
-	echo "SKIP: $1"
-	exit 77
-}
-
-command -v npm >/dev/null || skip "npm is not installed"
-timeout 60 npm view express name --fetch-retries=0 >/dev/null 2>&1 || skip "no registry answers that has express"
+# shellcheck source=/dev/null
+. "$top/tests/registry/ask.sh"
 cp -r "$top/tests/projects/cra" "$scratch/project"
 # npm leaves nothing of other machines in its cache, and dx fetch asks for nothing of them.
 (cd "$scratch/project" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error) || skip "npm ci failed"

@@ -5,6 +5,7 @@
 # Without a registry, exit status 77. Ends with "N passed, N failed, N skipped".
 #
 #   DXFS_BIN        folder of dx (default: build/fs beside tests/)
+#   RESOLVE_BEFORE  the date (default below)
 #   RESOLVE_CACHE   where npm's cache and our metadata stay for the next time
 # shellcheck disable=SC2154 # scratch, cache: lib.sh
 set -u -o pipefail
@@ -17,7 +18,8 @@ dx=$(realpath -m "${DXFS_BIN:-$top/build/fs}")/dx
 REGISTRY=$(npm config get registry)
 npm=$(realpath "$(command -v npm)")
 npm=$(dirname "$(dirname "$npm")")
-export REGISTRY npm_config_prefer_offline=true
+# At one date: else what is published between two questions is a difference.
+export REGISTRY npm_config_prefer_offline=true npm_config_before=${RESOLVE_BEFORE:-2026-11-15}
 [ $# -gt 0 ] || set -- express vue svelte cra monorepo
 
 npm_lock() { # npm_lock FOLDER

@@ -2,14 +2,9 @@
 # Ends the caller with status 77 where npm, the oracle, or a registry is not there. Sets scratch (gone at
 # the end), cache ($RESOLVE_CACHE, else in scratch) and DX_STORE, and passed, failed, skipped to 0.
 # shellcheck shell=bash
-skip() {
-	echo "SKIP: $1"
-	exit 77
-}
-
-command -v npm >/dev/null || skip "npm, the oracle, is not installed"
+# shellcheck source=/dev/null
+. "$(dirname "$0")/ask.sh"
 [ "$(npm --version | cut -d. -f1)" = 11 ] || skip "npm $(npm --version) is here; the oracle is npm 11"
-timeout 60 npm view express name --fetch-retries=0 >/dev/null 2>&1 || skip "no registry answers that has express"
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/$(basename "$0" .sh).XXXXXX") || exit 1
 trap 'rm -rf "$scratch"' EXIT
 cache=${RESOLVE_CACHE:-$scratch/cache}

@@ -5,14 +5,9 @@
 set -u -o pipefail
 top=$(cd "$(dirname "$0")/../.." && pwd)
 
-skip() {
-	echo "SKIP: $1"
-	exit 77
-}
-
-command -v npm >/dev/null || skip "npm, the oracle, is not installed"
+# shellcheck source=/dev/null
+. "$top/tests/registry/ask.sh"
 [ "$(npm --version | cut -d. -f1)" -ge 11 ] || skip "npm $(npm --version) is here; the oracle is npm 11 or later"
-timeout 60 npm view express name --fetch-retries=0 >/dev/null 2>&1 || skip "no registry answers that has express"
 [ $# -gt 0 ] || set -- monorepo express lockv1 vite nasty next cra
 passed=0 failed=0 skipped=0
 for name in "$@"; do

@@ -6,12 +6,8 @@ set -u -o pipefail
 top=$(cd "$(dirname "$0")/../.." && pwd)
 bin=$(realpath -m "${DXFS_BIN:-$top/build/fs}")
 
-skip() {
-	echo "SKIP: $1"
-	exit 77
-}
-command -v npm >/dev/null || skip "npm is not installed"
-timeout 60 npm view express name --fetch-retries=0 >/dev/null 2>&1 || skip "no registry answers that has express"
+# shellcheck source=/dev/null
+. "$top/tests/registry/ask.sh"
 
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/scripts.XXXXXX") || exit 1
 npm_config_cache=$(npm config get cache) npm_config_userconfig=$(npm config get userconfig)
@@ -55,7 +51,8 @@ cat >package.json <<'END'
   "devDependencies": { "patch-package": "8.0.1" }
 }
 END
-check "a lock" npm install --package-lock-only --no-audit
+# At a date, so that it is the same tomorrow.
+check "a lock" npm install --package-lock-only --no-audit --before=2026-11-15
 check "mount" "$bin/dxfs" mount node_modules
 
 # ---- install scripts ----

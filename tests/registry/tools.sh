@@ -10,12 +10,8 @@ with=mount
 [ "${1:-}" != --npm ] || { with=npm; shift; }
 [ $# -gt 0 ] || set -- express monorepo vite prisma next cra
 
-skip() {
-	echo "SKIP: $1"
-	exit 77
-}
-command -v npm >/dev/null || skip "npm is not installed"
-timeout 60 npm view express name --fetch-retries=0 >/dev/null 2>&1 || skip "no registry answers that has express"
+# shellcheck source=/dev/null
+. "$top/tests/registry/ask.sh"
 
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/tools.XXXXXX") || exit 1
 export XDG_STATE_HOME=$scratch/state XDG_CACHE_HOME=$scratch/cache HOME=$scratch/home CI=true

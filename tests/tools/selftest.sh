@@ -6,6 +6,7 @@ set -eu
 loopback_only
 treecmp=$1 registry=$2 opfuzz=$3
 dir=$(mktemp -d)
+export HOME="$dir" # curl reads a file there
 pid=''
 trap '[ -z "$pid" ] || kill "$pid"; rm -rf "$dir"' EXIT
 

@@ -19,7 +19,7 @@ async function expect(event, act) {
   const deadline = setTimeout(() => {
     console.error(`did not hear "${event}", only: ${heard.join(', ')}`);
     process.exit(1);
-  }, 20000);
+  }, 300000);
   act();
   while (!heard.includes(event)) await new Promise((done) => (wake = done));
   clearTimeout(deadline);
