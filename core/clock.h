@@ -15,7 +15,7 @@ static inline int64_t now_ms(void)
 /* Seconds since 1970, not less than any file's time that was taken before: time() lags behind by up
  * to a tick of the kernel, and what was written a moment ago may be of a second that it does not
  * know yet. */
-static inline time_t now_s(void)
+static inline time_t wall_s(void)
 {
 	struct timespec t;
 

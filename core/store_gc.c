@@ -263,7 +263,7 @@ int store_gc(struct store *s, const struct store_gc_options *o,
 	     struct store_gc_result *ret, struct err *e)
 {
 	cleanup(gc_release) struct gc g = {
-		.s = s, .v = &s->volumes[0], .o = o, .fn = fn, .arg = arg, .now = now_s()
+		.s = s, .v = &s->volumes[0], .o = o, .fn = fn, .arg = arg, .now = wall_s()
 	};
 	int r;
 

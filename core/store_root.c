@@ -232,7 +232,7 @@ static int read_root(struct volume *v, const char *name, const struct store_gc_o
 				       : err_set(e, -errno, "cannot open %s/%s: %s", v->path, path,
 						 strerror(errno));
 	live = flock(fd, LOCK_EX | LOCK_NB) < 0;
-	if (!live && st.st_mtime + (time_t)o->root_age_s <= now_s()) {
+	if (!live && st.st_mtime + (time_t)o->root_age_s <= wall_s()) {
 		if (!o->dry_run)
 			(void)unlinkat(v->dir, path, 0);
 		return 0;

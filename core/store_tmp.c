@@ -90,7 +90,7 @@ static void clean_one(int tmp_dir, const char *name)
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return;
-	if (st.st_mtime > now_s() - TMP_AGE_MAX_S && flock(fd, LOCK_EX | LOCK_NB) < 0)
+	if (st.st_mtime > wall_s() - TMP_AGE_MAX_S && flock(fd, LOCK_EX | LOCK_NB) < 0)
 		return;
 	(void)unlinkat(tmp_dir, name, 0);
 }
