@@ -69,9 +69,19 @@ commands() { # of a project, one a line, for bash; "again" unmounts and mounts
 	esac
 }
 
+# What a command has started may end a moment after it, and stand in the mount until then.
+all_ended() {
+	local pid
+	for pid in $(grep -lszxF "TOOLS_RUN=$scratch" /proc/[0-9]*/environ | cut -d/ -f3); do
+		timeout 120 tail --pid="$pid" -f /dev/null && continue
+		echo "still there: $(tr '\0' ' ' <"/proc/$pid/cmdline")"
+		return 1
+	done
+}
+
 run() { # COMMAND
 	if [ "$1" != again ]; then
-		timeout -k 10 1200 bash -c "$1"
+		TOOLS_RUN=$scratch timeout -k 10 1200 bash -c "$1" && all_ended
 	elif [ $with = mount ]; then
 		"$dxfs" unmount ./node_modules && "$dxfs" mount ./node_modules
 	fi
@@ -104,7 +114,11 @@ for name in "$@"; do
 			result FAIL "$name: $command"
 		fi
 	done < <(commands "$name")
-	[ $with = npm ] || { cd / && "$dxfs" unmount "$mounted" && mounted='' || result FAIL "$name: unmount"; }
+	[ $with = npm ] || { cd / && "$dxfs" unmount "$mounted"; } || {
+		result FAIL "$name: unmount"
+		"$dxfs" unmount --lazy "$mounted"
+	}
+	mounted=''
 done
 echo "$passed passed, $failed failed, 0 skipped"
 [ $failed -eq 0 ]
