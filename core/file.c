@@ -215,13 +215,20 @@ int file_replace(const char *path, const void *p, size_t n, mode_t mode, struct 
 int file_rewrite(const char *path, const void *p, size_t n, struct err *e)
 {
 	auto_free char *real = realpath(path, NULL);
-	struct stat st;
+	struct stat at, to;
 
-	if (real && stat(real, &st) == 0)
-		return replace(real, p, n, st.st_mode & 0777, true, &st, e);
-	if (errno == ENOENT)
-		return file_replace(path, p, n, 0644, e);
-	return err_set(e, -errno, "cannot write %s: %s", path, strerror(errno));
+	if (!real || stat(real, &to) < 0 || lstat(path, &at) < 0)
+		return errno == ENOENT
+			       ? file_replace(path, p, n, 0644, e)
+			       : err_set(e, -errno, "cannot write %s: %s", path, strerror(errno));
+	if (!S_ISREG(to.st_mode))
+		return err_set(e, -EINVAL, "cannot write %s: %s is not a regular file", path, real);
+	if (at.st_uid != to.st_uid && at.st_uid != geteuid() && at.st_uid != 0)
+		return err_set(e, -EPERM,
+			       "cannot write %s: a symlink of another user to %s, which is not "
+			       "theirs; replace it by a file",
+			       path, real);
+	return replace(real, p, n, to.st_mode & 0777, true, &to, e);
 }
 
 int file_replace_unsynced(const char *path, const void *p, size_t n, mode_t mode, struct err *e)

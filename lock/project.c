@@ -552,21 +552,58 @@ int project_fits(const struct project *p, const struct lock *l, const struct npm
 	return project_check(p, l, o, e);
 }
 
-int project_write_lock(const struct project *p, const struct npmlock_options *o, struct lock **ret,
-		       struct err *e)
+/* A repository may come with a symlink to any file of ours, and what a lock says comes from others,
+ * too: only a DXL is written over through one. */
+static int check_link(const struct project *p, struct err *e)
 {
-	auto_buf struct buf bytes = BUF_INIT(LOCK_SIZE_MAX);
-	auto_free char *path = NULL;
-	int r;
+	char magic[sizeof DXL_MAGIC] = "";
+	struct stat st;
 
-	if (!project_has_npm_lock(p))
-		return err_set(e, -ENOENT, "%.100s: there is no package-lock.json", p->dir);
+	if (fstatat(p->dirfd, PROJECT_LOCK, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISLNK(st.st_mode))
+		return 0;
+
+	auto_close int fd = openat(p->dirfd, PROJECT_LOCK, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0 && errno == ENOENT)
+		return 0;
+	if (fd >= 0 && file_pread_all(fd, magic, sizeof magic, 0) == 0 &&
+	    memcmp(magic, DXL_MAGIC, sizeof magic) == 0)
+		return 0;
+	return err_set(e, -EPERM,
+		       "%s/" PROJECT_LOCK " is a symlink to what is no " PROJECT_LOCK
+		       ", which is left as it is; remove the symlink",
+		       p->dir);
+}
+
+int project_put_dxl(const struct project *p, const struct buf *dxl, struct err *e)
+{
+	auto_free char *path = NULL;
+	int r = check_link(p, e);
+
+	if (r < 0)
+		return r;
 	if (asprintf(&path, "%s/" PROJECT_LOCK, p->dir) < 0) {
 		path = NULL;
 		return err_set(e, -ENOMEM, "out of memory");
 	}
+	return file_rewrite(path, dxl->data, dxl->len, e);
+}
+
+int project_write_lock(const struct project *p, const struct npmlock_options *o, struct lock **ret,
+		       struct err *e)
+{
+	auto_buf struct buf bytes = BUF_INIT(LOCK_SIZE_MAX);
+	auto_lock struct lock *l = NULL;
+	int r;
+
+	if (!project_has_npm_lock(p))
+		return err_set(e, -ENOENT, "%.100s: there is no package-lock.json", p->dir);
 	r = derive(p, o, &bytes, e);
 	if (r == 0)
-		r = lock_open_copy(ret, (struct slice){ bytes.data, bytes.len }, e);
-	return r == 0 ? file_rewrite(path, bytes.data, bytes.len, e) : r;
+		r = lock_open_copy(&l, (struct slice){ bytes.data, bytes.len }, e);
+	if (r == 0)
+		r = project_put_dxl(p, &bytes, e);
+	if (r == 0)
+		*ret = take(&l);
+	return r;
 }

@@ -105,7 +105,7 @@ static int write_dxl(const struct project *p, const struct npmlock_options *o,
 		     const struct graph *g, struct lock **ret, bool *ret_changed, struct err *e)
 {
 	auto_buf struct buf bytes = BUF_INIT(LOCK_SIZE_MAX);
-	auto_free char *path = NULL, *old = NULL;
+	auto_free char *old = NULL;
 	auto_lock struct lock *l = NULL;
 	struct hash128 fingerprint;
 	size_t len = 0;
@@ -115,14 +115,12 @@ static int write_dxl(const struct project *p, const struct npmlock_options *o,
 		r = lock_build(g, fingerprint, &bytes, e);
 	if (r == 0)
 		r = lock_open_copy(&l, (struct slice){ bytes.data, bytes.len }, e);
-	if (r == 0)
-		r = path_of(p, PROJECT_LOCK, &path, e);
 	if (r < 0)
 		return r;
 	*ret_changed = file_read_all(p->dirfd, PROJECT_LOCK, LOCK_SIZE_MAX, &old, &len, NULL) < 0 ||
 		       len != bytes.len || memcmp(old, bytes.data, len) != 0;
 	if (*ret_changed)
-		r = file_rewrite(path, bytes.data, bytes.len, e);
+		r = project_put_dxl(p, &bytes, e);
 	if (r == 0)
 		*ret = take(&l);
 	return r;

@@ -74,6 +74,58 @@ Test(file, a_rewritten_file_stays_what_it_was, .init = make_dir, .fini = remove_
 	cr_assert_eq(unlink(link), 0);
 }
 
+Test(file, what_a_symlink_may_not_lead_to_stays, .init = make_dir, .fini = remove_dir)
+{
+	char link[160], other[160];
+	struct err e = { 0 };
+	struct stat st;
+
+	(void)snprintf(link, sizeof link, "%s/link", dir);
+	(void)snprintf(other, sizeof other, "%s/fifo", dir);
+	cr_assert_eq(mkfifo(other, 0600), 0);
+	cr_assert_eq(symlink("fifo", link), 0);
+	cr_expect_eq(file_rewrite(link, "new", 3, &e), -EINVAL);
+	cr_expect(strstr(e.msg, "fifo is not a regular file") != NULL, "%s", e.msg);
+	cr_assert_eq(stat(other, &st), 0);
+	cr_expect(S_ISFIFO(st.st_mode));
+	cr_assert_eq(unlink(link), 0);
+	cr_assert_eq(unlink(other), 0);
+
+	cr_assert_eq(symlink("link", link), 0);
+	cr_expect_eq(file_rewrite(link, "new", 3, &e), -ELOOP);
+	cr_assert_eq(unlink(link), 0);
+
+	/* One to nothing is replaced, and what it would lead to is not made. */
+	cr_assert_eq(symlink("f", link), 0);
+	cr_expect_eq(file_rewrite(link, "new", 3, &e), 0);
+	cr_expect_eq(access(path, F_OK), -1);
+	cr_assert_eq(lstat(link, &st), 0);
+	cr_expect(S_ISREG(st.st_mode));
+	cr_assert_eq(unlink(link), 0);
+}
+
+Test(file, a_symlink_of_somebody_else_leads_to_their_files_only, .init = make_dir,
+     .fini = remove_dir)
+{
+	auto_free char *data = NULL;
+	struct err e = { 0 };
+	char link[160];
+	size_t len;
+
+	(void)snprintf(link, sizeof link, "%s/link", dir);
+	cr_assert_eq(file_replace(path, "old", 3, 0644, NULL), 0);
+	cr_assert_eq(symlink("f", link), 0);
+	if (lchown(link, 12, 34) == 0) { /* whoever may not, cannot try */
+		cr_expect_eq(file_rewrite(link, "newer", 5, &e), -EPERM);
+		cr_expect(strstr(e.msg, "another user") != NULL, "%s", e.msg);
+		cr_assert_eq(file_read_all(AT_FDCWD, path, 5, &data, &len, NULL), 0);
+		cr_expect_str_eq(data, "old");
+		cr_assert_eq(chown(path, 12, 34), 0);
+		cr_expect_eq(file_rewrite(link, "newer", 5, &e), 0, "%s", e.msg);
+	}
+	cr_assert_eq(unlink(link), 0);
+}
+
 struct pieces {
 	char bytes[3 * FILE_PIECE];
 	size_t size, len;

@@ -30,12 +30,17 @@ static void place_release(struct place *w)
 }
 #define auto_place cleanup(place_release)
 
-static void put(const struct place *w, const char *name, const char *text)
+static void put_bytes(const struct place *w, const char *name, const void *p, size_t n)
 {
 	char path[256];
 
 	(void)snprintf(path, sizeof path, "%s/%s", w->project, name);
-	cr_assert_eq(file_replace(path, text, strlen(text), 0644, NULL), 0);
+	cr_assert_eq(file_replace(path, p, n, 0644, NULL), 0);
+}
+
+static void put(const struct place *w, const char *name, const char *text)
+{
+	put_bytes(w, name, text, strlen(text));
 }
 
 static void make_folder(const struct place *w, const char *name)
@@ -425,6 +430,40 @@ Test(project, a_dx_lock_with_the_right_fingerprint_and_other_packages_is_not_bel
 	cr_assert(lock_get_version(l, SLICE("a"), SLICE("1.6.6")) == GRAPH_NONE);
 	cr_assert_eq(project_fresh(&p, &none, &stale, NULL), -ESTALE);
 	cr_assert(stale == NULL);
+}
+
+Test(project, a_dx_lock_that_is_a_symlink_leads_to_no_other_file_of_ours)
+{
+	auto_place struct place w = new_place();
+	auto_project struct project p = PROJECT_INIT;
+	auto_lock struct lock *l = NULL;
+	auto_free char *text = NULL;
+	char path[256];
+	size_t len;
+	struct stat st;
+	struct err e = { 0 };
+
+	put(&w, "package.json", MANIFEST);
+	put(&w, "package-lock.json", LOCK);
+	put(&w, "profile", "export X=1\n");
+	(void)snprintf(path, sizeof path, "%s/dx.lock", w.project);
+	cr_assert_eq(symlink("profile", path), 0);
+	p = opened(&w);
+	cr_expect_eq(project_write_lock(&p, &none, &l, &e), -EPERM);
+	cr_expect(strstr(e.msg, "is a symlink to what is no dx.lock") != NULL, "%s", e.msg);
+	cr_assert_eq(file_read_all(p.dirfd, "profile", 64, &text, &len, NULL), 0);
+	cr_expect_str_eq(text, "export X=1\n");
+	cr_expect(l == NULL);
+
+	put(&w, "profile", "DXL");
+	cr_assert_eq(project_write_lock(&p, &none, &l, &e), -EPERM);
+	/* A DXL that stands there is renewed. */
+	put_bytes(&w, "profile", "DXL\0old", 7);
+	cr_assert_eq(project_write_lock(&p, &none, &l, &e), 0, "%s", e.msg);
+	cr_assert_eq(lstat(path, &st), 0);
+	cr_expect(S_ISLNK(st.st_mode));
+	cr_assert_eq(stat(path, &st), 0);
+	cr_expect(st.st_size > 7);
 }
 
 Test(project, our_own_lock_may_be_the_only_one)
