@@ -135,7 +135,9 @@ static void *network(void *arg)
 		now = now_ms();
 		ended += sched_deadlines(h, now);
 		/* What has ended made room: no waiting before that is used. */
-		(void)curl_multi_poll(h->multi, NULL, 0, ended ? 0 : sched_timer(h, now), NULL);
+		(void)curl_multi_poll(h->multi, NULL, 0,
+				      ended || h->roused ? 0 : sched_timer(h, now), NULL);
+		h->roused = false;
 	}
 	end_all(h);
 	return NULL;

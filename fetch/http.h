@@ -22,7 +22,7 @@
  * HTTP_RETRY_AFTER_MAX_S, for the whole host. A body that broke off is continued where it stood, if
  * the server can, and either its ETag is strong or the caller verifies the bytes anyway. A server
  * that has answered and then cannot be reached is waited for, HTTP_OUTAGE_MS at most: one call at a
- * time looks, and that does not count as a try.
+ * time looks, until it has a connection, and that does not count as a try.
  *
  * Redirects (at most HTTP_REDIRECTS_MAX, to http and https only) lose credentials and client
  * certificate for good as soon as scheme, host or port differ. Down from https to http they are

@@ -77,6 +77,8 @@ void call_leave(struct http_call *c)
 		break;
 	case CALL_ACTIVE:
 		list_remove(&h->active, c);
+		if (c->host->probe == c)
+			c->host->probe = NULL;
 		if (c->easy)
 			(void)curl_multi_remove_handle(h->multi, c->easy);
 		transfer_end(c);
@@ -230,12 +232,31 @@ static int64_t retry_after(const struct http_call *c)
 	return s > 0 ? (int64_t)s : 0;
 }
 
+static void end_outage(struct http_host *x)
+{
+	x->down_ms = 0;
+	x->probe = NULL;
+}
+
+void call_connected(struct http_call *c, bool is_new)
+{
+	struct http_host *x = c->host;
+
+	if (x->down_ms == 0)
+		return;
+	if (is_new)
+		end_outage(x);
+	else if (x->probe == c)
+		x->probe = NULL;
+	c->h->roused = true;
+}
+
 /* Nobody has come back: those that wait for the host need not find that out one by one. */
 static void give_up_host(struct http *h, struct http_host *x)
 {
 	x->calls++;
 	x->answered = false;
-	x->down_ms = 0;
+	end_outage(x);
 	for (unsigned p = 0; p < HTTP_PRIOS; p++)
 		while (x->queue[p].first)
 			call_fail(x->queue[p].first, -EHOSTUNREACH,
@@ -357,7 +378,7 @@ void call_settle(struct http_call *c, CURLcode code)
 
 	if (curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status) == CURLE_OK && status) {
 		c->host->answered = true;
-		c->host->down_ms = 0;
+		end_outage(c->host);
 	}
 	if (curl_easy_getinfo(c->easy, CURLINFO_HTTP_VERSION, &version) == CURLE_OK && version)
 		c->host->streams = version >= CURL_HTTP_VERSION_2_0;

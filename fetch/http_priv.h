@@ -25,7 +25,8 @@ struct http_host {
 	bool answered;   /* it has answered at all */
 	int64_t down_ms; /* since when there is no connection to be had, after that; 0 */
 	unsigned down_tries;
-	int64_t not_before_ms; /* its Retry-After */
+	struct http_call *probe; /* meanwhile: who looks, and has no connection yet; NULL */
+	int64_t not_before_ms;   /* its Retry-After */
 };
 
 /* A call is begun or dropped, whichever comes first. */
@@ -110,7 +111,8 @@ struct http {
 	const char *cafile; /* borrowed from the npmrc; NULL */
 	bool own_ca;        /* cafile or ca is set: the system's do not count */
 	bool folder_only;   /* of the system's, the folder will do until it does not */
-	char *ca_pem;       /* owned; NULL: a file, or the system's */
+	bool roused;  /* a callback of libcurl has made room: no waiting before that is used */
+	char *ca_pem; /* owned; NULL: a file, or the system's */
 	size_t ca_pem_len;
 	uint64_t random;
 
@@ -132,6 +134,9 @@ bool call_begun(struct http_call *c); /* begins it; false: it has been dropped *
 /* All bytes are here: hands them over now, from a callback of libcurl, which will not say that the
  * transfer has ended before it has read all else that has come on the connection. */
 void call_deliver(struct http_call *c);
+/* Its request is about to go out. A new connection ends an outage of the host, as far as it goes;
+ * one from before proves nothing, but somebody else may look then: its answer may never come. */
+void call_connected(struct http_call *c, bool is_new);
 void call_finish(struct http_call *c, int result);
 void call_fail(struct http_call *c, int result, const char *why);
 void call_settle(struct http_call *c, CURLcode code);

@@ -14,7 +14,7 @@ static unsigned slots(const struct http *h, const struct http_host *x)
 /* How many transfers of this host may run before one of this priority has to wait. */
 static unsigned share(const struct http *h, const struct http_host *x, enum http_prio prio)
 {
-	unsigned all = x->down_ms ? 1 : slots(h, x);
+	unsigned all = slots(h, x);
 
 	if (prio == HTTP_NOW || all == 1)
 		return all;
@@ -25,6 +25,13 @@ static unsigned share(const struct http *h, const struct http_host *x, enum http
 	if (x->streams)
 		return h->active_now ? all / 8 : all / 4;
 	return h->active_now ? all / 4 : all / 2;
+}
+
+static bool has_slot(const struct http *h, const struct http_host *x, enum http_prio prio)
+{
+	if (x->down_ms)
+		return !x->probe && x->active < slots(h, x);
+	return x->active < share(h, x, prio);
 }
 
 static bool has_room(const struct http *h, enum http_prio prio)
@@ -68,6 +75,8 @@ static void start_one(struct http_call *c, int64_t now)
 	c->state = CALL_ACTIVE;
 	http_list_add(&h->active, c, false);
 	c->host->active++;
+	if (c->host->down_ms)
+		c->host->probe = c;
 	c->host->served_ms[c->rq.prio] = now;
 	h->active_now += c->rq.prio == HTTP_NOW;
 	h->active_count++;
@@ -88,14 +97,13 @@ static void start_one(struct http_call *c, int64_t now)
 static void start_aged(struct http *h, struct http_host *x, enum http_prio p, int64_t now)
 {
 	if (p != HTTP_NOW && x->queue[p].first && now - x->served_ms[p] >= h->c.aging_ms &&
-	    x->not_before_ms <= now && x->active < share(h, x, HTTP_NOW) && has_room(h, p))
+	    x->not_before_ms <= now && has_slot(h, x, HTTP_NOW) && has_room(h, p))
 		start_one(x->queue[p].first, now);
 }
 
 static void start_queue(struct http *h, struct http_host *x, enum http_prio p, int64_t now)
 {
-	while (x->queue[p].first && x->not_before_ms <= now && x->active < share(h, x, p) &&
-	       has_room(h, p))
+	while (x->queue[p].first && x->not_before_ms <= now && has_slot(h, x, p) && has_room(h, p))
 		start_one(x->queue[p].first, now);
 }
 

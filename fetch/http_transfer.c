@@ -232,6 +232,17 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
 
 /* ---- what goes out ---- */
 
+static int on_request(void *arg, char *ip, char *own_ip, int port, int own_port)
+{
+	struct http_call *c = arg;
+	long made = 0;
+
+	(void)ip, (void)own_ip, (void)port, (void)own_port;
+	(void)curl_easy_getinfo(c->easy, CURLINFO_NUM_CONNECTS, &made);
+	call_connected(c, made > 0);
+	return CURL_PREREQFUNC_OK;
+}
+
 static int add_header(struct http_call *c, const char *name, const char *value)
 {
 	auto_free char *line = NULL;
@@ -353,6 +364,8 @@ static int set_options(struct http_call *c)
 	SET(CURLOPT_CONNECTTIMEOUT_MS, (long)(stall < HTTP_CONNECT_MS ? stall : HTTP_CONNECT_MS));
 	SET(CURLOPT_ERRORBUFFER, c->curl_error);
 	SET(CURLOPT_PRIVATE, c);
+	SET(CURLOPT_PREREQFUNCTION, on_request);
+	SET(CURLOPT_PREREQDATA, c);
 	SET(CURLOPT_HEADERFUNCTION, on_header);
 	SET(CURLOPT_HEADERDATA, c);
 	SET(CURLOPT_WRITEFUNCTION, on_body);

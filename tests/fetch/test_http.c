@@ -779,6 +779,104 @@ Test(http, what_is_dropped_never_begins_and_stopping_ends_the_rest)
 	httpd_stop(d);
 }
 
+/* ---- outages ---- */
+
+static int count_tries(void *arg)
+{
+	struct answer *a = arg;
+
+	pthread_mutex_lock(&a->mu);
+	a->asked++;
+	pthread_cond_broadcast(&a->came);
+	pthread_mutex_unlock(&a->mu);
+	return 0;
+}
+
+/* The second try comes when the first has failed. */
+static void await_second_try(struct answer *a)
+{
+	pthread_mutex_lock(&a->mu);
+	while (a->asked < 2)
+		pthread_cond_wait(&a->came, &a->mu);
+	pthread_mutex_unlock(&a->mu);
+}
+
+/* All wait at the gate, but "/first", which takes its connection with it. */
+static void gated_but_first(void *arg, struct httpd_conn *c, const struct httpd_request *rq)
+{
+	if (strcmp(rq->path, "/first") == 0) {
+		httpd_reply(c, 200, NULL, "x", 1);
+		httpd_cut(c);
+	} else {
+		gated(arg, c, rq);
+	}
+}
+
+static int busy(void *arg)
+{
+	(void)arg;
+	return -EBUSY;
+}
+
+/* The host has answered, which is remembered while there is a call for it, and then is gone. */
+static void begin_outage(struct httpd *d)
+{
+	auto_answer struct answer first = ANSWER;
+
+	cr_assert_eq(get(&first, httpd_url(d, "/first"), FROM(.limit = 10)), 0);
+	httpd_gone(d);
+}
+
+#define NO_STALL "fetch-timeout=3600000"
+
+Test(http, after_an_outage_nobody_waits_for_the_answer_of_who_came_first)
+{
+	auto_answer struct answer keeper = ANSWER, a = ANSWER, b = ANSWER;
+	struct gate g = GATE;
+	struct httpd *d = httpd_start(gated_but_first, &g);
+
+	client((const char *const[]){ NO_STALL, NULL });
+	ask(&keeper, httpd_url(d, "/k"), FROM(.may_begin = busy));
+	begin_outage(d);
+	ask(&a, httpd_url(d, "/a"), FROM(.may_begin = count_tries));
+	await_second_try(&a);
+	ask(&b, httpd_url(d, "/b"), FROM(.limit = 10));
+	httpd_back(d);
+	gate_await(&g, 2);
+	gate_open(&g);
+	await(&a);
+	await(&b);
+	cr_expect_eq(a.result, 0);
+	cr_expect_eq(b.result, 0);
+	http_stop(http);
+	await(&keeper);
+	client_end();
+	httpd_stop(d);
+}
+
+Test(http, an_answer_that_does_not_come_keeps_nobody_from_seeing_that_an_outage_is_over)
+{
+	auto_answer struct answer keeper = ANSWER, a = ANSWER;
+	struct gate g = GATE;
+	struct httpd *d = httpd_start(gated_but_first, &g);
+
+	client((const char *const[]){ NO_STALL, NULL });
+	ask(&keeper, httpd_url(d, "/k"), FROM(.limit = 10));
+	gate_await(&g, 1); /* on a connection that lives on */
+	begin_outage(d);
+	ask(&a, httpd_url(d, "/a"), FROM(.may_begin = count_tries));
+	await_second_try(&a);
+	httpd_back(d);
+	gate_await(&g, 2);
+	gate_open(&g);
+	await(&a);
+	await(&keeper);
+	cr_expect_eq(a.result, 0);
+	cr_expect_eq(keeper.result, 0);
+	client_end();
+	httpd_stop(d);
+}
+
 /* ---- a proxy is asked with the whole URL ---- */
 
 static void proxying(void *arg, struct httpd_conn *c, const struct httpd_request *rq)

@@ -199,23 +199,54 @@ static void *listener(void *arg)
 	}
 }
 
+/* On `port`, 0: any. Beside another of ours, if both are bound so; listens not yet. */
+static int bound(unsigned *port)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET,
+				 .sin_port = htons((uint16_t)*port),
+				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof a;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
+
+	must(fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) == 0 &&
+		     bind(fd, (struct sockaddr *)&a, sizeof a) == 0 &&
+		     getsockname(fd, (struct sockaddr *)&a, &len) == 0,
+	     "bind");
+	*port = ntohs(a.sin_port);
+	return fd;
+}
+
+void httpd_back(struct httpd *h)
+{
+	must(listen(h->fd, 128) == 0, "listen");
+	must(pthread_create(&h->thread, NULL, listener, h) == 0, "thread");
+}
+
+static void stop_listening(struct httpd *h)
+{
+	(void)shutdown(h->fd, SHUT_RDWR);
+	pthread_join(h->thread, NULL);
+	(void)close(h->fd);
+}
+
+void httpd_gone(struct httpd *h)
+{
+	int fd = bound(&h->port);
+
+	stop_listening(h);
+	h->fd = fd;
+}
+
 struct httpd *httpd_start(httpd_fn *fn, void *arg)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof a;
 	struct httpd *h = calloc(1, sizeof *h);
 
 	must(h != NULL, "calloc");
 	h->fn = fn;
 	h->arg = arg;
 	pthread_mutex_init(&h->mu, NULL);
-	h->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	must(h->fd >= 0 && bind(h->fd, (struct sockaddr *)&a, sizeof a) == 0 &&
-		     listen(h->fd, 128) == 0 &&
-		     getsockname(h->fd, (struct sockaddr *)&a, &len) == 0,
-	     "listen");
-	h->port = ntohs(a.sin_port);
-	must(pthread_create(&h->thread, NULL, listener, h) == 0, "thread");
+	h->fd = bound(&h->port);
+	httpd_back(h);
 	return h;
 }
 
@@ -226,8 +257,7 @@ void httpd_stop(struct httpd *h)
 	for (unsigned i = 0; i < h->count; i++)
 		(void)shutdown(h->conns[i]->fd, SHUT_RDWR);
 	pthread_mutex_unlock(&h->mu);
-	(void)shutdown(h->fd, SHUT_RDWR);
-	pthread_join(h->thread, NULL);
+	stop_listening(h);
 	for (unsigned i = 0; i < h->count; i++) {
 		pthread_join(h->conns[i]->thread, NULL);
 		(void)close(h->conns[i]->fd);
@@ -235,7 +265,6 @@ void httpd_stop(struct httpd *h)
 	}
 	for (unsigned i = 0; i < PATHS; i++)
 		free(h->paths[i].path);
-	(void)close(h->fd);
 	pthread_mutex_destroy(&h->mu);
 	free(h);
 }

@@ -23,6 +23,11 @@ void httpd_stop(struct httpd *h);                         /* ends what hangs, wa
 const char *httpd_url(struct httpd *h, const char *path); /* one of eight turning buffers */
 unsigned httpd_count(struct httpd *h, const char *path);  /* requests so far; NULL: of all */
 
+/* Nothing listens any more, so that connecting is refused; the port stays ours, and connections
+ * live on; and again, which must be before httpd_stop(). */
+void httpd_gone(struct httpd *h);
+void httpd_back(struct httpd *h);
+
 /* ---- for the handler ---- */
 
 /* The value of a header, or NULL; valid for the call. */
