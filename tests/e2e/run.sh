@@ -5,8 +5,9 @@
 # JOBS (2) run at a time. Ends with "N passed, N failed, N skipped"; exit status 1 if one failed.
 #
 # One that fails beside others is run once more when they have ended, and counts as it ends then:
-# what it showed is printed all the same, with a line UNSTEADY, for a cause there is. More than
-# two of a run, and none is tried again.
+# what it showed is printed all the same, with a line UNSTEADY, for a cause there is. It is given the
+# seed that it printed, so that another fate does not hide what this one found. More than two of a
+# run, and none is tried again.
 #
 #   DXFS_BIN       folder of dxfs and dx         (build/fs)
 #   TEST_REGISTRY  the test registry's binary    (build/tests/registryd/test-registry)
@@ -103,8 +104,9 @@ unsteady_max=2
 mapfile -t again < <(cd "$scratch" && grep -sl FAIL -- *.verdict)
 if [ ${#again[@]} -le $unsteady_max ] && [ $# -gt 1 ]; then
 	for name in "${again[@]%.verdict}"; do
-		"$here/run.sh" --one "$scratch" "$name"
-		! grep -q PASS "$scratch/$name.verdict" || echo "UNSTEADY ${tests##*/}/$name ($user): failed beside others, passes alone"
+		seed=$(sed -n '/^\(FAULTS_\)\?SEED=[0-9]\+$/{p;q}' "$scratch/$name.log")
+		env ${seed:+"$seed"} "$here/run.sh" --one "$scratch" "$name"
+		! grep -q PASS "$scratch/$name.verdict" || echo "UNSTEADY ${tests##*/}/$name ($user): failed beside others, passes alone${seed:+, with $seed}"
 	done
 fi
 passed=$(cat "$scratch"/*.verdict 2>/dev/null | grep -c PASS)

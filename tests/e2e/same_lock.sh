@@ -5,7 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 start_registry
 seed=${SEED:-$$}
-echo "seed $seed"
+echo "SEED=$seed"
 RANDOM=$seed
 PROJECTS='aliases bundles workspaces nested'
 
