@@ -187,8 +187,9 @@ static int replace(const char *path, const void *p, size_t n, mode_t mode, bool 
 
 	if (fd < 0)
 		return err_set(e, -errno, "cannot write beside %s: %s", path, strerror(errno));
-	if (owner)
-		(void)!fchown(fd, owner->st_uid, owner->st_gid);
+	/* Who may not give a file away may still leave it to a group of theirs. */
+	if (owner && fchown(fd, owner->st_uid, owner->st_gid) < 0)
+		(void)!fchown(fd, (uid_t)-1, owner->st_gid);
 	if (fchmod(fd, mode) < 0)
 		r = -errno;
 	if (r == 0)

@@ -41,11 +41,11 @@ int file_pread_all(int fd, void *p, size_t n, off_t at) must_check;
  * fsync of the folder. At any moment `path` is the old file or the new one. */
 int file_replace(const char *path, const void *p, size_t n, mode_t mode, struct err *e) must_check;
 
-/* The same for a file that is the user's: its mode stays, and its owner where we may set it; where
- * `path` is a symlink, it stays one, and the file that it leads to is replaced. One that leads to
- * nothing is replaced itself. A new file has mode 0644. -EINVAL: it leads to what is no regular
- * file. -EPERM: to a file whose owner did not make the link, nor did we or root: whoever owns a
- * folder could have us write anywhere. */
+/* The same for a file that is the user's: its mode stays, and its owner and group where we may set
+ * them; where `path` is a symlink, it stays one, and the file that it leads to is replaced. One
+ * that leads to nothing is replaced itself. A new file has mode 0644. -EINVAL: it leads to what is
+ * no regular file. -EPERM: to a file whose owner did not make the link, nor did we or root: whoever
+ * owns a folder could have us write anywhere. */
 int file_rewrite(const char *path, const void *p, size_t n, struct err *e) must_check;
 
 /* file_replace() without fsync, which costs milliseconds: after a power cut `path` may also be

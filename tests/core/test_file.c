@@ -4,8 +4,11 @@
 #include "tests/lib/test.h"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static char dir[64], path[128];
 
@@ -124,6 +127,40 @@ Test(file, a_symlink_of_somebody_else_leads_to_their_files_only, .init = make_di
 		cr_expect_eq(file_rewrite(link, "newer", 5, &e), 0, "%s", e.msg);
 	}
 	cr_assert_eq(unlink(link), 0);
+}
+
+#define CANNOT_TRY 2
+
+/* As user 12 of the groups 56 and 34. */
+static int rewrite_as_member(void)
+{
+	const gid_t groups[] = { 34 };
+
+	if (setgroups(1, groups) < 0 || setgid(56) < 0 || setuid(12) < 0 || access(path, R_OK) < 0)
+		return CANNOT_TRY;
+	return file_rewrite(path, "newer", 5, NULL) < 0;
+}
+
+Test(file, a_file_of_a_group_stays_with_it, .init = make_dir, .fini = remove_dir)
+{
+	struct stat st;
+	int status;
+	pid_t child;
+
+	cr_assert_eq(file_replace(path, "old", 3, 0664, NULL), 0);
+	if (chown(path, 99, 34) < 0 || chown(dir, 12, 56) < 0)
+		return;
+	child = fork();
+	if (child == 0)
+		_exit(rewrite_as_member());
+	cr_assert_eq(waitpid(child, &status, 0), child);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == CANNOT_TRY)
+		return;
+	cr_assert_eq(status, 0);
+	cr_assert_eq(stat(path, &st), 0);
+	cr_expect_eq(st.st_size, 5);
+	cr_expect(st.st_uid == 12 && st.st_gid == 34, "%u:%u", st.st_uid, st.st_gid);
+	cr_expect_eq(st.st_mode & 07777, 0664);
 }
 
 struct pieces {
