@@ -375,15 +375,18 @@ static int as_npm(const struct ideal_options *o, struct ideal_result *ret,
 {
 	struct best best cleanup(best_release) = { .result = IDEAL_RESULT_INIT };
 	struct ideal_options mine = *o;
+	struct err why = { 0 };
 	int r;
 
 	mine.prefer_dedupe = true;
 	mine.pinned = NULL;
-	r = ideal_build(&best.result, (struct slice){ 0 }, &mine, e);
+	r = ideal_build(&best.result, (struct slice){ 0 }, &mine, &why);
 	if (r == 0)
 		r = count_versions(best.result.graph, &best.count);
+	if (r < 0 && report->solved && r != -ENOMEM)
+		return 0; /* what the solver found stands */
 	if (r < 0)
-		return r;
+		return err_set(e, r, "%s", why.msg);
 	best.bad = count_bad(best.result.graph);
 	if (report->solved && (best.count >= report->count || best.bad > report->bad))
 		return 0;
