@@ -47,7 +47,8 @@
 /* For a host that speaks HTTP/2, on all connections together; at 100 ms, a thousand small packages
  * take a second. Servers allow 100 or 128 streams on a connection and often 1000 requests. When one
  * ends, all that were on it want another, and libcurl opens as many as it may: so it may not open
- * many, and they are shared from the beginning. */
+ * many, and they are shared from the beginning. One that the server has told to go away takes
+ * nothing new while its last answers come: where maxsockets is less, there may be one more. */
 #define HTTP_STREAMS      128
 #define HTTP_STREAMS_BULK HTTP_ACTIVE_MAX
 #define HTTP_STREAMS_EACH 64 /* on one connection */

@@ -130,17 +130,16 @@ static void put_back(struct http *h, struct http_host *x)
 }
 
 /* One that carries many streams is worth many that do not: as few of those as do, so that they
- * do not all begin with a handshake when a server ends one in the middle. libcurl has one limit
- * for all hosts. */
+ * do not all begin with a handshake when a server ends one in the middle. Such a one takes nothing
+ * new, but counts until its last answer is here: hence one more than is asked for. libcurl has one
+ * limit for all hosts. */
 static void limit_connections(struct http *h)
 {
-	long n = HTTP_CONNECTIONS;
+	long n = h->sockets < HTTP_CONNECTIONS ? h->sockets + 1 : HTTP_CONNECTIONS;
 
 	for (const struct http_host *x = h->hosts; x; x = x->next)
-		if (!x->streams)
+		if (!x->streams || (!x->answered && n > (long)h->sockets))
 			n = h->sockets;
-	if (n > (long)h->sockets)
-		n = h->sockets;
 	if (n != h->connections)
 		(void)curl_multi_setopt(h->multi, CURLMOPT_MAX_HOST_CONNECTIONS, n);
 	h->connections = n;

@@ -81,17 +81,28 @@ connections=$(cut -d' ' -f1 "$N/access.txt" | sort -u | wc -l)
 echo "$count packages in $(field seconds) s, $(requests) requests over $connections connections"
 no_faults
 
-# Both workers, three times, while streams are open: one connection has sixteen, and when none of them is
-# answered any more nothing else goes on.
+# A connection that was told to go away, and has a stream that is not answered, holds up no other.
 export npm_config_maxsockets=1 npm_config_fetch_timeout=600000
 unset npm_config_fetch_retries
+rm -rf "$T/store"
+fault 'kind=hang&count=1&skip=10'
+"$DXFS_BIN/dx" fetch --json >"$T/json" 2>/dev/null &
+beside=$!
+all_but_one() { [ "$(blobs)" = $((count - 1)) ]; }
+until_true 60 all_but_one
+no_faults
+wait $beside || fail "beside a connection that goes away: $(cat "$T/json")"
+same "beside a connection that goes away: fetched" "$count" "$(field fetched)"
+
+# Both workers, three times, while streams are open: two connections have sixteen each, and when none of
+# them is answered any more nothing else goes on.
 lead_to "https://127.0.0.1:$other"
 rm -rf "$T/store"
 forget_requests
 some=$((count / 5)) # are answered each time before that
-begin_fetch "kind=hang&count=16&skip=$some" "kind=hang&count=16&skip=$((some * 2 + 16))" "kind=hang&count=16&skip=$((some * 3 + 32))"
+begin_fetch "kind=hang&count=32&skip=$some" "kind=hang&count=32&skip=$((some * 2 + 32))" "kind=hang&count=32&skip=$((some * 3 + 64))"
 for round in 1 2 3; do # those that killed workers had are in flight for the registry, too
-	held() { [ "$(requests)" -ge $((round * some)) ] && [ "$(curl -sf "$REG/-/inflight" | wc -l)" -ge $((round * 16)) ]; }
+	held() { [ "$(requests)" -ge $((round * some)) ] && [ "$(curl -sf "$REG/-/inflight" | wc -l)" -ge $((round * 32)) ]; }
 	until_true 60 held
 	[ "$(blobs)" -lt "$count" ] || fail "it was over before a worker was killed"
 	pkill -9 -P $front
