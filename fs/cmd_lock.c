@@ -84,7 +84,9 @@ void cmd_lock_solved(const struct sat_report *s)
 	if (s->npm.msg[0])
 		(void)printf("npm gives up here, the solver does not: %s\n", s->npm.msg);
 	(void)printf("%u version%s, ", s->count, plural(s->count));
-	if (s->count > s->bound)
+	if (s->count && !s->cands && !s->bound)
+		(void)printf("as npm has them; the solver knows of no answer\n");
+	else if (s->count > s->bound)
 		(void)printf("not proven the fewest: at least %u are needed\n", s->bound);
 	else
 		(void)printf("proven the fewest%s\n",

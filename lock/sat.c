@@ -403,6 +403,31 @@ static int as_npm(const struct ideal_options *o, struct ideal_result *ret,
 	return 0;
 }
 
+/* Where the solver knows of no answer, or of one that has no place, npm's, if all of it holds: a
+ * version may have come for an optional peer or in a tarball, at which the solver does not look. */
+static bool npm_knows(const struct ideal_options *o, struct ideal_result *ret,
+		      struct sat_report *report, uint32_t bound)
+{
+	struct best best cleanup(best_release) = { .result = IDEAL_RESULT_INIT };
+	struct ideal_options mine = *o;
+
+	mine.prefer_dedupe = true;
+	mine.pinned = NULL;
+	if (ideal_build(&best.result, (struct slice){ 0 }, &mine, NULL) < 0 ||
+	    graph_sound(best.result.graph, GRAPH_ALL_HOLDS, NULL) < 0 ||
+	    count_bad(best.result.graph) || count_versions(best.result.graph, &best.count) < 0)
+		return false;
+	*report = (struct sat_report){ .limit_ms = report->limit_ms,
+				       .solved = true,
+				       .count = best.count,
+				       .bound = bound < best.count ? bound : best.count,
+				       .unknown = report->unknown };
+	ideal_result_release(ret);
+	*ret = best.result;
+	best.result = (struct ideal_result)IDEAL_RESULT_INIT;
+	return true;
+}
+
 /* ---- asked from outside ---- */
 
 /* The model, explored. */
@@ -455,6 +480,9 @@ static int ask_solver(struct ideal_result *ret, const struct ideal_options *o, b
 		if (!more)
 			break;
 	}
+	if ((r == -ENOTSUP || r == -EAGAIN) && !all_holds &&
+	    npm_knows(o, ret, report, r == -EAGAIN ? report->bound : 0))
+		return 0;
 	if (r == -ENOTSUP && sat_explain(o, NULL, &ret->warnings, NULL) < 0)
 		r = -ENOTSUP; /* though nobody can say why */
 	return no_answer(r, all_known, e);

@@ -14,6 +14,10 @@
  * So it is with strict-peer-deps too, where npm gives up more often, and the solver's answer then
  * is one without any conflict.
  *
+ * Where the solver knows of no answer, or of one that npm's placing has no place for, sat_dedupe()
+ * takes npm's own, if all of it holds: it may have what the solver does not look at, a version that
+ * came for an optional peer or in a tarball.
+ *
  * Versions that need what lies in no registry (a URL, git) are considered only where nothing goes
  * without them.
  *
@@ -33,7 +37,7 @@ struct sat_report {
 	uint32_t bad;     /* dependencies that do not hold, since npm's placing knew no better */
 	bool waived;      /* not all can hold: the bound goes without what cannot */
 	uint32_t unknown; /* packages that the registry could not be asked for, and are not there */
-	uint32_t cands;   /* how much there was to choose from */
+	uint32_t cands;   /* how much there was to choose from; 0: npm's answer, not the solver's */
 	struct err npm;   /* why npm gives up; "": it was not asked */
 };
 

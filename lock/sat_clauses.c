@@ -3,7 +3,7 @@
 /* The clauses:
  *
  * 1. What is chosen has what it needs: for each edge but optional peers, some version that fits.
- *    Optional dependencies too, if any version of them can be had.
+ *    Optional dependencies too, if any version of what they ask for can be had.
  * 2. To root each name means one version, of which its packages take their peers, since all that
  *    root depends on stands in root's node_modules. So it is for the other tops; what they depend
  *    on stands in their own node_modules, or in root's.
@@ -74,7 +74,9 @@ static bool is_hard(const struct sat *m, const struct sat_edge *e)
 	if (e->type != EDGE_OPTIONAL)
 		return true;
 	for (uint32_t i = 0; i < dm->fit_count; i++) {
-		if (!m->cands[dm->fits[i]].dead)
+		const struct sat_cand *c = &m->cands[dm->fits[i]];
+
+		if (!c->dead && c->pack == dm->pack)
 			return true;
 	}
 	return false;

@@ -376,7 +376,8 @@ static int bury_the_dead(struct sat *m)
 		for (uint32_t k = 0; k < dm->fit_count; k++) {
 			const struct sat_cand *c = &m->cands[dm->fits[k]];
 
-			if (!c->dead && c->rank > dm->best)
+			/* Another package's, under the name, would do, and is not what is asked. */
+			if (!c->dead && c->pack == dm->pack && c->rank > dm->best)
 				dm->best = c->rank;
 		}
 	}
