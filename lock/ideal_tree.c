@@ -172,7 +172,7 @@ void ideal_edge_reload(struct ideal *d, struct iedge *edge, bool hard)
 {
 	const struct overrides *old = edge->rule;
 	struct inode *to = ideal_resolve(d, edge->from, edge->name), *was = edge->to;
-	bool rule_changed = false;
+	bool rule_changed = false, linked;
 
 	if (edge->from->rule) {
 		const struct overrides *now =
@@ -191,12 +191,15 @@ void ideal_edge_reload(struct ideal *d, struct iedge *edge, bool hard)
 			if (edge->rule)
 				ideal_rule_removed(d, was, edge->rule);
 		}
+		/* Where it led to its own package, that has reloaded it by now. */
+		linked = edge->to == to;
 		edge->to = to;
 		edge->state = STATE_UNKNOWN;
 		if (to) {
 			if (!to->rule || to->rule != edge->rule)
 				ideal_rule_added(d, to, edge->rule);
-			in_link(edge, to);
+			if (!linked)
+				in_link(edge, to);
 		}
 	} else if (hard) {
 		edge->state = STATE_UNKNOWN;

@@ -160,6 +160,17 @@ Test(ideal, overrides)
 	       "acorn 8.0.0, webpack 5.90.0");
 }
 
+/* x needs another x: what it asks for leads to itself, until that stands below. */
+Test(ideal, overrides_below_what_needs_its_own_name)
+{
+	expect("a 1.0.0 x@npm:d@1.0.0\na 1.1.0 x@npm:e@>=1.0\nb 1.1.0\nb 2.0.0 d@1.0.0 "
+	       "c@npm:a@>=1.0\nc 1.0.0 e@2\nd 1.0.0\nd 1.1.0 e@^1 a@1.0.0\n"
+	       "e 1.1.0 x@npm:b@^1\ne 2.0.0 x@npm:c@1.0.0\n",
+	       "{'dependencies':{'b':'1.0 || 2'},'overrides':{'b':{'d':'^1'}}}",
+	       "a 1.0.0, a/x 1.0.0, b 2.0.0, c 1.1.0, d 1.1.0, e 1.1.0, e/x 1.1.0, x 2.0.0, "
+	       "x/e 2.0.0, x/x 1.0.0");
+}
+
 Test(ideal, overrides_that_contradict_root)
 {
 	expect(overrides,
