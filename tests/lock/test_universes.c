@@ -314,18 +314,16 @@ static bool are_met(const struct tries *t, const struct needs *of, bool below, b
 
 /* npm compares versions alone, so what one asks for under a name does for another, who asks for
  * another package under that name. */
-static void note_asked(struct tries *t, const struct needs *of)
+static void note_asked(struct tries *t, const struct needs *of, bool below)
 {
 	for (unsigned i = 0; i < of->count; i++) {
 		const struct need *n = &of->list[i];
+		bool over = is_overridden(t->s, n, below);
+		unsigned pkg = over ? n->dir : n->pkg;
+		unsigned mask = ranges[over ? t->s->over.value : n->range].mask;
 
-		for (int below = 0; below < 2 && n->kind != 'o'; below++) {
-			bool over = is_overridden(t->s, n, below);
-			unsigned pkg = over ? n->dir : n->pkg;
-			unsigned mask = ranges[over ? t->s->over.value : n->range].mask;
-
+		if (n->kind != 'o')
 			t->may[n->dir] |= (mask & there(t->s, pkg)) << pkg * VERSIONS;
-		}
 	}
 }
 
@@ -340,7 +338,7 @@ static bool reach(struct tries *t, const struct needs *of, bool below, unsigned 
 
 		for (unsigned v = 0; v < ALL; v++) {
 			if (more >> v & 1)
-				note_asked(t, &t->s->of[v]);
+				note_asked(t, &t->s->of[v], to);
 		}
 		seen[to] |= more;
 		any = any || more;
@@ -356,7 +354,7 @@ static void note_reached(struct tries *t)
 
 	memset(t->may, 0, sizeof t->may);
 	for (unsigned i = 0; i < t->s->top_count; i++)
-		note_asked(t, &t->s->tops[i]);
+		note_asked(t, &t->s->tops[i], false);
 	while (any) {
 		any = false;
 		for (unsigned i = 0; i < t->s->top_count; i++)
@@ -490,10 +488,11 @@ static bool is_comparable(const struct plan *s)
 	return !s->bundles && !(peers && (s->top_count > 1 || goes_by_place(s)));
 }
 
-/* What is optional npm also leaves out where its peers conflict; to the solver it is asked for. */
+/* What is optional npm also leaves out where its peers conflict, or where another demand of the
+ * name failed; to the solver it is asked for. */
 static bool leaves_out(const struct plan *s)
 {
-	return s->features & PEERS && s->features & OPTIONALS;
+	return s->features & OPTIONALS;
 }
 
 /* ---- does it hold ---- */
