@@ -421,6 +421,7 @@ static bool npm_knows(const struct ideal_options *o, struct ideal_result *ret,
 				       .solved = true,
 				       .count = best.count,
 				       .bound = bound < best.count ? bound : best.count,
+				       .waived = report->waived,
 				       .unknown = report->unknown };
 	ideal_result_release(ret);
 	*ret = best.result;
@@ -476,6 +477,7 @@ static int ask_solver(struct ideal_result *ret, const struct ideal_options *o, b
 			r = as_npm(o, ret, report, e);
 		more = (r == -ENOTSUP || r == -EAGAIN) && m.far_seen && reach < SAT_ALL;
 		all_known = m.unknown == 0;
+		report->waived = m.waived;
 		sat_release(&m);
 		if (!more)
 			break;
